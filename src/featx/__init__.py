@@ -1,0 +1,118 @@
+"""featx: from a folder of images to a scored classifier, by way of cached features.
+
+>>> import featx
+>>> store = featx.extract("data/train", backbone="resnet50")
+>>> model = featx.fit(store, clf="svm")
+>>> report = featx.score(model, "data/test")
+>>> featx.predict(model, ["new.jpg"])
+
+Every public name loads what it needs when it is first used, so importing featx costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from featx.classifiers import make_classifier
+    from featx.errors import (
+        DataError,
+        DecoderError,
+        FeatxError,
+        ImageError,
+        Interrupted,
+        ModelError,
+        SourceError,
+        SpecMismatch,
+        StoreError,
+        StoreInUse,
+        TooManyFailures,
+        UsageError,
+        WeightsError,
+    )
+    from featx.manifest import Failure
+    from featx.model import Model
+    from featx.pipeline.extraction import extract
+    from featx.pipeline.fitting import fit
+    from featx.pipeline.prediction import Predictions, predict
+    from featx.pipeline.scoring import score
+    from featx.reports import Report
+    from featx.spec import ExtractionSpec
+    from featx.store import FeatureStore
+    from featx.store import open_store as open  # noqa: A004  (featx.open, as h5py.open would be)
+    from featx.transformers import Backbone, ImageLoader
+
+_PUBLIC = {
+    "extract": "featx.pipeline.extraction",
+    "fit": "featx.pipeline.fitting",
+    "score": "featx.pipeline.scoring",
+    "predict": "featx.pipeline.prediction",
+    "Predictions": "featx.pipeline.prediction",
+    "open": "featx.store:open_store",
+    "FeatureStore": "featx.store",
+    "make_classifier": "featx.classifiers",
+    "Model": "featx.model",
+    "Report": "featx.reports",
+    "ExtractionSpec": "featx.spec",
+    "Failure": "featx.manifest",
+    "ImageLoader": "featx.transformers",
+    "Backbone": "featx.transformers",
+    "FeatxError": "featx.errors",
+    "UsageError": "featx.errors",
+    "SourceError": "featx.errors",
+    "WeightsError": "featx.errors",
+    "StoreError": "featx.errors",
+    "SpecMismatch": "featx.errors",
+    "StoreInUse": "featx.errors",
+    "ModelError": "featx.errors",
+    "DataError": "featx.errors",
+    "ImageError": "featx.errors",
+    "DecoderError": "featx.errors",
+    "TooManyFailures": "featx.errors",
+    "Interrupted": "featx.errors",
+}
+
+__all__ = [
+    "Backbone",
+    "DataError",
+    "DecoderError",
+    "ExtractionSpec",
+    "Failure",
+    "FeatureStore",
+    "FeatxError",
+    "ImageError",
+    "ImageLoader",
+    "Interrupted",
+    "Model",
+    "ModelError",
+    "Predictions",
+    "Report",
+    "SourceError",
+    "SpecMismatch",
+    "StoreError",
+    "StoreInUse",
+    "TooManyFailures",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+    "extract",
+    "fit",
+    "make_classifier",
+    "open",
+    "predict",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'featx' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,240 @@
+"""Keras as a guest: imported late and quietly, used in a known state, left as it was found."""
+
+import collections
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import UsageError
+
+logger = logging.getLogger(__name__)
+
+_CHATTER = re.compile(r"WARNING: All log messages before absl|[IWE]\d{4} |\d{4}-\d\d-\d\d \S+: [IWE] |\s*$")
+
+
+def import_keras() -> Any:
+    """Import Keras with its backend, without TensorFlow's start-up chatter on stderr.
+
+    A user's own TF_CPP_MIN_LOG_LEVEL is respected: where it is set, everything is shown.
+    """
+    if "keras" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        import keras
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+        with _without_chatter():
+            import keras
+
+            # The search for a GPU chatters as well, once.
+            _backend("count_gpus")()
+    return keras
+
+
+@contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """Build layers as a fresh Keras process would: float32, channels last, and its names (``conv2d``, ``conv2d_1``)."""
+    keras = import_keras()
+    # Private to Keras: it has no public way to reset the counters of layer names but clear_session(), which would
+    # also destroy what the caller of the library has built. Seen in Keras 3.8 to 3.15.
+    from keras.src.backend.common import global_state
+
+    names = global_state.get_global_attribute("object_name_uids")
+    data_format, policy = keras.config.image_data_format(), keras.config.dtype_policy()
+    global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        keras.config.set_image_data_format(data_format)
+        global_state.set_global_attribute("object_name_uids", names)
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Let Keras print nothing: its messages and progress bars would go to stdout, among the data."""
+    keras = import_keras()
+    interactive = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if interactive:
+            keras.config.enable_interactive_logging()
+
+
+def find_device(device: str) -> str:
+    """Resolve ``auto``, ``cpu``, ``gpu`` or ``gpu:N`` to the name of a device that is there, such as ``"gpu:0"``.
+
+    Raises
+    ------
+    UsageError
+        No such word, or no such device for Keras's backend on this machine.
+    """
+    keras = import_keras()
+    match = re.fullmatch(r"(auto|cpu|gpu)(?::(\d+))?", device.strip().lower())
+    if match is None or (match[2] is not None and match[1] != "gpu"):
+        raise UsageError(f"--device {device}: not a device; give auto, cpu, gpu or gpu:N")
+    if match[1] == "cpu":
+        return "cpu:0"
+    gpus, number = _backend("count_gpus")(), int(match[2] or 0)
+    if number < gpus:
+        return f"gpu:{number}"
+    if match[1] == "auto":
+        return "cpu:0"
+    raise UsageError(
+        f"--device {device}: Keras on {keras.backend.backend()} sees {gpus} GPU(s) here; use --device cpu or auto, "
+        "or install the backend with GPU support"
+    )
+
+
+def limit_threads(threads: int | None) -> None:
+    """Let the backend use that many CPU threads; logged and left alone where it is too late or has no such setting."""
+    if threads is None:
+        return
+    import_keras()
+    try:
+        _backend("limit_threads")(threads)
+    except RuntimeError as error:
+        logger.info("threads stay as they are: %s", error)
+
+
+def compile_forward(model: Any, *, batch_size: int, device: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Compile the model into one program of one shape.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `featx.backbones.build`.
+    batch_size : int
+        Images per call, always.
+    device : str
+        From `find_device`.
+
+    Returns
+    -------
+    callable
+        ``(batch_size, H, W, 3)`` uint8 to ``(batch_size, d)`` float32, inference only.
+    """
+    compiled: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = _backend("compile")(
+        model, (batch_size, *model.input_shape[1:]), device
+    )
+    return compiled
+
+
+def _tensorflow_gpus() -> int:
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def _tensorflow_threads(threads: int) -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _tensorflow_compile(model: Any, shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+    import tensorflow as tf
+
+    with tf.device(device):
+        program = tf.function(
+            lambda images: model(images, training=False), input_signature=[tf.TensorSpec(shape, tf.uint8)]
+        ).get_concrete_function()
+
+    def forward(images: Any) -> NDArray[np.float32]:
+        with tf.device(device):
+            return np.asarray(program(tf.convert_to_tensor(images)).numpy(), dtype=np.float32)
+
+    return forward
+
+
+def _jax_gpus() -> int:
+    import jax
+
+    return sum(device.platform in ("gpu", "cuda", "rocm") for device in jax.devices())
+
+
+def _torch_gpus() -> int:
+    import torch
+
+    return int(torch.cuda.device_count())
+
+
+def _torch_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _keras_compile(model: Any, shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+    keras = import_keras()
+
+    def forward(images: Any) -> NDArray[np.float32]:
+        with keras.device(device):
+            return np.asarray(model.predict_on_batch(images), dtype=np.float32)
+
+    return forward
+
+
+def _no_threads(threads: int) -> None:
+    raise RuntimeError(f"this backend of Keras can't be told to use {threads} threads")
+
+
+_BACKENDS: dict[str, dict[str, Callable[..., Any]]] = {
+    "tensorflow": {
+        "count_gpus": _tensorflow_gpus,
+        "limit_threads": _tensorflow_threads,
+        "compile": _tensorflow_compile,
+    },
+    "jax": {"count_gpus": _jax_gpus, "limit_threads": _no_threads, "compile": _keras_compile},
+    "torch": {"count_gpus": _torch_gpus, "limit_threads": _torch_threads, "compile": _keras_compile},
+}
+
+
+def _backend(what: str) -> Callable[..., Any]:
+    import keras
+
+    name = keras.backend.backend()
+    if name not in _BACKENDS:
+        raise UsageError(f"KERAS_BACKEND is {name}; featx runs Keras on {', '.join(_BACKENDS)}")
+    return _BACKENDS[name][what]
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back what native code writes to stderr, then pass on every line that is not a start-up message.
+
+    TensorFlow logs before its log level is read (2.21: "All log messages before absl::InitializeLog()"), so no
+    variable and no Python handler can keep those lines away.
+    """
+    try:
+        terminal = os.dup(2)
+    except OSError:  # no stderr at all
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            for line in held.read().decode(errors="replace").splitlines():
+                if _CHATTER.match(line):
+                    logger.debug("%s", line)
+                else:
+                    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,11 @@
+"""``featx backbones``."""
+
+from featx.cli import options as shared
+
+
+def backbones(json: shared.Json = False) -> None:
+    """List the backbones, with which of their weights are already on this machine."""
+    from featx.backbones import table
+    from featx.cli import show
+
+    show.backbones(table(), json=json)

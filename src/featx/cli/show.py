@@ -1,0 +1,303 @@
+"""What people and programs see: tables and bars for people on stderr, data on stdout."""
+
+import csv
+import json as json_format
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from featx.pipeline.options import Extraction
+
+if TYPE_CHECKING:
+    from featx.backbones import Entry
+    from featx.manifest import Failure
+    from featx.model import Model
+    from featx.pipeline.prediction import Predictions
+    from featx.reports import Report
+
+FAILURES_SHOWN = 10
+"""Failures named on the terminal; the store has them all."""
+
+
+def console(*, data: bool = False) -> Console:
+    """Console for data (stdout), or for everything else (stderr); lines are never wrapped in a file or pipe."""
+    stream = sys.stdout if data else sys.stderr
+    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+
+
+def as_json(value: Any) -> None:
+    """Write a value to stdout as JSON."""
+    sys.stdout.write(json_format.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def quiet() -> bool:
+    """Whether the user asked for errors only."""
+    import logging
+
+    return logging.getLogger("featx").level >= logging.ERROR
+
+
+def printable(path: Path | str) -> str:
+    """A path for a terminal: control characters escaped, bytes that are no text shown as such."""
+    text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def shorten(path: Path) -> str:
+    """A path as seen from the working folder, where it is below it."""
+    try:
+        return printable(path.relative_to(Path.cwd()))
+    except ValueError:
+        return printable(path)
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f} images/s")
+
+
+class Watcher:
+    """A progress bar where stderr is a terminal, and a summary at the end."""
+
+    def __init__(self, *, dry_run: bool) -> None:
+        self.dry_run = dry_run
+        self.bar: Progress | None = None
+
+    def begin(self, target: Path, *, total: int, done: int) -> None:
+        """Start the bar."""
+        screen = console()
+        if not screen.is_terminal or quiet():
+            return
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Speed(),
+            TimeRemainingColumn(),
+            console=screen,
+            transient=True,
+        )
+        self.task = self.bar.add_task(escape(printable(target.stem)), total=total, completed=done)
+        self.bar.start()
+
+    def advance(self, *, rows: int, failures: int) -> None:
+        """Move the bar."""
+        if self.bar is not None:
+            self.bar.advance(self.task, rows + failures)
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def end(self, extraction: Extraction) -> None:
+        """Show the summary."""
+        self.stop()
+        if not quiet():
+            _extraction(extraction, dry_run=self.dry_run)
+
+
+def extraction_progress(*, dry_run: bool = False) -> Watcher:
+    """Who watches an extraction from the terminal."""
+    return Watcher(dry_run=dry_run)
+
+
+def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
+    screen = console()
+    one = extraction
+    counts = f"{one.found:,} found = {one.extracted:,} extracted + {one.reused:,} reused + {one.failed:,} failed"
+    if dry_run:
+        counts = f"{one.found:,} found: {one.extracted:,} to extract, {one.reused:,} to reuse, {one.failed:,} known to fail"
+    elif not one.extracted and one.seconds == 0:
+        counts = f"nothing to do: {counts}"
+    width = 1
+    for side in one.feature_shape:
+        width *= side
+    rows = (one.extracted + one.reused) if one.store is None else len(one.store)
+    shape = f"{rows:,} x {width:,} float32, {_bytes(4 * rows * width)}"
+    if len(one.feature_shape) > 1:
+        shape += f", each {' x '.join(map(str, one.feature_shape))} flattened"
+    rate = f", {one.extracted / one.seconds:,.0f} images/s in {_seconds(one.seconds)}" if one.extracted and one.seconds else ""
+    screen.print(f"[bold]{escape(shorten(one.target))}[/]  {shape}")
+    screen.print(f"  {counts}{rate}")
+    if one.stages:
+        parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in one.stages.items())
+        screen.print(f"  [dim]time in: {parts}[/]")
+    if one.untrained:
+        screen.print("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
+    failures(one.failures)
+
+
+def failures(failed: "Sequence[Failure]") -> None:
+    """Name the images without a row, the first few in full."""
+    screen = console()
+    if not failed:
+        return
+    for failure in failed[:FAILURES_SHOWN]:
+        screen.print(
+            f"  [red]{failure.reason}[/] {escape(printable(failure.path))}: {escape(printable(failure.message))}"
+        )
+    if len(failed) > FAILURES_SHOWN:
+        rest = Counter(failure.reason for failure in failed[FAILURES_SHOWN:])
+        screen.print("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))
+
+
+def extraction_record(extraction: Extraction) -> dict[str, Any]:
+    """An extraction for programs."""
+    one = extraction
+    return {
+        "store": str(one.target),
+        "fingerprint": one.spec.fingerprint,
+        "found": one.found,
+        "extracted": one.extracted,
+        "reused": one.reused,
+        "failed": one.failed,
+        "feature_shape": list(one.feature_shape),
+        "untrained": one.untrained,
+        "seconds": round(one.seconds, 3),
+        "stages": {name: round(seconds, 3) for name, seconds in one.stages.items()},
+        "failures": [
+            {"path": failure.path, "reason": failure.reason, "message": failure.message} for failure in one.failures
+        ],
+    }
+
+
+def model(fitted: "Model") -> None:
+    """A fitted model and the sweep that chose it."""
+    if quiet():
+        return
+    screen = console()
+    screen.print(f"[bold]{escape(shorten(fitted.path))}[/]")
+    selection = fitted.selection
+    if selection.table:
+        table = Table("C", "accuracy", "spread over folds", box=None, pad_edge=True)
+        for row in selection.table:
+            chosen = row.C == selection.C
+            table.add_row(
+                f"{row.C:g}",
+                f"{row.mean:.1%}",
+                f"± {row.std:.1%}" + ("  <- chosen" if chosen else ""),
+                style="bold" if chosen else "",
+            )
+        screen.print(table)
+    n, k = len(fitted.training.labels), len(fitted.classes)
+    folds = f", {selection.folds} folds" if selection.folds else ", not cross-validated"
+    screen.print(f"  {n:,} images, {k} classes{folds}, seed {selection.seed}")
+    if fitted.untrained:
+        screen.print("  [yellow]its backbone is UNTRAINED[/]")
+
+
+def model_record(fitted: "Model") -> dict[str, Any]:
+    """A model for programs."""
+    selection = fitted.selection
+    return {
+        "model": str(fitted.path),
+        "classes": list(fitted.classes),
+        "images": len(fitted.training.labels),
+        "clf": fitted.clf,
+        "params": dict(fitted.params),
+        "folds": selection.folds,
+        "sweep": [{"C": row.C, "mean": row.mean, "std": row.std} for row in selection.table],
+        "fingerprint": fitted.spec.fingerprint,
+        "untrained": fitted.untrained,
+    }
+
+
+def reports(scored: "Sequence[Report]") -> None:
+    """A table of reports, best first."""
+    from featx.reports import rows
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "scored on", "accuracy", "95 % interval", "balanced", "macro F1", "top-5", "log loss"):
+        table.add_column(heading, justify="left" if heading in ("model", "scored on") else "right", overflow="fold")
+    for row in rows(scored):
+        table.add_row(
+            escape(printable(row["model"])) + (" [yellow](UNTRAINED)[/]" if row["untrained"] else ""),
+            escape(printable(row["scored_on"])),
+            f"{row['accuracy']:.1%}",
+            f"{row['accuracy_low']:.1%} to {row['accuracy_high']:.1%}",
+            f"{row['balanced_accuracy']:.1%}",
+            f"{row['macro_f1']:.3f}",
+            "" if row["top5_accuracy"] is None else f"{row['top5_accuracy']:.1%}",
+            "" if row["log_loss"] is None else f"{row['log_loss']:.3f}",
+        )
+    console(data=True).print(table)
+    if quiet():
+        return
+    notes = dict.fromkeys(note for report in scored for note in report.notes)
+    for note in notes:
+        console().print(f"[dim]note: {escape(printable(note))}[/]")
+
+
+def predictions(found: "Predictions", *, json: bool) -> None:
+    """Predictions as CSV or JSON on stdout, the failures named on stderr."""
+    failed = [{"path": one.path, "reason": one.reason, "message": one.message} for one in found.failures]
+    if json:
+        as_json({"predictions": found.records(), "failures": failed})
+    else:
+        values = found.margins if found.probabilities is None else found.probabilities
+        kind = "margin" if found.probabilities is None else "probability"
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["path", "label", *(f"{kind}_{name}" for name in found.classes)])
+        for path, label, row in zip(found.paths, found.labels, values, strict=True):
+            writer.writerow([path, label, *(f"{value:.6g}" for value in row)])
+    failures(found.failures)
+
+
+def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
+    """The table of backbones."""
+    from featx.backbones import is_here
+
+    if json:
+        as_json(
+            [
+                {
+                    "name": entry.name,
+                    "image_size": list(entry.image_size),
+                    "width": entry.width,
+                    "parameters": entry.parameters,
+                    "top1": entry.top1,
+                    "licence": entry.licence,
+                    "weights_file": entry.weights_file,
+                    "here": is_here(entry),
+                }
+                for entry in entries
+            ]
+        )
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("backbone", "image", "features", "parameters", "ImageNet top-1", "licence of the weights", "weights"):
+        left = heading in ("backbone", "licence of the weights", "weights")
+        table.add_column(heading, justify="left" if left else "right")
+    for entry in entries:
+        table.add_row(
+            entry.name,
+            f"{entry.image_size[0]} x {entry.image_size[1]}",
+            f"{entry.width:,}",
+            f"{entry.parameters / 1e6:.1f} M" if entry.parameters else "",
+            "" if entry.top1 is None else f"{entry.top1:.1%}",
+            entry.licence or "",
+            "none needed" if entry.weights_file is None else "here" if is_here(entry) else "",
+        )
+    console(data=True).print(table)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

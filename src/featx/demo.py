@@ -1,0 +1,131 @@
+"""The sample run: real images that come with scikit-learn, as folders."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from featx.errors import SourceError
+
+_SPLITS = ("train", "test")
+_TEST_SHARE = 0.2
+# The data's 8 x 8 pixels are a dot in a file manager; bicubic to 64 is readable and adds nothing that isn't in them.
+_SIZE = 64
+_SOURCE = "scikit-learn load_digits; E. Alpaydin, C. Kaynak: Optical Recognition of Handwritten Digits, UCI 1998"
+
+
+def write_digits(folder: Path, *, seed: int = 0) -> tuple[int, int]:
+    """Write scikit-learn's 1,797 handwritten digits as PNG files, one folder per digit.
+
+    They lie under ``folder/train/<digit>/`` and ``folder/test/<digit>/``, 64 x 64 pixels, 8-bit grey, about a fifth of
+    each digit in ``test``. Each of the two appears as a whole: an interrupted call can be repeated, and a repeated one
+    changes nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where it is missing.
+    seed : int
+        Of the choice between train and test.
+
+    Returns
+    -------
+    (int, int)
+        Images in train and in test.
+
+    Raises
+    ------
+    SourceError
+        One of the two folders holds something else than exactly these images (hidden files aside), which is left as it
+        is; or the folder can't be written to.
+
+    Notes
+    -----
+    The digits are of few writers, who are in both parts: a score on the test part says nothing about new writers.
+    """
+    folder = Path(folder)
+    digits = _digits(seed)
+    try:
+        missing = [split for split in _SPLITS if not _holds(folder / split, digits[split])]
+        if missing:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".digits-", dir=folder) as staging:
+                for split in missing:
+                    _write(Path(staging, split), digits[split])
+                for split in missing:
+                    # Replaces an empty folder, and nothing else.
+                    Path(staging, split).rename(folder / split)
+    except OSError as error:
+        raise SourceError(
+            f"can't write the sample images to {folder}: {error.strerror}; give a folder that can be written to"
+        ) from error
+    return len(digits["train"]), len(digits["test"])
+
+
+def _digits(seed: int) -> dict[str, dict[str, NDArray[np.uint8]]]:
+    """Pixels (8, 8) by split and path within it."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    pixels = np.round(data.images * (255 / 16)).astype(np.uint8)
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[int]] = {split: [] for split in _SPLITS}
+    for digit in range(10):
+        order = rng.permutation(np.flatnonzero(data.target == digit))
+        cut = round(_TEST_SHARE * len(order))
+        rows["test"].extend(order[:cut])
+        rows["train"].extend(order[cut:])
+    return {
+        split: {f"{data.target[row]}/digit-{row:04d}.png": pixels[row] for row in sorted(rows[split])}
+        for split in _SPLITS
+    }
+
+
+def _upscaled(pixels: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(pixels).resize((_SIZE, _SIZE), Image.Resampling.BICUBIC)
+
+
+def _write(folder: Path, digits: dict[str, NDArray[np.uint8]]) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Source", _SOURCE)
+    for name, pixels in digits.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _upscaled(pixels).save(path, format="PNG", pnginfo=text)
+
+
+def _holds(folder: Path, digits: dict[str, NDArray[np.uint8]]) -> bool:
+    """Whether a folder holds these images; False where it is missing or empty, an error where it holds others."""
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    found = set(_visible(folder))
+    strange = sorted(found - digits.keys())
+    # Pixels and not bytes: another release of the PNG encoder compresses the same image differently.
+    strange = strange or [name for name in sorted(found) if not _shows(folder / name, digits[name])]
+    if not strange and found == digits.keys():
+        return True
+    held = f"{strange[0]!r}" if strange else f"only {len(found):,} of {len(digits):,} of them"
+    raise SourceError(
+        f"can't write the sample images to {folder}: it holds {held}, and nothing is overwritten; "
+        "move it away or give another folder"
+    )
+
+
+def _visible(folder: Path) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        # A folder without images would be an empty class: as foreign as a file.
+        names = [name for name in files if not name.startswith(".")] or ([] if folders else [""])
+        yield from (Path(parent, name).relative_to(folder).as_posix() for name in names)
+
+
+def _shows(path: Path, pixels: NDArray[np.uint8]) -> bool:
+    try:
+        with Image.open(path) as image:
+            return image.mode == "L" and np.array_equal(np.asarray(image), np.asarray(_upscaled(pixels)))
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises for a broken PNG
+        return False

@@ -1,0 +1,298 @@
+"""Bytes to RGB pixels: cv2 for ordinary JPEG, Pillow for everything else and as the judge of what looks damaged."""
+
+import io
+import re
+import struct
+import threading
+import warnings
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from featx.errors import ImageError, Reason, UsageError
+from featx.images import jpeg
+from featx.images.formats import Format, sniff
+from featx.images.resizing import Pixels, resize_into
+from featx.spec import DECODER_VERSION, PixelRules
+
+DEFAULT_MAX_PIXELS = 178_956_970
+"""Pillow's own limit (twice its ``MAX_IMAGE_PIXELS``): over any camera's picture, and 537 MB as RGB."""
+
+# What Pillow, cv2 and numpy were seen to raise on damaged or hostile bytes, found by cutting and flipping bytes of valid
+# files. Anything else is a bug, here or there, and keeps its traceback.
+_RAISED_BY_BAD_BYTES = (
+    cv2.error,
+    Image.DecompressionBombError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+# Pillow has no error classes for these, only words; whatever matches none is damaged.
+_REASONS: tuple[tuple[re.Pattern[str], Reason], ...] = (
+    (re.compile(r"too large|too much memory|exceeds limit|MemoryError", re.IGNORECASE), "too-large"),
+    (
+        re.compile(r"unsupported|not supported|unknown pixel mode|cannot handle|conversion from", re.IGNORECASE),
+        "unsupported",
+    ),
+)
+
+# The plugins' classes and not Image.open: it would guess among all formats, hide why one refused, and read
+# a multi-picture JPEG's index, whose errors don't matter to the first picture.
+_OPENERS: dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "png": PngImagePlugin.PngImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+}
+
+# EXIF orientation -> (transpose, then flip by this code of cv2.flip).
+_ORIENTATIONS: dict[int, tuple[bool, int | None]] = {
+    2: (False, 1),
+    3: (False, -1),
+    4: (False, 0),
+    5: (True, None),
+    6: (True, 1),
+    7: (True, -1),
+    8: (True, 0),
+}
+
+_PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"})
+
+_EIGHT_BITS = ((np.arange(65_536) + 128) // 257).astype(np.uint8)
+"""Sample of 16 bits -> v / 257, rounded."""
+
+# Changing Python's warning filters is not safe while another thread does the same.
+_warning_filters = threading.Lock()
+
+
+def decode(data: bytes | memoryview, rules: PixelRules, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.uint8]:
+    """Turn one file's bytes into pixels.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The whole file, of any format; the name it had tells nothing.
+    rules : PixelRules
+        Size, resize rule and interpolation.
+    max_pixels : int
+        More pixels than this in the file's header, and nothing is decoded.
+
+    Returns
+    -------
+    (H, W, 3) uint8
+        RGB, 0 to 255, C-contiguous.
+
+    Raises
+    ------
+    ImageError
+        ``empty``, ``not-an-image``, ``unsupported``, ``too-large`` or ``truncated``.
+    UsageError
+        Rules of another version than this one's.
+    """
+    out = np.empty((*rules.image_size, 3), np.uint8)
+    decode_into(data, rules, out, max_pixels=max_pixels)
+    return out
+
+
+def decode_into(
+    data: bytes | memoryview, rules: PixelRules, out: NDArray[np.uint8], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> None:
+    """Turn one file's bytes into pixels, written into an array that is there already.
+
+    Parameters
+    ----------
+    data, rules, max_pixels
+        As for `decode`.
+    out : (H, W, 3) uint8
+        Overwritten. Its content is undefined after an error.
+
+    Raises
+    ------
+    ImageError, UsageError
+        As for `decode`.
+    ValueError
+        `out` is of another shape or dtype than the rules ask for.
+    """
+    if rules.decoder != DECODER_VERSION:
+        raise UsageError(
+            f"pixels by version {rules.decoder} of the rules were asked for, this featx knows version {DECODER_VERSION}; "
+            "extract the features anew, or install the featx that made them"
+        )
+    if out.shape != (*rules.image_size, 3) or out.dtype != np.uint8:
+        raise ValueError(f"out must be uint8 {(*rules.image_size, 3)}, not {out.dtype} {out.shape}")
+    resize_into(_decode_whole(data, max_pixels), rules, out)
+
+
+def _decode_whole(data: bytes | memoryview, max_pixels: int) -> Pixels:
+    """Decode at the file's own size, upright; may be a read-only array."""
+    kind = sniff(data)
+    if kind == "jpeg" and (header := jpeg.read_header(data)):
+        _check_size(header.width, header.height, max_pixels)
+        whole = jpeg.is_whole(data, header)
+        if whole and (pixels := _decode_ordinary_jpeg(data)) is not None:
+            return _upright(pixels, _jpeg_orientation(data) if header.tagged else 1)
+        if not whole and jpeg.breaks_off_in_zeros(data):
+            raise ImageError("truncated", "jpeg without an end, the rest of the file is zeros")
+    return _decode_with_pillow(data, kind, max_pixels)
+
+
+def _decode_ordinary_jpeg(data: bytes | memoryview) -> Pixels | None:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    # The stubs know no None, which is how cv2 says that it can't.
+    return None if pixels is None else pixels.view(np.uint8)
+
+
+def _jpeg_orientation(data: bytes | memoryview) -> int:
+    # The same judge as on the slow path; reading the header alone costs 40 us.
+    with _warning_filters, warnings.catch_warnings(action="ignore"):
+        try:
+            return _orientation(JpegImagePlugin.JpegImageFile(io.BytesIO(data)))
+        except _RAISED_BY_BAD_BYTES:
+            return 1
+
+
+def _decode_with_pillow(data: bytes | memoryview, kind: Format, max_pixels: int) -> Pixels:
+    with _warning_filters, warnings.catch_warnings(action="ignore"):
+        try:
+            if kind == "webp":
+                _check_webp_canvas(data, max_pixels)
+            with _OPENERS[kind](io.BytesIO(data)) as image:
+                _check_size(*image.size, max_pixels)
+                if kind == "tiff":
+                    _check_tiff_strips(image, len(data))
+                depth16 = ";16" in _raw_mode(image)
+                image.load()
+                # A TIFF is turned by Pillow as it loads, and then says 1.
+                orientation = _orientation(image)
+                pixels = _from_16_bits(image, data, kind) if depth16 else _over_white(image)
+            return _upright(pixels, orientation)
+        except _RAISED_BY_BAD_BYTES as error:
+            detail = f"{error or type(error).__name__}"
+            reason = next((reason for words, reason in _REASONS if words.search(detail)), "truncated")
+            raise ImageError(reason, f"{kind}: {detail}") from error
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ImageError(
+            "too-large",
+            f"{width} x {height} pixels, {max_pixels:,} at most are allowed; make it smaller or raise the limit",
+        )
+
+
+def _check_webp_canvas(data: bytes | memoryview, max_pixels: int) -> None:
+    """Pillow allocates the canvas as it opens the file; the size is asked for before."""
+    chunk = bytes(data[12:30]).ljust(18, b"\0")
+    if chunk[:4] == b"VP8X":
+        width, height = (int.from_bytes(chunk[at : at + 3], "little") + 1 for at in (12, 15))
+    elif chunk[:4] == b"VP8L":
+        bits = int.from_bytes(chunk[9:13], "little")
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = (int.from_bytes(chunk[at : at + 2], "little") & 0x3FFF for at in (14, 16))
+    _check_size(width, height, max_pixels)
+
+
+def _check_tiff_strips(image: ImageFile.ImageFile, size: int) -> None:
+    """Libtiff fills some kinds of missing data with white, and prints to stderr."""
+    assert isinstance(image, TiffImagePlugin.TiffImageFile)
+    for offsets, counts in ((273, 279), (324, 325)):
+        strips = zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=False)
+        if any(offset + count > size for offset, count in strips):
+            raise ImageError("truncated", "tiff: pixel data is announced beyond the end of the file")
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    """How the samples lie in the file, by Pillow's name for it; "" where Pillow doesn't say."""
+    arguments = image.tile[0].args if image.tile else ()
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation)
+    except _RAISED_BY_BAD_BYTES:
+        return 1
+    return value if isinstance(value, int) and value in _ORIENTATIONS else 1
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    if orientation == 1:
+        return pixels
+    transpose, flip = _ORIENTATIONS[orientation]
+    if transpose:
+        pixels = cv2.transpose(pixels).view(np.uint8)
+    return pixels if flip is None else cv2.flip(pixels, flip).view(np.uint8)
+
+
+def _over_white(image: Image.Image) -> Pixels:
+    """Any mode of 8 bits or fewer to RGB, transparency over white."""
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        canvas = Image.new("RGB", image.size, "white")
+        # paste blends each sample as (c * a + 255 * (255 - a)) / 255, rounded.
+        canvas.paste(image, mask=image)
+        return np.asarray(canvas)
+    if image.mode not in _PLAIN_MODES:
+        raise ImageError(
+            "unsupported", f"samples of mode {image.mode} have no range that is known; convert it to 8 or 16 bits"
+        )
+    return np.asarray(image.convert("RGB"))
+
+
+def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) -> Pixels:
+    """Scale samples of 16 bits to 8, v / 257 rounded."""
+    key = image.info.get("transparency")
+    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+        grey = np.asarray(image)
+        pixels = cv2.merge([_EIGHT_BITS[np.clip(grey, 0, 65_535).astype(np.uint16)]] * 3).view(np.uint8)
+        if key is not None:
+            pixels[grey == key] = 255
+        return pixels
+    if kind != "png":
+        # Pillow keeps the high byte, at most one level below: all that it gives of a TIFF, whose premultiplied alpha,
+        # separations and orientation cv2 does not see.
+        return _over_white(image)
+    # Pillow has found the file whole, but keeps the high bytes only.
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != image.size[::-1] or samples.ndim != 3:
+        raise ImageError("unsupported", "png of 16 bits that cv2 does not read")
+    colours = _EIGHT_BITS[samples[:, :, 2::-1]]
+    if key is not None:
+        alpha = np.where((samples[:, :, 2::-1] == key).all(axis=2), 0, 255).astype(np.uint8)
+    elif samples.shape[2] == 4:
+        alpha = _EIGHT_BITS[samples[:, :, 3]]
+    else:
+        return colours
+    return _over_white(Image.fromarray(np.dstack([colours, alpha])))

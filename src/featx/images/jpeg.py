@@ -1,0 +1,103 @@
+"""What a JPEG's markers tell before any pixel is decoded, and whether its first picture is there to the end."""
+
+import re
+import struct
+from dataclasses import dataclass
+
+_SOI_LENGTH = 2
+_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+# Baseline, extended sequential, progressive: Huffman-coded, what every decoder takes.
+_BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEGMENTS = frozenset({0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+# In entropy-coded data an 0xFF is followed by 0x00, or by a restart marker.
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_ZEROS = bytes(64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """The head of an ordinary JPEG: 8 bits, one or three components, Huffman-coded, no junk between its segments.
+
+    Parameters
+    ----------
+    height, width : int
+        In pixels, before orientation.
+    tagged : bool
+        It has an APP1 segment, so an orientation may be recorded (Exif, XMP).
+    scan : int
+        Where the entropy-coded data starts.
+    single_scan : bool
+        All components are in one sequential scan, so that from `scan` to the end marker nothing but data can follow.
+    """
+
+    height: int
+    width: int
+    tagged: bool
+    scan: int
+    single_scan: bool
+
+
+def read_header(data: bytes | memoryview) -> Header | None:
+    """Walk the segments up to the first scan; None for a JPEG that is not an ordinary one."""
+    position, end = _SOI_LENGTH, len(data)
+    height = width = components = frame = 0
+    tagged = False
+    while position + 4 <= end and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker not in _SEGMENTS and marker not in _FRAMES:
+            return None
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        if length < 2 or position + 2 + length > end:
+            return None
+        if marker in _FRAMES:
+            if frame or length < 8:
+                return None
+            frame = marker
+            precision, height, width, components = struct.unpack_from(">BHHB", data, position + 4)
+            if frame not in (_BASELINE, _EXTENDED, _PROGRESSIVE) or precision != 8 or components not in (1, 3):
+                return None
+        elif marker == _APP1:
+            tagged = True
+        elif marker == _SOS:
+            if not (height and width):
+                return None
+            return Header(
+                height=height,
+                width=width,
+                tagged=tagged,
+                scan=position + 2 + length,
+                single_scan=frame != _PROGRESSIVE and length > 2 and data[position + 4] == components,
+            )
+        position += 2 + length
+    return None
+
+
+def is_whole(data: bytes | memoryview, header: Header) -> bool:
+    """Tell whether the end marker of the first picture is there, whatever follows it.
+
+    libjpeg fills what is missing with grey and only warns; cv2 up to 4.x hands that on as an image.
+    """
+    if header.single_scan and data[-2] == 0xFF and data[-1] == _EOI and len(data) >= header.scan + 2:
+        return True
+    position = header.scan
+    while found := _MARKER.search(data, position):
+        marker = found[1][0]
+        if marker == _EOI:
+            return True
+        if marker not in _SEGMENTS or found.end() + 2 > len(data):
+            return False
+        (length,) = struct.unpack_from(">H", data, found.end())
+        position = found.end() + length
+    return False
+
+
+def breaks_off_in_zeros(data: bytes | memoryview) -> bool:
+    """Tell whether the file ends in nothing but zeros, as an interrupted copy into reserved space does.
+
+    Zeros are valid entropy-coded data (grey), so that no decoder objects to them.
+    """
+    return bytes(data[-len(_ZEROS) :]) == _ZEROS

@@ -1,0 +1,6 @@
+"""The fitted model: how it is fitted, its prediction on features, its check against a spec, its file."""
+
+from featx.model.fitted import Model, Origin
+from featx.model.fitting import TrainingData, fit_model
+
+__all__ = ["Model", "Origin", "TrainingData", "fit_model"]

@@ -1,0 +1,113 @@
+"""The file of a model: written whole or not at all, checked before anything in it is built.
+
+It is a zip archive as skops writes it, plus a member ``featx.json`` that names the format and holds the SHA-256 of
+every other member. It is refused unless they all fit. The digests find rot and careless edits; they are no signature.
+What protects against a hostile file is skops, which builds nothing but types that are trusted by name.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sklearn.exceptions import InconsistentVersionWarning
+
+from featx.errors import ModelError
+
+FORMAT = "featx model"
+FORMAT_VERSION = 1
+SEAL = "featx.json"
+
+
+def write(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write what a model is made of to one file.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced where it exists, in one step; folders are made.
+    contents : mapping
+        A scikit-learn pipeline, NumPy arrays and plain data.
+
+    Raises
+    ------
+    ModelError
+        The file can't be written.
+    """
+    data = _seal(contents)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ModelError(f"can't write model {str(path)!r}: {error.strerror}; choose another place") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def read(path: Path) -> Any:
+    """Read the contents of a file from `write`; nothing in it is executed.
+
+    Raises
+    ------
+    ModelError
+        There is no such file, or it is no whole, safe model of a format that this version of featx reads.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"can't read model {str(path)!r}: {error.strerror}; make one with fit") from error
+    return _unseal(data, path)
+
+
+def _seal(contents: Mapping[str, Any]) -> bytes:
+    # skops lists every estimator of scikit-learn when imported, which only a model's file is worth.
+    import skops.io
+
+    buffer = io.BytesIO(skops.io.dumps(dict(contents)))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        members = {member: hashlib.sha256(archive.read(member)).hexdigest() for member in archive.namelist()}
+        archive.writestr(SEAL, json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "members": members}))
+    return buffer.getvalue()
+
+
+def _unseal(data: bytes, path: Path) -> Any:
+    import skops.io
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+            seal = json.loads(archive.read(SEAL)) if SEAL in names else {}
+            if seal.get("format") != FORMAT:
+                raise ModelError(f"{str(path)!r} is an archive, but no model written by featx; make one with fit")
+            if seal["format_version"] > FORMAT_VERSION:
+                raise ModelError(
+                    f"model {str(path)!r} has format {seal['format_version']}, this featx reads up to {FORMAT_VERSION}:"
+                    " update featx"
+                )
+            found = {member: hashlib.sha256(archive.read(member)).hexdigest() for member in names if member != SEAL}
+        if len(names) != len(found) + 1 or found != seal["members"]:
+            raise ModelError(f"model {str(path)!r} was changed after it was written, or is damaged: fit it again")
+        untrusted = skops.io.get_untrusted_types(data=data)
+        if untrusted:
+            raise ModelError(f"model {str(path)!r} is not safe to load, it holds {', '.join(untrusted)}: fit it again")
+        with warnings.catch_warnings():
+            # The versions in the model's own record tell it better, in one line.
+            warnings.simplefilter("ignore", InconsistentVersionWarning)
+            return skops.io.loads(data, trusted=[])
+    except ModelError:
+        raise
+    except Exception as error:
+        # Whatever its bytes make zipfile, json, skops and numpy raise, it says the same about a file from outside.
+        raise ModelError(f"{str(path)!r} is no model, or a damaged one; make one with fit") from error

@@ -1,0 +1,310 @@
+"""`Model`: a fitted classifier with its classes, its spec and its evidence."""
+
+import json
+import logging
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import sklearn
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from featx import __version__
+from featx.classifiers import ROWS_AT_ONCE, TRUSTED_STEPS, check_features, class_probabilities, class_scores
+from featx.errors import DataError, ModelError, SpecMismatch
+from featx.model import archive
+from featx.selection import OutOfFold, Selection, SweepRow
+from featx.spec import ExtractionSpec
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The feature store that a model was fitted on.
+
+    Parameters
+    ----------
+    name : str
+        Stem of the store's file.
+    path : str
+        Where the store was.
+    content_digest : str
+        Digest of everything in the store.
+    spec : ExtractionSpec
+        What its features are.
+    weights_source : str
+        Where the backbone's weights came from: ``"imagenet"``, a file's path, or ``"none"``.
+    """
+
+    name: str
+    path: str
+    content_digest: str
+    spec: ExtractionSpec
+    weights_source: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the spec, 64 hexadecimal digits."""
+        return self.spec.fingerprint
+
+
+def _versions() -> dict[str, str]:
+    import skops
+
+    return {
+        "featx": __version__,
+        "scikit-learn": sklearn.__version__,
+        "numpy": np.__version__,
+        "skops": skops.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A fitted classifier with its classes, its spec and its evidence.
+
+    Parameters
+    ----------
+    name : str
+        As in the name of its file.
+    clf : str
+        Name of the classifier.
+    params : mapping of str to Any
+        What the classifier was made with: C, kernel, seed.
+    pipeline : sklearn.pipeline.Pipeline
+        Scaler and classifier, fitted on all rows; its labels are indices into `classes`.
+    classes : tuple of str, length k
+        Names.
+    selection : Selection
+        The sweep and the out-of-fold predictions, whose rows are those of `labels`.
+    labels : (n,) int32
+        Of the images it was fitted on, as indices into `classes`.
+    digests : (n, 32) uint8
+        SHA-256 of the image files it was fitted on.
+    origin : Origin
+        The store they are from.
+    versions : mapping of str to str
+        Of what made it.
+    created : str
+        When, ISO 8601, UTC.
+    """
+
+    name: str
+    clf: str
+    params: Mapping[str, Any]
+    pipeline: Pipeline
+    classes: tuple[str, ...]
+    selection: Selection
+    labels: NDArray[np.int32]
+    digests: NDArray[np.uint8]
+    origin: Origin
+    versions: Mapping[str, str] = field(default_factory=_versions)
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def spec(self) -> ExtractionSpec:
+        """What the features must be."""
+        return self.origin.spec
+
+    @property
+    def weights_source(self) -> str:
+        """Where the backbone's weights came from."""
+        return self.origin.weights_source
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the backbone never saw an image, so that scores say little."""
+        return self.weights_source == "none"
+
+    @property
+    def width(self) -> int:
+        """Length of the feature vectors it takes."""
+        return int(self.pipeline.n_features_in_)
+
+    def check(self, spec: ExtractionSpec) -> None:
+        """Make sure that features of this spec are what the model was fitted on.
+
+        Raises
+        ------
+        SpecMismatch
+            They aren't; the error holds the fields that differ.
+        """
+        differences = self.spec.differences(spec)
+        if differences:
+            raise SpecMismatch(
+                f"model {self.name!r} can't be used on these features: extract them as it wants them", differences
+            )
+
+    def predict(self, X: NDArray[Any]) -> NDArray[np.str_]:
+        """Predict the class of every row.
+
+        Parameters
+        ----------
+        X : (n, d) float32 or float64
+            Features under the model's spec.
+
+        Returns
+        -------
+        (n,) str
+            Names of classes.
+
+        Raises
+        ------
+        DataError
+            Features of another width, or that aren't finite.
+        """
+        codes = self._by_blocks(self.pipeline.predict, X, np.empty(0, np.int64))
+        names: NDArray[np.str_] = np.asarray(self.classes)[codes]
+        return names
+
+    def scores(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """Score every class for every row, to rank classes by (`featx.classifiers.class_scores`).
+
+        Parameters and errors are those of `predict`.
+
+        Returns
+        -------
+        (n, k) float64
+            Columns in the order of `classes`.
+        """
+        return self._by_blocks(lambda rows: class_scores(self.pipeline, rows), X, np.empty((0, len(self.classes))))
+
+    def probabilities(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Give the probability of every class for every row; None where the classifier has none (an SVM).
+
+        Parameters and errors are those of `predict`.
+
+        Returns
+        -------
+        (n, k) float64 or None
+            Columns in the order of `classes`; rows sum to one.
+        """
+        if not hasattr(self.pipeline, "predict_proba"):
+            return None
+        return self._by_blocks(
+            lambda rows: class_probabilities(self.pipeline, rows), X, np.empty((0, len(self.classes)))
+        )
+
+    def _by_blocks(
+        self, function: Callable[[NDArray[Any]], Any], X: NDArray[Any], nothing: NDArray[Any]
+    ) -> NDArray[Any]:
+        check_features(X)
+        if X.shape[1] != self.width:
+            raise DataError(
+                f"model {self.name!r} takes features of length {self.width}, found {X.shape[1]}:"
+                " extract them under the model's spec"
+            )
+        blocks = [function(X[first : first + ROWS_AT_ONCE]) for first in range(0, len(X), ROWS_AT_ONCE)]
+        return np.concatenate(blocks) if blocks else nothing
+
+    def save(self, path: Path | str) -> None:
+        """Write the model to one file, whole or not at all.
+
+        Parameters
+        ----------
+        path : Path or str
+            Replaced where it exists; folders are made.
+
+        Raises
+        ------
+        ModelError
+            The file can't be written.
+        """
+        archive.write(Path(path), self._contents())
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a model from `save`; nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : Path or str
+
+        Raises
+        ------
+        ModelError
+            There is no such file, or it is no whole, safe model that this version of featx can read.
+        """
+        path = Path(path)
+        contents = archive.read(path)
+        try:
+            model = cls._from_contents(contents)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{str(path)!r} is no model: its contents don't fit together ({error}); fit again"
+            ) from error
+        fitted_with = model.versions["scikit-learn"]
+        if fitted_with != sklearn.__version__:
+            logger.warning(
+                "model %r was fitted with scikit-learn %s and runs on %s: fit it again if results look wrong",
+                model.name,
+                fitted_with,
+                sklearn.__version__,
+            )
+        return model
+
+    def _contents(self) -> dict[str, Any]:
+        """Take the model apart: the pipeline, plain arrays, and all else as one JSON text."""
+        origin, selection, oof = self.origin, self.selection, self.selection.oof
+        record = {
+            "name": self.name,
+            "clf": self.clf,
+            "params": dict(self.params),
+            "classes": list(self.classes),
+            "origin": {**asdict(origin), "spec": origin.spec.to_json()},
+            "fingerprint": origin.fingerprint,
+            "selection": {
+                "C": selection.C,
+                "folds": selection.folds,
+                "seed": selection.seed,
+                "rows": [asdict(row) for row in selection.rows],
+            },
+            "versions": dict(self.versions),
+            "created": self.created,
+        }
+        return {
+            "pipeline": self.pipeline,
+            "record": json.dumps(record),
+            "labels": self.labels,
+            "digests": self.digests,
+            "oof": None if oof is None else vars(oof),
+        }
+
+    @classmethod
+    def _from_contents(cls, contents: Any) -> Self:
+        pipeline, record = contents["pipeline"], json.loads(contents["record"])
+        kinds = [type(step) for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [type(pipeline)]
+        strange = [kind.__name__ for kind in kinds if kind not in TRUSTED_STEPS]
+        if strange:
+            raise ValueError(f"steps of type {', '.join(strange)}")
+        selection, oof = record["selection"], contents["oof"]
+        model = cls(
+            pipeline=pipeline,
+            classes=tuple(record["classes"]),
+            selection=Selection(
+                C=selection["C"],
+                folds=selection["folds"],
+                seed=selection["seed"],
+                rows=tuple(SweepRow(C=row["C"], scores=tuple(row["scores"])) for row in selection["rows"]),
+                oof=None if oof is None else OutOfFold(**oof),
+            ),
+            labels=contents["labels"],
+            digests=contents["digests"],
+            origin=Origin(**{**record["origin"], "spec": ExtractionSpec.from_json(record["origin"]["spec"])}),
+            **{name: record[name] for name in ("name", "clf", "params", "versions", "created")},
+        )
+        n, k = len(model.labels), len(model.classes)
+        shapes = {"digests": model.digests.shape == (n, 32), "classes": len(pipeline.classes_) == k}
+        if model.selection.oof is not None:
+            shapes["oof"] = model.selection.oof.scores.shape == (n, k)
+        wrong = [name for name, right in shapes.items() if not right]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} of another shape than {n} images of {k} classes have")
+        return model

@@ -1,0 +1,75 @@
+"""Where results go when nobody says: one place for every default path."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from featx.errors import UsageError
+from featx.manifest import Manifest
+
+FEATURES = Path("artifacts/features")
+MODELS = Path("artifacts/models")
+REPORTS = Path("artifacts/reports")
+TEST_SOURCE = Path("data/test")
+STORE_SUFFIXES = frozenset({".h5", ".hdf5"})
+MODEL_SUFFIX = ".skops"
+
+
+def store_path(manifest: Manifest, *, backbone: str, limit: int | None, out: Path | None, several: bool) -> Path:
+    """Path of the feature store of one manifest.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        Its images.
+    backbone : str
+        Name of the backbone.
+    limit : int or None
+        Marks the name of a store of part of a source, so that it never replaces the whole.
+    out : Path or None
+        What the user asked for: a file ending in ``.h5``, or a folder.
+    several : bool
+        Whether the source gives more than one store, so that a file can't be meant.
+    """
+    name = f"{manifest.name}-{backbone}" + (f"-limit{limit}" if limit is not None else "") + ".h5"
+    if out is None:
+        return FEATURES / name
+    if out.suffix.lower() in STORE_SUFFIXES and not out.is_dir():
+        if several:
+            raise UsageError(f"{manifest.source} gives a store per split, and {out} is one file: name a folder")
+        return out
+    return out / name
+
+
+def beside(target: Path, *, root: Path, fingerprint: str) -> Path:
+    """Name next to a taken one that only the same images under the same spec give."""
+    mark = hashlib.sha256(os.fsencode(root) + fingerprint.encode("ascii")).hexdigest()[:8]
+    return target.with_stem(f"{target.stem}-{mark}")
+
+
+def default_stores() -> list[Path]:
+    """Every feature store in its default place."""
+    return sorted(FEATURES.glob("*.h5"))
+
+
+def default_models() -> list[Path]:
+    """Every model in its default place."""
+    return sorted(MODELS.glob(f"*{MODEL_SUFFIX}"))
+
+
+def model_path(store: Path, *, clf: str, kernel: str, out: Path | None) -> Path:
+    """Path of the model of one classifier on one store.
+
+    Parameters
+    ----------
+    store : Path
+        The feature store.
+    clf, kernel : str
+        Names of the classifier and its kernel.
+    out : Path or None
+        What the user asked for: a file ending in ``.skops``, or a folder.
+    """
+    name = f"{store.stem}-{clf}" + ("-rbf" if kernel == "rbf" else "") + MODEL_SUFFIX
+    if out is None:
+        return MODELS / name
+    return out if out.suffix.lower() == MODEL_SUFFIX and not out.is_dir() else out / name

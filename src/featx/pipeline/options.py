@@ -1,0 +1,191 @@
+"""How a run is computed, and who watches it: nothing here changes a feature's value."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from featx.errors import UsageError
+from featx.manifest import Failure
+
+if TYPE_CHECKING:
+    from featx.spec import ExtractionSpec
+    from featx.store import FeatureStore
+
+def available_cores() -> int:
+    """Cores that this process may use: its affinity, where the system tells it."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How features are computed.
+
+    Parameters
+    ----------
+    runtime : {"auto", "keras"}
+        What executes the backbone.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
+    batch_size : int
+        Images that the backbone takes at once.
+    workers : int or None
+        Decoder processes; None is one for each core, at most eight.
+    max_pixels : int or None
+        Images whose header announces more are failures; None is the decoder's own limit.
+    timeout : float
+        Seconds that one image may take to read and decode.
+    """
+
+    runtime: str = "auto"
+    device: str = "auto"
+    batch_size: int = 32
+    workers: int | None = None
+    max_pixels: int | None = None
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        for name, value in (
+            ("batch_size", self.batch_size),
+            ("workers", self.workers),
+            ("max_pixels", self.max_pixels),
+            ("timeout", self.timeout),
+        ):
+            if value is not None and value <= 0:
+                raise UsageError(f"{name} must be positive, and is {value}")
+
+    @property
+    def decoders(self) -> int:
+        """Number of decoder processes."""
+        return self.workers if self.workers is not None else min(available_cores(), 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What to extract and where to put it.
+
+    Parameters
+    ----------
+    source : Path
+        Folder or CSV.
+    split : str or None
+        Only this one; None is every split that the source has.
+    limit : int or None
+        Only so many images of each split, drawn evenly from the classes.
+    seed : int
+        Of that draw.
+    out : Path or None
+        File or folder of the stores; None is their default place.
+    overwrite : bool
+        Replace what is there, whatever it is, and take no row from it.
+    beside : bool
+        Where a store of another spec or folder has the default name, take another name instead of refusing.
+    strict : bool
+        No image may fail.
+    max_errors : str or None
+        A number (``"10"``) or a share (``"0.5%"``) of the images found that may fail; None is any.
+    dry_run : bool
+        Only say what would be done.
+    """
+
+    source: Path
+    split: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    out: Path | None = None
+    overwrite: bool = False
+    beside: bool = False
+    strict: bool = False
+    max_errors: str | None = None
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be meant."""
+        if self.limit is not None and self.limit <= 0:
+            raise UsageError(f"limit must be positive, and is {self.limit}")
+        self.failures_allowed(0)
+
+    def failures_allowed(self, found: int) -> float:
+        """How many of that many images may fail before a finished run counts as failed."""
+        if self.strict:
+            return 0
+        if self.max_errors is None:
+            return float("inf")
+        number, share = self.max_errors.removesuffix("%"), self.max_errors.endswith("%")
+        try:
+            allowed = float(number) if share else int(number)
+        except ValueError:
+            allowed = -1
+        if allowed < 0 or (share and allowed > 100):
+            raise UsageError(f"max_errors is a number or a share such as 1%, and is {self.max_errors!r}")
+        return found * allowed / 100 if share else allowed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extraction:
+    """What one run of `extract` did, or in a dry run would do, for one feature store.
+
+    Parameters
+    ----------
+    target : Path
+        The feature store.
+    spec : ExtractionSpec
+        Of its features.
+    feature_shape : tuple of int
+        Of one feature before it was flattened.
+    found, extracted, reused, failed : int
+        Images: listed, computed by this run, taken over from earlier work, without a row. In a dry run `extracted`
+        counts those that would be computed.
+    seconds : float
+        Wall time of this run.
+    stages : dict of str to float
+        Where the time went.
+    failures : tuple of Failure
+        The images without a row.
+    untrained : bool
+        The backbone's weights are random.
+    store : FeatureStore or None
+        None in a dry run.
+    """
+
+    target: Path
+    spec: "ExtractionSpec"
+    feature_shape: tuple[int, ...]
+    found: int
+    extracted: int
+    reused: int
+    failed: int = 0
+    seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    untrained: bool = False
+    store: "FeatureStore | None" = None
+
+
+class Progress(Protocol):
+    """Who watches an extraction: a progress bar, a log, a notebook."""
+
+    def begin(self, target: Path, *, total: int, done: int) -> None:
+        """A store of `total` images is about to be filled, `done` of which are there already."""
+
+    def advance(self, *, rows: int, failures: int) -> None:
+        """So many more rows were written, so many more images failed."""
+
+    def end(self, extraction: Extraction) -> None:
+        """The store is sealed (or, in a dry run, planned)."""
+
+
+class Unwatched:
+    """The `Progress` of a run that nobody watches."""
+
+    def begin(self, target: Path, *, total: int, done: int) -> None:
+        """Nothing."""
+
+    def advance(self, *, rows: int, failures: int) -> None:
+        """Nothing."""
+
+    def end(self, extraction: Extraction) -> None:
+        """Nothing."""

@@ -1,0 +1,181 @@
+"""From a model and labelled images to a report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx import manifest, reports
+from featx.errors import DataError, ModelError
+from featx.model import Model
+from featx.pipeline.extraction import extract_spec
+from featx.pipeline.naming import MODELS, REPORTS, STORE_SUFFIXES, TEST_SOURCE, default_models
+from featx.pipeline.options import Job, Progress, RunOptions
+from featx.pipeline.prediction import stage_of
+from featx.reports import Report
+from featx.store import FeatureStore, open_store
+
+def score(
+    model: Model | Path | str,
+    source: FeatureStore | Path | str | None = None,
+    *,
+    weights: str | None = None,
+    options: RunOptions | None = None,
+    out: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Score a model on labelled images that it was not fitted on, and save the report as JSON with a figure.
+
+    Parameters
+    ----------
+    model : Model or path
+        The model.
+    source : FeatureStore, path or None
+        A feature store, or a folder or CSV, which is extracted under the model's own spec (and cached). None is
+        ``data/test`` where that exists, else the model's own cross-validated predictions.
+    weights : str, optional
+        Where the backbone's weights are now, if no longer where the model has them from.
+    options : RunOptions, optional
+        How features are computed.
+    out : path, optional
+        The report's file; ``artifacts/reports/<model>.json`` by default. The confusion matrix is drawn beside it.
+    progress : Progress, optional
+        Is told how an extraction goes.
+
+    Returns
+    -------
+    Report
+        Metrics, each with what is needed to judge it.
+
+    Raises
+    ------
+    SpecMismatch
+        The store was made under another spec than the model.
+    DataError
+        There are no labels to score against.
+    ModelError, StoreError, SourceError, WeightsError
+        As in `fit` and `extract`.
+    """
+    model = Model.load(model) if isinstance(model, Path | str) else model
+    if source is None and TEST_SOURCE.exists():
+        source = TEST_SOURCE
+    if source is None:
+        report = _cross_validated(model)
+    else:
+        store = source if isinstance(source, FeatureStore) else _store(model, Path(source), weights, options, progress)
+        report = _on(model, store)
+    target = REPORTS / f"{model.path.stem}.json" if out is None else Path(out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    report.save(target)
+    reports.plot_confusion(report, target.with_suffix(".png"))
+    return report
+
+
+def score_all(
+    models: Sequence[Path] | None = None, source: FeatureStore | Path | str | None = None, **options: Any
+) -> list[Report]:
+    """Score each of several models, with the options of `score`.
+
+    Parameters
+    ----------
+    models : sequence of path, optional
+        Every model in its default place, by default.
+    source
+        As in `score`.
+    **options
+        The other options of `score`, save `out`.
+
+    Raises
+    ------
+    ModelError
+        There is no model to score.
+    """
+    chosen = models or default_models()
+    if not chosen:
+        raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with --model")
+    return [score(model, source, **options) for model in chosen]
+
+
+def _store(
+    model: Model, source: Path, weights: str | None, options: RunOptions | None, progress: Progress | None
+) -> FeatureStore:
+    """The store that a path names, or that is made from its images under the model's own spec."""
+    if source.suffix.lower() in STORE_SUFFIXES:
+        return open_store(source)
+    found = manifest.find(source)
+    split = "test" if len(found) > 1 else found[0].split
+    stage = stage_of(model, weights=weights, options=options)
+    extractions = extract_spec(Job(source=source, split=split, beside=True), stage, progress=progress)
+    store = extractions[0].store
+    assert store is not None
+    return store
+
+
+def _on(model: Model, store: FeatureStore) -> Report:
+    """Score a model on the labelled rows of a store."""
+    model.check(store.spec)
+    labelled = np.flatnonzero(store.labels >= 0)
+    if not len(labelled):
+        raise DataError(f"{store.path} has no labels to score against; `featx predict` labels images without any")
+    unseen = tuple(name for name in store.classes if name not in model.classes)
+    classes = model.classes + unseen
+    index = np.array([classes.index(name) for name in store.classes])
+    y = index[store.labels[labelled]]
+    X = store.features[labelled]
+    notes = [
+        f"the model never saw the class {name!r}: its {count} images count as errors"
+        for name in unseen
+        if (count := int((y == classes.index(name)).sum()))
+    ]
+    if skipped := len(store) - len(labelled):
+        notes.append(f"{skipped} images without a label take no part")
+    metrics = reports.evaluate(
+        y,
+        np.searchsorted(model.classes, model.predict(X)),
+        classes=classes,
+        scores=model.scores(X),
+        probabilities=model.probabilities(X),
+    )
+    return _report(model, metrics, scored_on=f"{store.source} ({len(y)} images)", store=store, notes=notes)
+
+
+def _cross_validated(model: Model) -> Report:
+    """The score of the predictions that were made while the model's C was chosen."""
+    selection = model.selection
+    if selection.oof_labels is None:
+        raise DataError(
+            f"{model.path} was fitted without cross-validation and there is no {TEST_SOURCE}: "
+            "name labelled images to score it on"
+        )
+    metrics = reports.evaluate(
+        model.training.labels,
+        selection.oof_labels,
+        classes=model.classes,
+        scores=selection.oof_scores,
+        probabilities=selection.oof_probabilities,
+    )
+    notes = [] if len(selection.table) == 1 else ["C was chosen on the same folds, so the figures are a little high"]
+    return _report(model, metrics, scored_on=f"cross-validation ({selection.folds} folds)", notes=notes)
+
+
+def _report(
+    model: Model, metrics: reports.Metrics, *, scored_on: str, notes: list[str], store: FeatureStore | None = None
+) -> Report:
+    if model.untrained:
+        notes.append("the backbone is untrained: these figures say nothing about it with its trained weights")
+    return Report(
+        model=model.name,
+        scored_on=scored_on,
+        backbone=model.spec.backbone,
+        clf=model.clf,
+        C=model.params.get("C"),
+        classes=model.classes,
+        metrics=metrics,
+        spec=model.spec.to_json(),
+        fingerprint=model.spec.fingerprint,
+        untrained=model.untrained,
+        failures=() if store is None else tuple((failure.path, failure.reason) for failure in store.failures),
+        notes=tuple(notes),
+        versions=model.versions,
+    )

@@ -1,0 +1,232 @@
+"""The report: what scoring found, on what, with what, as one object and one JSON file."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from featx.errors import FeatxError, Reason
+from featx.reports.metrics import Metrics
+
+FORMAT = "featx-report"
+FORMAT_VERSION = 1
+"""Raise it when a field changes its meaning or goes; a new optional field needs no new version."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Report:
+    """The score of one model on one set of images.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model (``"train-resnet50-svm"``).
+    scored_on : str
+        For people: ``"cross-validation (5 folds)"``, ``"data/test (360 images)"``.
+    backbone, clf : str
+        Names of the backbone and the classifier.
+    C : float or None
+        Of the classifier; None where it has none.
+    classes : tuple of str
+        The model's classes. Those of `metrics` begin with them; further ones were never seen in training.
+    metrics : Metrics
+        The figures.
+    spec : str
+        JSON of the extraction spec; kept in its canonical form.
+    fingerprint : str
+        Of the spec.
+    untrained : bool
+        The backbone has no trained weights: the score tells nothing about it.
+    failures : tuple of (path, reason)
+        Images that couldn't be read and aren't in the figures.
+    notes : tuple of str
+        What a reader should know, one sentence each.
+    versions : mapping of str to str
+        Of the packages that took part.
+    created : str
+        Time, ISO 8601 in UTC.
+
+    Raises
+    ------
+    ValueError
+        `classes` aren't the first ones of the metrics, or `spec` is no JSON object.
+    """
+
+    model: str
+    scored_on: str
+    backbone: str
+    clf: str
+    C: float | None
+    classes: tuple[str, ...]
+    metrics: Metrics
+    spec: str
+    fingerprint: str
+    untrained: bool = False
+    failures: tuple[tuple[str, Reason], ...] = ()
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: str = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        if self.metrics.classes[: len(self.classes)] != self.classes:
+            raise ValueError(f"metrics of classes {self.metrics.classes} in a report of a model of {self.classes}")
+        spec = json.loads(self.spec)
+        if not isinstance(spec, dict):
+            raise ValueError(f"not the JSON of an extraction spec: {self.spec[:200]}")
+        # The file holds the spec as an object, not as a string in a string; one form keeps the round trip exact.
+        object.__setattr__(self, "spec", _canonical(spec))
+
+    def __repr__(self) -> str:
+        return f"<Report of {self.model} on {self.scored_on}: {self.metrics.headline}>"
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """Classes among the scored images that the model never had; their images count as errors."""
+        return self.metrics.classes[len(self.classes) :]
+
+    def to_json(self) -> str:
+        """JSON with a field per line, ASCII only; a value that is no finite number is null.
+
+        Paths and names that aren't UTF-8 stand as escaped surrogates, as Python's own ``json`` reads them back.
+        """
+        fields: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        fields |= {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        fields["metrics"] = self.metrics.to_dict()
+        fields["spec"] = json.loads(self.spec)
+        fields["failures"] = [{"path": path, "reason": reason} for path, reason in self.failures]
+        lines = (f"{json.dumps(key)}: {json.dumps(_finite(value), allow_nan=False)}" for key, value in fields.items())
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a report back from `to_json`; fields that this version doesn't know are left aside.
+
+        Raises
+        ------
+        ValueError
+            The text is no report, or one of a newer format.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+            raise ValueError(f"not the JSON of a report of featx: {text[:100]!r}")
+        if fields.get("format_version") != FORMAT_VERSION:
+            raise ValueError(f"format version {fields.get('format_version')!r}; this featx reads {FORMAT_VERSION}")
+        known = {one.name: fields[one.name] for one in dataclasses.fields(cls) if one.name in fields}
+        try:
+            known["metrics"] = Metrics.from_dict(fields["metrics"])
+            known["spec"] = _canonical(fields["spec"])
+            known["failures"] = tuple((one["path"], one["reason"]) for one in fields.get("failures", ()))
+            known |= {name: tuple(known[name]) for name in ("classes", "notes") if name in known}
+            return cls(**known)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a report with a field missing or of another kind: {error}") from error
+
+    def save(self, path: Path | str) -> None:
+        """Write `to_json` to a file, whole or not at all; folders are made, a file there is replaced.
+
+        Raises
+        ------
+        FeatxError
+            The file can't be written.
+        """
+        write_whole(Path(path), self.to_json().encode("ascii"))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FeatxError
+            The file can't be read or is no report.
+        """
+        try:
+            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise FeatxError(
+                f"can't read the report {path}: {error.strerror}; give the JSON file of a score"
+            ) from error
+        except ValueError as error:
+            raise FeatxError(f"{path} is no report of this featx: {error}; score the model again") from error
+
+
+def rows(reports: Iterable[Report]) -> list[dict[str, Any]]:
+    """Make a table of reports, best first.
+
+    Returns
+    -------
+    list of dict
+        One flat row per report, all with the same keys, by falling accuracy, then balanced accuracy, then name.
+        Figures are shares in [0, 1] (the log loss in nats) or None.
+    """
+    ordered = sorted(
+        reports, key=lambda one: (-one.metrics.accuracy, -one.metrics.balanced_accuracy, one.model, one.scored_on)
+    )
+    return [_row(report) for report in ordered]
+
+
+def _row(report: Report) -> dict[str, Any]:
+    metrics, interval = report.metrics, report.metrics.intervals["accuracy"]
+    return {
+        "model": report.model,
+        "backbone": report.backbone,
+        "clf": report.clf,
+        "C": report.C,
+        "scored_on": report.scored_on,
+        "n": metrics.n,
+        "accuracy": metrics.accuracy,
+        "accuracy_low": interval.low,
+        "accuracy_high": interval.high,
+        "balanced_accuracy": metrics.balanced_accuracy,
+        "macro_f1": metrics.macro_f1,
+        "top5_accuracy": metrics.top5_accuracy,
+        "log_loss": metrics.log_loss,
+        "failed": len(report.failures),
+        "untrained": report.untrained,
+    }
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises
+    ------
+    FeatxError
+        The file can't be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise FeatxError(f"can't write {path}: {error.strerror}; give a place that can be written to") from error
+
+
+def _canonical(spec: Mapping[str, Any]) -> str:
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value

@@ -1,0 +1,122 @@
+"""What decides a feature's value: the spec, its fingerprint, and how two specs differ."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Literal, Self, get_args
+
+DECODER_VERSION = 1
+"""Version of the rules from a file's bytes to pixels (``docs/pixels.md``). Raise it when any pixel may change."""
+
+Resize = Literal["stretch", "crop", "pad"]
+Interpolation = Literal["bilinear", "bicubic", "area", "lanczos"]
+Pooling = Literal["avg", "max", "none"]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PixelRules:
+    """Everything that decides an image's pixels: specs with equal rules can share decoded images.
+
+    Parameters
+    ----------
+    image_size : (int, int)
+        Height and width in pixels of what the backbone sees.
+    resize : {"stretch", "crop", "pad"}
+        How an image of another shape is brought to that size.
+    interpolation : {"bilinear", "bicubic", "area", "lanczos"}
+        How new pixels are computed from old ones.
+    decoder : int
+        Version of the decoder's rules.
+    """
+
+    image_size: tuple[int, int]
+    resize: Resize = "stretch"
+    interpolation: Interpolation = "bilinear"
+    decoder: int = DECODER_VERSION
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractionSpec:
+    """Everything that decides a feature's value, and nothing else.
+
+    Parameters
+    ----------
+    backbone : str
+        Name of a row of the table of backbones.
+    weights : str
+        Digest of the weight tensors that the output depends on (``"sha256:…"``).
+    layer : str or None
+        Layer whose output is the feature; None is the backbone's last.
+    pooling : {"avg", "max", "none"} or None
+        Global pooling over a spatial output; None where the layer's output is already a vector.
+    image_size : (int, int)
+        Height and width in pixels of what the backbone sees.
+    resize, interpolation
+        As in `PixelRules`.
+    preprocessing : str
+        Import path of the family's own ``preprocess_input``; ``"none"`` for a backbone that takes raw pixels.
+    precision : {"float32", "bfloat16", "float16"}
+        Arithmetic asked for.
+    runtime : str or None
+        Runtime and precision truly executed, part of a feature's value at reduced precision only: None at float32,
+        where runtimes agree to about 1e-6.
+    decoder : int
+        Version of the decoder's rules.
+    """
+
+    backbone: str
+    weights: str
+    layer: str | None = None
+    pooling: Pooling | None = "avg"
+    image_size: tuple[int, int]
+    resize: Resize = "stretch"
+    interpolation: Interpolation = "bilinear"
+    preprocessing: str
+    precision: Precision = "float32"
+    runtime: str | None = None
+    decoder: int = DECODER_VERSION
+
+    @property
+    def pixels(self) -> PixelRules:
+        """The part of the spec that decides the pixels."""
+        return PixelRules(
+            image_size=self.image_size, resize=self.resize, interpolation=self.interpolation, decoder=self.decoder
+        )
+
+    def to_json(self) -> str:
+        """Canonical JSON: every field, keys sorted, no white space, ASCII only."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a spec back from `to_json`.
+
+        Raises
+        ------
+        ValueError
+            The text is not the JSON of a spec of this version of featx.
+        """
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or set(fields) != {field.name for field in dataclasses.fields(cls)}:
+            raise ValueError(f"not the JSON of an extraction spec: {text[:200]}")
+        fields["image_size"] = tuple(fields["image_size"])
+        return cls(**fields)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()
+
+    def differences(self, other: "ExtractionSpec") -> dict[str, tuple[Any, Any]]:
+        """Fields that differ, each with this spec's and the other's value; empty where features are comparable."""
+        return {
+            field.name: (getattr(self, field.name), getattr(other, field.name))
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        }

@@ -1,0 +1,166 @@
+"""The stages as scikit-learn transformers: images in a notebook, without a feature store.
+
+>>> make_pipeline(featx.ImageLoader(), featx.Backbone("resnet50"), featx.make_classifier("logreg"))
+
+Both are pretrained in scikit-learn's sense: `fit` learns nothing, so there is nothing to leak.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from featx import backbones
+from featx.backbones import Request
+from featx.errors import ImageError
+from featx.images import decode
+from featx.pipeline.extraction import Stage
+from featx.pipeline.options import RunOptions
+from featx.spec import Interpolation, PixelRules, Pooling, Precision, Resize
+
+
+class _Pretrained(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type information
+    """A transformer with nothing to learn."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002  (scikit-learn's signature)
+        """Do nothing: there is nothing to learn."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        return tags
+
+
+class ImageLoader(_Pretrained):
+    """Image files to pixels, by the same rules as `featx.extract`.
+
+    Parameters
+    ----------
+    image_size : int or (int, int)
+        Side, or height and width, in pixels.
+    resize : {"stretch", "crop", "pad"}
+        How images of another shape are brought to that size.
+    interpolation : {"bilinear", "bicubic", "area", "lanczos"}
+        How new pixels are computed.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int | tuple[int, int] = 224,
+        resize: Resize = "stretch",
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
+        self.image_size = image_size
+        self.resize = resize
+        self.interpolation = interpolation
+
+    def transform(self, X: Sequence[str | Path]) -> NDArray[np.uint8]:
+        """Read and decode images.
+
+        Parameters
+        ----------
+        X : sequence of path, length n
+            Image files.
+
+        Returns
+        -------
+        (n, height, width, 3) uint8
+            RGB. All of them lie in memory at once: `featx.extract` is for those that don't fit.
+
+        Raises
+        ------
+        ImageError
+            A file can't be read as an image; a transformer may not drop rows.
+        """
+        height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
+        rules = PixelRules(image_size=(height, width), resize=self.resize, interpolation=self.interpolation)
+        pixels = np.empty((len(X), height, width, 3), np.uint8)
+        for row, path in enumerate(X):
+            try:
+                pixels[row] = decode(Path(path).read_bytes(), rules)
+            except OSError as error:
+                raise ImageError("unreadable", f"{path}: {error.strerror}; every row needs an image") from error
+            except ImageError as error:
+                raise ImageError(error.reason, f"{path}: {error}; every row needs an image") from error
+        return pixels
+
+
+class Backbone(_Pretrained):
+    """Pixels to the features of a frozen, pretrained network.
+
+    Parameters
+    ----------
+    backbone : str
+        A name of ``featx backbones``.
+    weights, layer, pooling, precision
+        As in `featx.extract`.
+    batch_size : int
+        Images that the network takes at once.
+    """
+
+    def __init__(
+        self,
+        backbone: str = Request.backbone,
+        *,
+        weights: str = Request.weights,
+        layer: str | None = Request.layer,
+        pooling: Pooling | None = Request.pooling,
+        precision: Precision = Request.precision,
+        batch_size: int = RunOptions.batch_size,
+    ) -> None:
+        self.backbone = backbone
+        self.weights = weights
+        self.layer = layer
+        self.pooling = pooling
+        self.precision = precision
+        self.batch_size = batch_size
+
+    def transform(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute features.
+
+        Parameters
+        ----------
+        X : (n, height, width, 3) uint8
+            RGB images.
+
+        Returns
+        -------
+        (n, d) float32
+            Features, those of row i in row i.
+        """
+        stage = self._stage(X.shape[1:3])
+        batches = [
+            stage.runtime(X[start : start + self.batch_size]).copy() for start in range(0, len(X), self.batch_size)
+        ]
+        return np.concatenate(batches) if batches else np.empty((0, int(np.prod(stage.runtime.feature_shape))), np.float32)
+
+    def _stage(self, image_size: tuple[int, int]) -> Stage:
+        """The network for images of this size, kept until a parameter or the size changes."""
+        key = (image_size, tuple(sorted(self.get_params().items(), key=lambda item: item[0])))
+        if getattr(self, "_built", (None, None))[0] != key:
+            spec, source = backbones.resolve(
+                Request(
+                    backbone=self.backbone,
+                    weights=self.weights,
+                    layer=self.layer,
+                    pooling=self.pooling,
+                    image_size=image_size,
+                    precision=self.precision,
+                )
+            )
+            self._built = (key, Stage(spec, source, RunOptions(batch_size=self.batch_size)))
+        return self._built[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters only: a compiled network can't be pickled and is built again where it is needed."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_built"}
