@@ -1,4 +1,4 @@
-"""Bytes to RGB pixels: cv2 for ordinary JPEG, Pillow for everything else and as the judge of what looks damaged."""
+"""Bytes to RGB pixels: cv2 for ordinary JPEG, Pillow for everything else."""
 
 import io
 import re
@@ -31,8 +31,8 @@ from featx.spec import DECODER_VERSION, PixelRules
 DEFAULT_MAX_PIXELS = 178_956_970
 """Pillow's own limit (twice its ``MAX_IMAGE_PIXELS``): over any camera's picture, and 537 MB as RGB."""
 
-# What Pillow, cv2 and numpy were seen to raise on damaged or hostile bytes, found by cutting and flipping bytes of valid
-# files. Anything else is a bug, here or there, and keeps its traceback.
+# What Pillow, cv2 and numpy raise on damaged or hostile bytes: Pillow documents little of it, and its plugins let slip
+# whatever their parsing runs into. Anything else is a bug, here or there, and keeps its traceback.
 _RAISED_BY_BAD_BYTES = (
     cv2.error,
     Image.DecompressionBombError,
@@ -55,7 +55,7 @@ _RAISED_BY_BAD_BYTES = (
 _REASONS: tuple[tuple[re.Pattern[str], Reason], ...] = (
     (re.compile(r"too large|too much memory|exceeds limit|MemoryError", re.IGNORECASE), "too-large"),
     (
-        re.compile(r"unsupported|not supported|unknown pixel mode|cannot handle|conversion from", re.IGNORECASE),
+        re.compile(r"unsupported|not supported|pixel mode|cannot handle|conversion from", re.IGNORECASE),
         "unsupported",
     ),
 )
@@ -81,6 +81,11 @@ _ORIENTATIONS: dict[int, tuple[bool, int | None]] = {
     7: (True, -1),
     8: (True, 0),
 }
+
+# Pillow expands grey of 2 and 4 bits to 8, but not the colour key that goes with it.
+_KEY_STEPS = {"L;2": 85, "L;4": 17}
+
+_PNG_END = re.compile(rb"IEND\xae\x42\x60\x82")
 
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"})
 
@@ -141,8 +146,8 @@ def decode_into(
     """
     if rules.decoder != DECODER_VERSION:
         raise UsageError(
-            f"pixels by version {rules.decoder} of the rules were asked for, this featx knows version {DECODER_VERSION}; "
-            "extract the features anew, or install the featx that made them"
+            f"pixels by version {rules.decoder} of the rules were asked for, this featx knows version "
+            f"{DECODER_VERSION}; extract the features anew, or install the featx that made them"
         )
     if out.shape != (*rules.image_size, 3) or out.dtype != np.uint8:
         raise ValueError(f"out must be uint8 {(*rules.image_size, 3)}, not {out.dtype} {out.shape}")
@@ -154,11 +159,11 @@ def _decode_whole(data: bytes | memoryview, max_pixels: int) -> Pixels:
     kind = sniff(data)
     if kind == "jpeg" and (header := jpeg.read_header(data)):
         _check_size(header.width, header.height, max_pixels)
-        whole = jpeg.is_whole(data, header)
-        if whole and (pixels := _decode_ordinary_jpeg(data)) is not None:
+        if not jpeg.is_whole(data, header):
+            raise ImageError("truncated", "jpeg: the data of the picture breaks off without an end marker")
+        # cv2 inverts Adobe's CMYK or not, depending on its version.
+        if header.components != 4 and (pixels := _decode_ordinary_jpeg(data)) is not None:
             return _upright(pixels, _jpeg_orientation(data) if header.tagged else 1)
-        if not whole and jpeg.breaks_off_in_zeros(data):
-            raise ImageError("truncated", "jpeg without an end, the rest of the file is zeros")
     return _decode_with_pillow(data, kind, max_pixels)
 
 
@@ -190,16 +195,25 @@ def _decode_with_pillow(data: bytes | memoryview, kind: Format, max_pixels: int)
                 _check_size(*image.size, max_pixels)
                 if kind == "tiff":
                     _check_tiff_strips(image, len(data))
-                depth16 = ";16" in _raw_mode(image)
+                samples = _raw_mode(image)
                 image.load()
                 # A TIFF is turned by Pillow as it loads, and then says 1.
                 orientation = _orientation(image)
-                pixels = _from_16_bits(image, data, kind) if depth16 else _over_white(image)
+                if samples in _KEY_STEPS and "transparency" in image.info:
+                    image.info["transparency"] *= _KEY_STEPS[samples]
+                pixels = _from_16_bits(image, data, kind) if ";16" in samples else _over_white(image)
             return _upright(pixels, orientation)
         except _RAISED_BY_BAD_BYTES as error:
-            detail = f"{error or type(error).__name__}"
-            reason = next((reason for words, reason in _REASONS if words.search(detail)), "truncated")
-            raise ImageError(reason, f"{kind}: {detail}") from error
+            # KeyError and its like say nothing without their name; one line, whatever the file put into the message.
+            detail = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ImageError(_reason(detail), f"{kind}: {detail}") from error
+
+
+def _reason(detail: str) -> Reason:
+    for words, reason in _REASONS:
+        if words.search(detail):
+            return reason
+    return "truncated"
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
@@ -274,9 +288,9 @@ def _over_white(image: Image.Image) -> Pixels:
 def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) -> Pixels:
     """Scale samples of 16 bits to 8, v / 257 rounded."""
     key = image.info.get("transparency")
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
         grey = np.asarray(image)
-        pixels = cv2.merge([_EIGHT_BITS[np.clip(grey, 0, 65_535).astype(np.uint16)]] * 3).view(np.uint8)
+        pixels: Pixels = np.repeat(_EIGHT_BITS[grey][:, :, np.newaxis], 3, axis=2)
         if key is not None:
             pixels[grey == key] = 255
         return pixels
@@ -285,10 +299,12 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
         # separations and orientation cv2 does not see.
         return _over_white(image)
     # Pillow has found the file whole, but keeps the high bytes only.
+    if not _PNG_END.search(data):
+        raise ImageError("truncated", "png: the end chunk is missing")
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != image.size[::-1] or samples.ndim != 3:
         raise ImageError("unsupported", "png of 16 bits that cv2 does not read")
-    colours = _EIGHT_BITS[samples[:, :, 2::-1]]
+    colours: Pixels = _EIGHT_BITS[samples[:, :, 2::-1]]
     if key is not None:
         alpha = np.where((samples[:, :, 2::-1] == key).all(axis=2), 0, 255).astype(np.uint8)
     elif samples.shape[2] == 4:

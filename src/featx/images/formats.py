@@ -56,7 +56,7 @@ def sniff(data: bytes | memoryview) -> Format:
     Raises
     ------
     ImageError
-        ``empty``: no bytes. ``unsupported``: an image, of a format that is not decoded. ``not-an-image``: anything else.
+        ``empty``: no bytes. ``unsupported``: an image, of a format that is not decoded. ``not-an-image``: all else.
     """
     if not len(data):
         raise ImageError("empty", "the file has no bytes")

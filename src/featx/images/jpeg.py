@@ -12,17 +12,18 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEGMENTS = frozenset({0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 # In entropy-coded data an 0xFF is followed by 0x00, or by a restart marker.
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-_ZEROS = bytes(64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """The head of an ordinary JPEG: 8 bits, one or three components, Huffman-coded, no junk between its segments.
+    """The head of an ordinary JPEG: 8 bits, Huffman-coded, no junk between its segments.
 
     Parameters
     ----------
     height, width : int
         In pixels, before orientation.
+    components : int
+        1 (grey), 3 (colour) or 4 (CMYK, YCCK).
     tagged : bool
         It has an APP1 segment, so an orientation may be recorded (Exif, XMP).
     scan : int
@@ -33,6 +34,7 @@ class Header:
 
     height: int
     width: int
+    components: int
     tagged: bool
     scan: int
     single_scan: bool
@@ -58,7 +60,7 @@ def read_header(data: bytes | memoryview) -> Header | None:
                 return None
             frame = marker
             precision, height, width, components = struct.unpack_from(">BHHB", data, position + 4)
-            if frame not in (_BASELINE, _EXTENDED, _PROGRESSIVE) or precision != 8 or components not in (1, 3):
+            if frame not in (_BASELINE, _EXTENDED, _PROGRESSIVE) or precision != 8 or components not in (1, 3, 4):
                 return None
         elif marker == _APP1:
             tagged = True
@@ -68,6 +70,7 @@ def read_header(data: bytes | memoryview) -> Header | None:
             return Header(
                 height=height,
                 width=width,
+                components=components,
                 tagged=tagged,
                 scan=position + 2 + length,
                 single_scan=frame != _PROGRESSIVE and length > 2 and data[position + 4] == components,
@@ -79,7 +82,8 @@ def read_header(data: bytes | memoryview) -> Header | None:
 def is_whole(data: bytes | memoryview, header: Header) -> bool:
     """Tell whether the end marker of the first picture is there, whatever follows it.
 
-    libjpeg fills what is missing with grey and only warns; cv2 up to 4.x hands that on as an image.
+    libjpeg fills what is missing with grey and only warns: cv2 up to 4.x hands that on as an image, and Pillow does
+    where zeros stand for the missing data, as in an interrupted copy into reserved space (zeros are valid data).
     """
     if header.single_scan and data[-2] == 0xFF and data[-1] == _EOI and len(data) >= header.scan + 2:
         return True
@@ -93,11 +97,3 @@ def is_whole(data: bytes | memoryview, header: Header) -> bool:
         (length,) = struct.unpack_from(">H", data, found.end())
         position = found.end() + length
     return False
-
-
-def breaks_off_in_zeros(data: bytes | memoryview) -> bool:
-    """Tell whether the file ends in nothing but zeros, as an interrupted copy into reserved space does.
-
-    Zeros are valid entropy-coded data (grey), so that no decoder objects to them.
-    """
-    return bytes(data[-len(_ZEROS) :]) == _ZEROS
