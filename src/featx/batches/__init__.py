@@ -1,10 +1,11 @@
 """Supervised decoder processes over a shared-memory ring: ordered batches, failures beside them and never in them.
 
-Four modules, in the order of the data: `decoders` hands out ring slots and puts batches together, `supervisor` keeps
-the processes alive and finds the image that a process died of, `worker` is what runs in a process, `ring` is the memory
-they share.
+In the order of a call: `decoders` hands images out and gives batches back, `batch` puts them together from ring slots,
+`supervisor` keeps the processes alive and finds the image that one died of, `process` is such a process seen from
+outside, `worker` what runs inside it, `ring` the memory they share.
 """
 
-from featx.batches.decoders import Batch, DecodeOptions, Decoders, Rows
+from featx.batches.batch import Batch, Rows
+from featx.batches.decoders import DecodeOptions, Decoders
 
 __all__ = ["Batch", "DecodeOptions", "Decoders", "Rows"]

@@ -15,8 +15,8 @@ from featx.batches.ring import Ring
 from featx.batches.worker import READY, Pipes, Result, Settings, pack_task, unpack_results
 from featx.errors import DecoderError
 
-# A script's own `__main__` is not imported again (as multiprocessing's spawn would do), and TensorFlow's threads are not
-# forked. The parent's sys.path, so that the same featx is found however the parent found it.
+# A script's own `__main__` is not imported again (as multiprocessing's spawn would do), and TensorFlow's threads are
+# not forked. The parent's sys.path is used, so that the same featx is found however the parent found it.
 _START = """\
 import json, sys
 path, settings, index, pipes = json.loads(sys.argv[1])
@@ -88,20 +88,21 @@ class DecoderProcess:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
         tasks, self._tasks = os.pipe()
         self.results, results = os.pipe()
-        life, self._life = os.pipe()
+        life, life_end = os.pipe()
+        self._open = [self._tasks, self.results, life_end]
         os.set_blocking(self.results, False)
         pipes = Pipes(tasks=tasks, results=results, life=life, ring=ring.fd, known=-1 if known is None else known)
         path = [str(Path(entry).absolute()) for entry in sys.path]
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  (this very interpreter, and our own words)
                 [_interpreter(), "-W", "ignore", "-c", _START, json.dumps([path, settings.to_json(), index, pipes])],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,
                 pass_fds=[fd for fd in pipes if fd >= 0],
                 env={**os.environ, **_ONE_THREAD},
-                # Ctrl-C and Ctrl-Z are for the parent: a decoder interrupted while it starts, or stopped in the middle of
-                # an image, would look broken.
+                # Ctrl-C and Ctrl-Z are for the parent: a decoder interrupted while it starts, or stopped in the
+                # middle of an image, would look broken.
                 process_group=0,
             )
         except OSError as error:
@@ -162,8 +163,8 @@ class DecoderProcess:
         return f"{how}: {last}" if last else how
 
     def _close(self) -> None:
-        for fd in (self._tasks, self.results, self._life):
-            os.close(fd)
+        while self._open:
+            os.close(self._open.pop())
         self._words.close()
 
 

@@ -1,5 +1,6 @@
 """Keep decoder processes alive, and find the image that one of them died of."""
 
+import contextlib
 import logging
 import selectors
 import time
@@ -16,6 +17,8 @@ _log = logging.getLogger(__name__)
 _START_SECONDS = 120.0  # to import numpy and OpenCV from a cold or remote disk
 _STARTS = 4  # in vain, one after another, before a process is given up
 _STRIKES = 2  # one may be the system's (out of memory, a pause), two are the image's
+_MANY = 16  # images in flight that keep the processes busy for longer than a nap
+_NAP_SECONDS = 0.003
 _UNREAD_BYTES = 16 << 10  # less than a pipe holds, so that sending never blocks
 
 
@@ -34,22 +37,15 @@ class Supervisor:
         The memory shared with them.
     known : int or None
         File descriptor of the known digests.
-    timeout_s : float
-        Seconds without progress on one image after which a process is taken for hung.
-
-    Attributes
-    ----------
-    read, decode : float
-        Seconds that the processes have spent on either, summed.
+    seconds : dict of str to float
+        Counts to which the time that processes spend is added: ``"read"`` and ``"decode"``.
     """
 
-    def __init__(self, settings: Settings, ring: Ring, known: int | None, *, timeout_s: float) -> None:
-        self.read = 0.0
-        self.decode = 0.0
+    def __init__(self, settings: Settings, ring: Ring, known: int | None, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
         self._settings = settings
         self._ring = ring
         self._known = known
-        self._timeout_s = timeout_s
         self._processes: list[DecoderProcess] = []
         self._selector = selectors.DefaultSelector()
         self._queue: deque[Task] = deque()
@@ -82,7 +78,12 @@ class Supervisor:
         DecoderError
             A process can't be started, or keeps ending without an image to blame.
         """
-        for key, _ in self._selector.select(self._patience()):
+        events = self._selector.select(self._patience())
+        if sum(len(process.in_flight) for process in self._processes) >= _MANY:
+            # Waking up for every image would cost more than all else that is done for it here.
+            time.sleep(_NAP_SECONDS)
+            events = self._selector.select(0)
+        for key, _ in events:
             process: DecoderProcess = key.data
             if not self._listen(process):
                 self._replace(process, "crashed")
@@ -109,9 +110,11 @@ class Supervisor:
         self._selector.register(process.results, selectors.EVENT_READ, process)
 
     def _remove(self, process: DecoderProcess) -> str:
-        self._selector.unregister(process.results)
+        with contextlib.suppress(KeyError):  # an earlier removal was interrupted
+            self._selector.unregister(process.results)
+        how = process.end()
         self._processes.remove(process)
-        return process.end()
+        return how
 
     def _feed(self) -> None:
         for process in self._processes:
@@ -142,8 +145,8 @@ class Supervisor:
         answered, alive = process.receive()
         for task, result in answered:
             task.result = result
-            self.read += result.read
-            self.decode += result.decode
+            self._seconds["read"] += result.read
+            self._seconds["decode"] += result.decode
         if answered:
             self._vain_starts[process.index] = 0
         return alive
@@ -159,12 +162,12 @@ class Supervisor:
         position, since = int(mark[0]), int(mark[1])
         if position == IDLE:
             since = process.heard
-        allowed = self._timeout_s if process.ready else _START_SECONDS
+        allowed = self._settings.timeout_s if process.ready else _START_SECONDS
         return allowed - (time.monotonic_ns() - since) / 1e9
 
     def _replace(self, process: DecoderProcess, reason: Reason) -> None:
         how = self._remove(process)
-        # (end() closed the pipe: what the process finished after its last answer is simply done again.)
+        # What it finished after its last answer that was read is simply done again.
         mark = self._ring.marks[process.index]
         suspect = process.in_flight.pop(int(mark[0]), None)
         mark[0] = IDLE
@@ -188,5 +191,5 @@ class Supervisor:
 
     def _message(self, reason: Reason, how: str) -> str:
         if reason == "timeout":
-            return f"the decoder was busy with it for {self._timeout_s:g} s without an end, twice"
+            return f"the decoder was busy with it for {self._settings.timeout_s:g} s without an end, twice"
         return f"the decoder process died of it, twice ({how})"

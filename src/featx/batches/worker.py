@@ -1,6 +1,7 @@
 """What runs in a decoder process: read a file once, digest it, find it known or decode it into a ring slot.
 
-The parent writes tasks into one pipe and reads results from another; both are small records, pixels go through the ring.
+The parent writes tasks into one pipe and reads results from another. Both are small records; pixels go through the
+ring.
 """
 
 import contextlib
@@ -70,6 +71,8 @@ class Settings:
         Images that announce more are refused.
     decoder : str
         ``"module:function"``, of the signature of `featx.images.decode_into`.
+    timeout_s : float
+        Seconds without progress on one image after which the parent takes a process for hung.
     """
 
     slots: int
@@ -78,6 +81,7 @@ class Settings:
     rules: PixelRules
     max_pixels: int
     decoder: str
+    timeout_s: float
 
     def to_json(self) -> str:
         """Text that `from_json` reads."""
@@ -135,9 +139,7 @@ def unpack_results(buffer: bytearray) -> Iterator[Result]:
         if len(buffer) < end:
             break
         message = buffer[start + _RESULT.size : end].decode("utf-8", "replace") if length else ""
-        yield Result(
-            position, _OUTCOMES[outcome], size, mtime_ns, digest if digested else None, read, decode, message
-        )
+        yield Result(position, _OUTCOMES[outcome], size, mtime_ns, digest if digested else None, read, decode, message)
         start = end
     del buffer[:start]
 
@@ -213,7 +215,7 @@ class _Job:
         size, mtime_ns = -1, -1
         try:
             # Asked before opening, since opening alone can wake a device.
-            status = os.stat(file)
+            status = os.stat(file)  # noqa: PTH116  (bytes, as the file system has them)
             size, mtime_ns = status.st_size, status.st_mtime_ns
             data, mtime_ns = self._read(file, status)
         except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
@@ -285,9 +287,8 @@ def _check_regular(status: os.stat_result) -> None:
 
 
 def _send(fd: int, result: Result) -> None:
-    record = pack_result(result)
     try:
-        os.write(fd, record)  # whole or not at all: a record is smaller than PIPE_BUF
+        os.write(fd, pack_result(result))  # whole: a record is smaller than PIPE_BUF on Linux, and the pipe blocks
     except BrokenPipeError:
         os._exit(0)  # the parent is gone
 
