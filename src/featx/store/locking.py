@@ -1,5 +1,6 @@
 """One process at a time on one target, by a lock that dies with its process."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -42,8 +43,10 @@ class Lock:
                 break
             os.close(fd)
         self._fd: int | None = fd
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        # Only for people: a full disk, on which a partial store may well be completed, is no reason to refuse.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 
     def _named_still(self, fd: int) -> bool:
         try:

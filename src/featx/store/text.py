@@ -58,7 +58,7 @@ def decode(columns: Mapping[str, NDArray[Any]], name: str) -> tuple[str, ...]:
 
 
 def encode_attribute(name: str, value: str) -> dict[str, NDArray[Any]]:
-    """A text as an attribute, and as a second one of bytes where it is no UTF-8.
+    """Give a text as an attribute, and as a second one of bytes where it is no UTF-8.
 
     Raises
     ------

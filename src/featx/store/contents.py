@@ -1,0 +1,98 @@
+"""What a store says before its first row, and of the images that get none."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx import __version__
+from featx.manifest import Failure, Manifest
+from featx.spec import ExtractionSpec
+from featx.store.format import FORMAT, FORMAT_VERSION, content_digest
+from featx.store.text import encode, encode_attribute
+
+MESSAGE_LENGTH = 500
+"""Characters kept of a failure's message: the column is as wide as its longest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """How the features are computed, beyond what decides their value.
+
+    Parameters
+    ----------
+    weights_source : str
+        A word such as ``imagenet``, or a file's path.
+    runtime, precision : str
+        What executes the backbone, and in which arithmetic.
+    """
+
+    weights_source: str
+    runtime: str
+    precision: str
+
+
+def planned(
+    manifest: Manifest, spec: ExtractionSpec, feature_shape: tuple[int, ...], provenance: Provenance
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Attributes and columns of a store before its first row."""
+    n = len(manifest)
+    same = {
+        **encode_attribute("format", FORMAT),
+        "format_version": np.array(FORMAT_VERSION, "<i8"),
+        **encode_attribute("spec", spec.to_json()),
+        **encode_attribute("fingerprint", spec.fingerprint),
+        "feature_shape": np.array(feature_shape, "<i8"),
+        **encode_attribute("weights_source", provenance.weights_source),
+        **encode_attribute("runtime", provenance.runtime),
+        **encode_attribute("precision", provenance.precision),
+        **encode_attribute("root", os.fspath(manifest.root)),
+        **({} if manifest.split is None else encode_attribute("split", manifest.split)),
+    }
+    columns = {
+        **encode("paths", manifest.paths),
+        "labels": np.asarray(manifest.labels, "<i4"),
+        **encode("classes", manifest.classes),
+        **({} if manifest.groups is None else encode("groups", manifest.groups)),
+        "sizes": np.asarray(manifest.sizes, "<i8"),
+        "mtimes_ns": np.asarray(manifest.mtimes_ns, "<i8"),
+    }
+    attributes = {
+        **same,
+        "plan": np.array(content_digest(same, columns).encode()),
+        **encode_attribute("featx_version", __version__),
+        **encode_attribute("name", manifest.name),
+        **encode_attribute("source", os.fspath(manifest.source)),
+        **{name: np.array(0, "<i8") for name in ("found", "extracted", "reused", "failed")},
+        "seconds": np.array(0, "<f8"),
+        # As long as they will be: an attribute is changed in place or not at all.
+        "created": np.array(b"", "S20"),
+        "content_digest": np.array(b"", "S64"),
+    }
+    columns |= {
+        "digests": np.zeros((n, 32), np.uint8),
+        "status": np.zeros(n, np.uint8),
+        "checksums": np.zeros((n, 32), np.uint8),
+        **failure_columns(()),
+    }
+    return attributes, columns
+
+
+def failure_columns(failures: Sequence[Failure]) -> dict[str, NDArray[Any]]:
+    """Columns of the images that have no row."""
+    messages = [
+        " ".join(failure.message.replace("\0", " ").split()).encode("utf-8", "replace").decode()[:MESSAGE_LENGTH]
+        for failure in failures
+    ]
+    digests = b"".join(bytes.fromhex(failure.digest or "00" * 32) for failure in failures)
+    return {
+        **encode("failures/paths", [failure.path for failure in failures]),
+        **encode("failures/reasons", [failure.reason for failure in failures]),
+        **encode("failures/messages", messages),
+        "failures/digests": np.frombuffer(digests, np.uint8).reshape(-1, 32),
+        "failures/sizes": np.array([failure.size for failure in failures], "<i8"),
+        "failures/mtimes_ns": np.array([failure.mtime_ns for failure in failures], "<i8"),
+    }

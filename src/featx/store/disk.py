@@ -1,0 +1,102 @@
+"""Bytes to and from a place in a file, and what the operating system answers."""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import StoreError
+from featx.store.format import LayoutError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+ZEROS = 4 << 20
+"""Bytes written at once where space is taken by writing zeros."""
+
+
+def read_at(fd: int, length: int, offset: int) -> bytes:
+    """Read so many bytes; LayoutError where the file ends before."""
+    parts = []
+    while length > 0:
+        # One read gives 2 GiB at most.
+        part = os.pread(fd, length, offset)
+        if not part:
+            raise LayoutError("is cut off")
+        parts.append(part)
+        length -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def write_at(fd: int, values: NDArray[Any], offset: int) -> None:
+    """Write an array's bytes, all of them."""
+    if not values.size:
+        return
+    rest = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    while rest:
+        written = os.pwrite(fd, rest, offset)
+        rest = rest[written:]
+        offset += written
+
+
+def reserve(fd: int, size: int, *, tail: int) -> None:
+    """Take the space of a file of `size` bytes, of which the last `tail` bytes were never written."""
+    try:
+        os.posix_fallocate(fd, 0, size)
+        return
+    except AttributeError:
+        pass  # macOS has no such call
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+    # Where the system or the file system can't, the space is taken by writing to it.
+    zeros = np.zeros(ZEROS, np.uint8)
+    for offset in range(size - tail, size, len(zeros)):
+        write_at(fd, zeros[: size - offset], offset)
+
+
+def sync(fd: int) -> None:
+    """Wait until what was written to a file is on the disk."""
+    # macOS's fsync stops at the drive's cache.
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def reason(error: OSError) -> str:
+    """Say what the operating system said, in one line (HDF5's own messages have several)."""
+    if error.errno == errno.EFBIG:
+        return "larger than files may be here"
+    return os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
+
+
+@contextlib.contextmanager
+def store_errors(target: Path, what: str) -> Iterator[None]:
+    """Say in one line what the operating system refused."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StoreError(
+                f"{target}: no space for {what} ({reason(error)}); free some, then run the same extraction again: "
+                "what is done is kept"
+            ) from error
+        raise StoreError(
+            f"{target} can't be written: {reason(error)}; give another place, or the right to write"
+        ) from error

@@ -1,0 +1,132 @@
+"""Plan a store: a slot for every image, or the partial store that an earlier run left."""
+
+import contextlib
+import logging
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import StoreError
+from featx.manifest import Manifest
+from featx.spec import ExtractionSpec
+from featx.store import layout as hdf5
+from featx.store.contents import Provenance, planned
+from featx.store.disk import store_errors, sync_folder
+from featx.store.format import ROW_COLUMNS, LayoutError
+from featx.store.layout import Layout
+from featx.store.locking import Lock
+from featx.store.partial import Partial, partial_path, sealing_path
+
+logger = logging.getLogger(__name__)
+
+_MAY_DIFFER = (
+    *("featx_version", "source", "source_raw", "name", "name_raw"),
+    *("found", "extracted", "reused", "failed", "created", "seconds", "content_digest"),
+)
+"""Attributes that don't keep a partial store from being resumed."""
+
+
+def plan(
+    target: Path,
+    manifest: Manifest,
+    spec: ExtractionSpec,
+    *,
+    feature_shape: tuple[int, ...],
+    provenance: Provenance,
+) -> "Partial":
+    """Give every image a slot in ``<target>.partial``, its space reserved, or resume the one that is there.
+
+    It is resumed where it is of the same plan: spec, feature shape, provenance, root, split, paths, labels, classes,
+    groups, and the files' sizes and times as listed. Rows that no longer agree with their checksums are pending again.
+    Anything else at that place is replaced; `rows_of` gives its rows beforehand. The target itself isn't touched.
+
+    Parameters
+    ----------
+    target : Path
+        The store to be; its folder is made where it isn't there.
+    manifest : Manifest
+        The images; image i gets slot i.
+    spec : ExtractionSpec
+        What decides the features' values.
+    feature_shape : tuple of int
+        Shape of one feature before it is flattened.
+    provenance : Provenance
+        How they are computed.
+
+    Returns
+    -------
+    Partial
+        To be used as a context manager; it holds a lock until it is closed.
+
+    Raises
+    ------
+    StoreInUse
+        Another process writes the same target.
+    StoreError
+        It can't be written, or there is no space for it.
+    """
+    target = Path(target).absolute()
+    size = len(manifest) * math.prod(feature_shape) * 4
+    with contextlib.ExitStack() as on_error, store_errors(target, f"the {size / 1e6:,.0f} MB of its features"):
+        if target.is_dir():
+            raise StoreError(f"{target} is a folder, not a file to write features to; give the path of a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = Lock(target)
+        on_error.callback(lock.release)
+        for leftover in (_planning_path(target), sealing_path(target)):
+            leftover.unlink(missing_ok=True)
+        attributes, columns = planned(manifest, spec, feature_shape, provenance)
+        layout = _resumable(target, attributes, columns)
+        if layout is None:
+            layout = _create(target, attributes, columns, math.prod(feature_shape))
+        partial = Partial(target, layout, lock)
+        on_error.pop_all()
+    return partial
+
+
+def _resumable(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]]) -> Layout | None:
+    """Layout of the partial store that is there, None where there is none of this plan."""
+    path = partial_path(target)
+    try:
+        with path.open("rb", buffering=0) as file:
+            layout = hdf5.scan(file)
+            there = {name: layout.read(file.fileno(), name) for name in layout.places if name in columns}
+            # The digest of the plan says that it was the same, the members themselves that they still are.
+            same = _agree(layout.attributes, attributes, but=_MAY_DIFFER) and _agree(
+                there, columns, but=(*ROW_COLUMNS, "status")
+            )
+    except FileNotFoundError:
+        return None
+    except LayoutError as error:
+        logger.warning("%s %s; it is begun anew", path, error)
+        return None
+    if not same:
+        logger.warning("%s is of another plan; it is begun anew", path)
+        return None
+    return layout
+
+
+def _agree(found: Mapping[str, NDArray[Any]], wanted: Mapping[str, NDArray[Any]], *, but: Collection[str]) -> bool:
+    """Whether all members but some are the same."""
+    return all(name in found and np.array_equal(found[name], wanted[name]) for name in wanted if name not in but)
+
+
+def _create(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]], width: int) -> Layout:
+    """Make the partial store under another name, so that it is whole as soon as it is there."""
+    planning = _planning_path(target)
+    try:
+        layout = hdf5.create(planning, attributes=attributes, columns=columns, width=width)
+        planning.replace(partial_path(target))
+    except BaseException:
+        planning.unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+    return layout
+
+
+def _planning_path(target: Path) -> Path:
+    return target.with_name(target.name + ".planning")

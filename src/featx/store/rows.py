@@ -1,0 +1,94 @@
+"""Rows of an older store, or of one that was never finished, to be copied by digest."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.store.format import LayoutError
+from featx.store.layout import intact, scan
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoredRows:
+    """Rows that are done and undamaged.
+
+    Parameters
+    ----------
+    digests : (m, 32) uint8
+        SHA-256 of the image files' bytes, sorted, unique.
+    rows : (m,) int64
+        Row of `features` for each digest.
+    features : (n, d) float32
+        All features of the file, done or not; read-only and mapped. They stay readable after the file is replaced.
+    feature_shape : tuple of int
+        Shape of one feature before it was flattened.
+    """
+
+    digests: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    features: NDArray[np.float32]
+    feature_shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def find(self, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Rows (b,) of `features` for digests (b, 32), -1 where there is none."""
+        if not len(self):
+            return np.full(len(digests), -1, np.int64)
+        known, wanted = _keys(self.digests), _keys(digests)
+        at = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+        return np.where(known[at] == wanted, self.rows[at], -1)
+
+
+def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:
+    """Rows that can be copied from a sealed store or from a partial one, whatever images they were planned for.
+
+    Every row is read once and held against its checksum; damaged ones are left out.
+
+    Parameters
+    ----------
+    path : Path
+        A sealed store, or what `partial_path` gives.
+    fingerprint : str
+        Of the spec that the rows must have been made under.
+
+    Returns
+    -------
+    StoredRows or None
+        None where there is no such file, it can't be read, or it was made under another spec.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            layout = scan(file)
+            if layout.text("fingerprint") != fingerprint:
+                return None
+            done = np.flatnonzero(layout.read(file.fileno(), "status")).astype(np.int64)
+            good = intact(layout, file.fileno(), done)
+            columns = layout.read_all(file)
+    except FileNotFoundError:
+        return None
+    except (LayoutError, OSError) as error:
+        logger.warning("no rows can be taken from %s: %s", path, error)
+        return None
+    if not good.all():
+        logger.warning("%s: %d damaged rows are left out", path, np.count_nonzero(~good))
+    rows = done[good]
+    _, first = np.unique(_keys(columns["digests"][rows]), return_index=True)
+    rows = rows[first]
+    return StoredRows(
+        digests=columns["digests"][rows],
+        rows=rows,
+        features=columns["features"],
+        feature_shape=tuple(layout.attributes["feature_shape"].tolist()),
+    )
+
+
+def _keys(digests: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """Digests (n, 32) as (n,) values that sort and compare as a whole."""
+    return np.ascontiguousarray(digests).view("S32").reshape(-1)

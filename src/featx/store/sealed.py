@@ -1,0 +1,262 @@
+"""Open a finished feature store and hand out what it holds."""
+
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import Reason, StoreError
+from featx.manifest import Failure
+from featx.spec import ExtractionSpec
+from featx.store.disk import reason
+from featx.store.format import LayoutError, content_digest
+from featx.store.layout import Layout, scan
+from featx.store.text import decode, decode_attribute
+
+_ADVICE = "give a file that featx extract wrote, or extract again"
+
+
+class FeatureStore:
+    """A sealed feature store; row i of each array belongs to row i of the features. Made by `open_store`.
+
+    Attributes
+    ----------
+    path : Path
+        The file, absolute.
+    features : (n, d) float32
+        Read-only, mapped from the file: rows are read when they are used. An ordinary empty array where n = 0.
+    labels : (n,) int32
+        Index into `classes`, -1 for none.
+    digests : (n, 32) uint8
+        SHA-256 of the image files' bytes.
+    sizes, mtimes_ns : (n,) int64
+        Size in bytes and modification time in nanoseconds of the image files as they were read.
+    status : (n,) uint8
+        1 where the row was extracted, 2 where it was copied from an older store.
+    checksums : (n, 32) uint8
+        SHA-256 of each row.
+    spec : ExtractionSpec
+        What decided the features' values.
+    """
+
+    def __init__(self, path: Path, layout: Layout, columns: dict[str, NDArray[Any]]) -> None:
+        self._attributes = layout.attributes
+        self._columns = columns
+        self.path = path
+        self.features: NDArray[np.float32] = columns["features"]
+        self.labels: NDArray[np.int32] = columns["labels"]
+        self.digests: NDArray[np.uint8] = columns["digests"]
+        self.sizes: NDArray[np.int64] = columns["sizes"]
+        self.mtimes_ns: NDArray[np.int64] = columns["mtimes_ns"]
+        self.status: NDArray[np.uint8] = columns["status"]
+        self.checksums: NDArray[np.uint8] = columns["checksums"]
+        self.spec = ExtractionSpec.from_json(layout.text("spec"))
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __repr__(self) -> str:
+        n, d = self.features.shape
+        classes = f"{len(self.classes)} classes" if self.classes else "no labels"
+        return f"<FeatureStore {n:,} x {d:,} · {self.spec.backbone} · {classes} · {self.path}>"
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """Of the images, relative to `root`; bytes that are no UTF-8 stand as surrogate escapes (`os.fsencode`)."""
+        return decode(self._columns, "paths")
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names that the labels stand for, sorted."""
+        return decode(self._columns, "classes")
+
+    @cached_property
+    def groups(self) -> tuple[str, ...] | None:
+        """Group of each image, None where the manifest has none."""
+        return decode(self._columns, "groups") if "groups" in self._columns else None
+
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """Images that have no row, in the order of the manifest."""
+        columns = {name.removeprefix("failures/"): value for name, value in self._columns.items() if "/" in name}
+        return tuple(
+            Failure(
+                path=path,
+                reason=cast("Reason", reason),
+                message=message,
+                digest=bytes(digest).hex() if digest.any() else None,
+                size=size,
+                mtime_ns=mtime_ns,
+            )
+            for path, reason, message, digest, size, mtime_ns in zip(
+                decode(columns, "paths"),
+                decode(columns, "reasons"),
+                decode(columns, "messages"),
+                columns["digests"],
+                columns["sizes"].tolist(),
+                columns["mtimes_ns"].tolist(),
+                strict=True,
+            )
+        )
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Images of each class, in the order of the labels; those without a label aren't counted."""
+        counts = np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the spec, 64 hexadecimal digits."""
+        return self._text("fingerprint")
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of one feature before it was flattened."""
+        return tuple(self._attributes["feature_shape"].tolist())
+
+    @property
+    def weights_source(self) -> str:
+        """Where the weights came from: a word such as ``imagenet``, or a file's path."""
+        return self._text("weights_source")
+
+    @property
+    def runtime(self) -> str:
+        """What executed the backbone."""
+        return self._text("runtime")
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic that was executed."""
+        return self._text("precision")
+
+    @property
+    def name(self) -> str:
+        """Of the manifest."""
+        return self._text("name")
+
+    @property
+    def split(self) -> str | None:
+        """``"train"``, ``"val"``, ``"test"`` or a word of the user's; None where nothing told."""
+        return self._text("split") if "split" in self._attributes else None
+
+    @property
+    def source(self) -> str:
+        """Folder or CSV that was asked for."""
+        return self._text("source")
+
+    @property
+    def root(self) -> str:
+        """Folder that the paths are relative to."""
+        return self._text("root")
+
+    @property
+    def featx_version(self) -> str:
+        """Version of featx that planned the store."""
+        return self._text("featx_version")
+
+    @property
+    def created(self) -> str:
+        """When the store was sealed: UTC, ISO 8601."""
+        return self._text("created")
+
+    @property
+    def seconds(self) -> float:
+        """What the run that sealed the store took, from plan to seal."""
+        return float(self._attributes["seconds"])
+
+    @property
+    def found(self) -> int:
+        """Images of the manifest: `extracted` + `reused` + `failed`."""
+        return int(self._attributes["found"])
+
+    @property
+    def extracted(self) -> int:
+        """Rows that were computed for this store."""
+        return int(self._attributes["extracted"])
+
+    @property
+    def reused(self) -> int:
+        """Rows that were copied from an older store."""
+        return int(self._attributes["reused"])
+
+    @property
+    def failed(self) -> int:
+        """Images that have no row."""
+        return int(self._attributes["failed"])
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 over everything in the store, the features through their checksums; 64 hexadecimal digits."""
+        return self._text("content_digest")
+
+    def _text(self, name: str) -> str:
+        return decode_attribute(self._attributes, name)
+
+
+def open_store(path: Path | str) -> FeatureStore:
+    """Open a sealed feature store for reading.
+
+    All but the features is read and held against the content digest; the features are mapped. The file isn't kept
+    open or locked, and may lie on read-only media; a new store that replaces it doesn't disturb the one opened.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+
+    Returns
+    -------
+    FeatureStore
+
+    Raises
+    ------
+    StoreError
+        It can't be read, is no feature store, or an unfinished, truncated or altered one.
+    """
+    path = Path(path).absolute()
+    try:
+        with path.open("rb", buffering=0) as file:
+            layout = scan(file)
+            if not layout.text("content_digest"):
+                done = np.count_nonzero(layout.read(file.fileno(), "status"))
+                raise StoreError(
+                    f"{path} is unfinished ({done} of {layout.places['status'].shape[0]} rows are done); run the same "
+                    "extraction again to complete it"
+                )
+            columns = layout.read_all(file)
+        _check(layout, columns)
+        return FeatureStore(path, layout, columns)
+    except LayoutError as error:
+        raise StoreError(f"{path} {error}; {_ADVICE}") from error
+    except OSError as error:
+        raise StoreError(f"{path} can't be opened as a feature store: {reason(error)}; {_ADVICE}") from error
+
+
+def _check(layout: Layout, columns: dict[str, NDArray[Any]]) -> None:
+    """Hold what was read against what the file says about itself."""
+    attributes = layout.attributes
+    status = np.bincount(columns["status"], minlength=3)
+    counts = (0, int(attributes["extracted"]), int(attributes["reused"]))
+    failed = len(columns["failures/paths"])
+    labels, classes = columns["labels"], len(columns["classes"])
+    try:
+        fingerprint = ExtractionSpec.from_json(layout.text("spec")).fingerprint
+    except (ValueError, TypeError, KeyError) as error:
+        raise LayoutError(
+            f"has a spec that this featx can't read (written by {layout.text('featx_version')})"
+        ) from error
+    rules = {
+        "content_digest": content_digest(attributes, columns) == layout.text("content_digest"),
+        "fingerprint": fingerprint == layout.text("fingerprint"),
+        "feature_shape": math.prod(attributes["feature_shape"].tolist()) == columns["features"].shape[1],
+        "status": tuple(status.tolist()) == counts,
+        "failed": int(attributes["failed"]) == failed,
+        "found": int(attributes["found"]) == len(labels) + failed,
+        "labels": not len(labels) or (labels.min() >= -1 and labels.max() < classes),
+    }
+    if broken := [name for name, holds in rules.items() if not holds]:
+        raise LayoutError(f"was altered after it was written ({', '.join(broken)} no longer agrees)")
