@@ -46,7 +46,7 @@ class WeightsSource:
 
 
 def keras_home() -> Path:
-    """Keras's folder: KERAS_HOME, else ``~/.keras`` (``/tmp/.keras`` where the home folder is read-only, as Keras)."""
+    """Return Keras's folder: KERAS_HOME, else ``~/.keras``, or ``/tmp/.keras`` where the home folder is read-only."""
     if configured := os.environ.get("KERAS_HOME"):
         return Path(configured).expanduser()
     home = Path("~").expanduser()
@@ -54,7 +54,7 @@ def keras_home() -> Path:
 
 
 def cache_home() -> Path:
-    """featx's cache folder: FEATX_CACHE, else ``featx`` under XDG_CACHE_HOME or ``~/.cache``."""
+    """Return featx's cache folder: FEATX_CACHE, else ``featx`` under XDG_CACHE_HOME or ``~/.cache``."""
     if configured := os.environ.get("FEATX_CACHE"):
         return Path(configured).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx"
@@ -128,7 +128,7 @@ def file_digest(path: Path) -> str:
 
 
 def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
-    """What `remember` kept under this key; None where nothing is kept, or it can't be read or trusted."""
+    """Give back what `remember` kept under this key; None where nothing is, or it can't be read or trusted."""
     try:
         entry = json.loads(_index_file(key).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -2,8 +2,10 @@
 
 import collections
 import contextlib
+import importlib
 import logging
 import os
+import random
 import re
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from featx.errors import UsageError
 
 logger = logging.getLogger(__name__)
 
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _CHATTER = re.compile(r"WARNING: All log messages before absl|[IWE]\d{4} |\d{4}-\d\d-\d\d \S+: [IWE] |\s*$")
 
 
@@ -25,27 +28,36 @@ def import_keras() -> Any:
 
     A user's own TF_CPP_MIN_LOG_LEVEL is respected: where it is set, everything is shown.
     """
-    if "keras" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if "keras" in sys.modules or _LOG_LEVEL in os.environ:
         import keras
     else:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        with _without_chatter():
-            import keras
+        os.environ[_LOG_LEVEL] = "2"
+        try:
+            with _without_chatter():
+                import keras
 
-            # The search for a GPU chatters as well, once.
-            _backend("count_gpus")()
+                # The search for a GPU chatters as well, once.
+                _backend("count_gpus")()
+        finally:
+            # Read by now; child processes must not take it for the user's own.
+            del os.environ[_LOG_LEVEL]
     return keras
 
 
 @contextlib.contextmanager
 def fresh_names() -> Iterator[None]:
-    """Build layers as a fresh Keras process would: float32, channels last, and its names (``conv2d``, ``conv2d_1``)."""
+    """Build layers as a fresh Keras process would: float32, channels last, and its names (``conv2d``, ``conv2d_1``).
+
+    The caller's settings, names and random numbers go on afterwards as if nothing had been built.
+    """
     keras = import_keras()
     # Private to Keras: it has no public way to reset the counters of layer names but clear_session(), which would
     # also destroy what the caller of the library has built. Seen in Keras 3.8 to 3.15.
     from keras.src.backend.common import global_state
 
     names = global_state.get_global_attribute("object_name_uids")
+    # Initialisers draw their seeds from Python's generator.
+    numbers = random.getstate()
     data_format, policy = keras.config.image_data_format(), keras.config.dtype_policy()
     global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
     keras.config.set_image_data_format("channels_last")
@@ -53,6 +65,7 @@ def fresh_names() -> Iterator[None]:
     try:
         yield
     finally:
+        random.setstate(numbers)
         keras.config.set_dtype_policy(policy)
         keras.config.set_image_data_format(data_format)
         global_state.set_global_attribute("object_name_uids", names)
@@ -95,6 +108,17 @@ def find_device(device: str) -> str:
         f"--device {device}: Keras on {keras.backend.backend()} sees {gpus} GPU(s) here; use --device cpu or auto, "
         "or install the backend with GPU support"
     )
+
+
+def backend_name() -> str:
+    """Name of Keras's backend, such as ``"tensorflow"``."""
+    return str(import_keras().backend.backend())
+
+
+def on_device(device: str) -> contextlib.AbstractContextManager[None]:
+    """Place what is built inside on a device, by the name that `find_device` gave."""
+    context: contextlib.AbstractContextManager[None] = import_keras().device(device)
+    return context
 
 
 def limit_threads(threads: int | None) -> None:
@@ -160,24 +184,21 @@ def _tensorflow_compile(model: Any, shape: tuple[int, ...], device: str) -> Call
 
 
 def _jax_gpus() -> int:
-    import jax
-
+    jax = importlib.import_module("jax")
     return sum(device.platform in ("gpu", "cuda", "rocm") for device in jax.devices())
 
 
 def _torch_gpus() -> int:
-    import torch
-
+    torch = importlib.import_module("torch")
     return int(torch.cuda.device_count())
 
 
 def _torch_threads(threads: int) -> None:
-    import torch
-
+    torch = importlib.import_module("torch")
     torch.set_num_threads(threads)
 
 
-def _keras_compile(model: Any, shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+def _keras_compile(model: Any, _shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
     keras = import_keras()
 
     def forward(images: Any) -> NDArray[np.float32]:
