@@ -2,6 +2,8 @@
 
 Every classifier sees standardised features: deep features differ in scale by orders of magnitude, and both the
 penalty of a logistic regression and the kernels of an SVM weigh every feature by its scale.
+
+scikit-learn is imported where it is used: the command line reads names and defaults without waiting for it.
 """
 
 import logging
@@ -10,17 +12,15 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from featx.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +52,14 @@ class Recipe:
 
 
 def _logistic_regression(C: float, kernel: str, seed: int) -> Any:  # noqa: ARG001  (every recipe is called alike)
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=C, max_iter=MAX_ITERATIONS, random_state=seed)
 
 
 def _support_vector_machine(C: float, kernel: str, seed: int) -> Any:  # noqa: ARG001  (libsvm draws nothing at random)
+    from sklearn.svm import SVC
+
     # Never LinearSVC: liblinear doesn't end in minutes on a few thousand dense deep features, libsvm takes seconds.
     return SVC(C=C, kernel=kernel)
 
@@ -75,8 +79,14 @@ RECIPES: Mapping[str, Recipe] = {
 """The classifiers. On standardised features of 1,000 to 2,000 columns the best C is far below scikit-learn's default
 of 1 for the linear ones, and above it for the rbf kernel."""
 
-TRUSTED_STEPS: tuple[type, ...] = (StandardScaler, LogisticRegression, SVC)
-"""The types that a step of a featx pipeline can have: a model file with any other is refused."""
+
+def trusted_steps() -> tuple[type, ...]:
+    """List the types that a step of a featx pipeline can have: a model file with any other is refused."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    return StandardScaler, LogisticRegression, SVC
 
 
 def find_recipe(name: str, *, kernel: str = "linear") -> Recipe:
@@ -108,7 +118,7 @@ def check_penalty(C: float) -> None:
         raise UsageError(f"C must be a finite number above zero, found {C!r}")
 
 
-def make_classifier(name: str, *, C: float = 1.0, kernel: str = "linear", seed: int = 0) -> Pipeline:
+def make_classifier(name: str, *, C: float = 1.0, kernel: str = "linear", seed: int = 0) -> "Pipeline":
     """Make an unfitted classifier: an ordinary scikit-learn pipeline of ``scaler`` and ``classifier``.
 
     ``"logreg"`` is a multinomial logistic regression fitted by L-BFGS, ``"svm"`` a support vector machine fitted by
@@ -144,6 +154,9 @@ def make_classifier(name: str, *, C: float = 1.0, kernel: str = "linear", seed: 
     >>> make_classifier("svm", C=0.01).steps
     [('scaler', StandardScaler()), ('classifier', SVC(C=0.01, kernel='linear'))]
     """
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
+
     recipe = find_recipe(name, kernel=kernel)
     check_penalty(C)
     return Pipeline([("scaler", StandardScaler()), ("classifier", recipe.build(C, kernel, seed))])
@@ -197,6 +210,8 @@ def check_features(X: NDArray[Any]) -> None:
 @contextmanager
 def convergence_logged() -> Iterator[None]:
     """Within this block, fits that stop before they converge are logged in one line, not warned about one by one."""
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         yield

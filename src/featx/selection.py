@@ -5,10 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from featx.classifiers import (
@@ -183,6 +181,8 @@ def select(
     UsageError
         Unknown classifier or kernel.
     """
+    import joblib
+
     recipe = find_recipe(clf, kernel=options.kernel)
     check_features(X)
     if len(y) != len(X) or (groups is not None and len(groups) != len(X)):
@@ -230,6 +230,8 @@ def select(
 def _split(
     codes: NDArray[np.int64], names: Sequence[str], groups: Sequence[str] | None, options: SelectionOptions
 ) -> list[Split]:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     shuffle = {"shuffle": True, "random_state": options.seed}
     if groups is None:
         unit, splitter, units = "image", StratifiedKFold, None
@@ -243,7 +245,7 @@ def _split(
         counts = np.bincount(np.unique(np.column_stack([codes, units]), axis=0)[:, 0])
     rarest = int(np.argmin(counts))
     folds = min(options.folds, int(counts[rarest]))
-    remedy = "add images, or give C to fit without it"
+    remedy = "add images, or give C to fit without cross-validation"
     if folds < 2:
         raise DataError(
             f"cross-validation needs two {unit}s or more of every class, class {names[rarest]!r} has one: {remedy}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from featx import __version__
-from featx.classifiers import ROWS_AT_ONCE, TRUSTED_STEPS, check_features, class_probabilities, class_scores
+from featx.classifiers import ROWS_AT_ONCE, check_features, class_probabilities, class_scores, trusted_steps
 from featx.errors import DataError, ModelError, SpecMismatch
 from featx.model import archive
 from featx.selection import OutOfFold, Selection, SweepRow
@@ -281,7 +281,7 @@ class Model:
     def _from_contents(cls, contents: Any) -> Self:
         pipeline, record = contents["pipeline"], json.loads(contents["record"])
         kinds = [type(step) for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [type(pipeline)]
-        strange = [kind.__name__ for kind in kinds if kind not in TRUSTED_STEPS]
+        strange = [kind.__name__ for kind in kinds if kind not in trusted_steps()]
         if strange:
             raise ValueError(f"steps of type {', '.join(strange)}")
         selection, oof = record["selection"], contents["oof"]

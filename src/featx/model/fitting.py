@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from featx.classifiers import convergence_logged, make_classifier
 from featx.errors import DataError
@@ -87,7 +88,8 @@ def fit_model(data: TrainingData, *, name: str, clf: str, options: SelectionOpti
 
     selection = select(clf, X, labels, options=options, groups=groups, classes=classes)
     pipeline = make_classifier(clf, C=selection.C, kernel=options.kernel, seed=options.seed)
-    with convergence_logged():
+    # One BLAS thread, as in the sweep, so that the coefficients don't depend on the number of cores.
+    with convergence_logged(), threadpool_limits(limits=1):
         pipeline.fit(X, labels)
     return Model(
         name=name,
