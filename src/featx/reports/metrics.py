@@ -245,7 +245,7 @@ def _among_top(true: NDArray[np.int64], predicted: NDArray[np.int64], scores: ND
     every = np.arange(len(rows))
     ahead = scores >= scores[every, true][:, None]
     ahead[every, true] = False
-    # The predicted class is one of the five whatever its score: scikit-learn's SVC votes, and may differ from its scores.
+    # The predicted class is one of the five whatever its score: scikit-learn's SVC may vote against its scores.
     ahead[every, predicted] = False
     return int(np.count_nonzero((predicted == true) | (ahead.sum(axis=1) < TOP - 1)))
 
@@ -253,7 +253,7 @@ def _among_top(true: NDArray[np.int64], predicted: NDArray[np.int64], scores: ND
 def _log_loss(true: NDArray[np.int64], probabilities: NDArray[Any]) -> float | None:
     epsilon = np.finfo(probabilities.dtype).eps
     sums = probabilities.sum(axis=1, dtype=np.float64)
-    if probabilities.min() < 0 or not np.allclose(sums, 1.0, rtol=0, atol=np.sqrt(epsilon)):
+    if probabilities.min() < 0 or not np.allclose(sums, 1.0, rtol=0, atol=np.sqrt(np.finfo(np.float32).eps)):
         found = f"a least value of {probabilities.min():.4g} and rows that sum to {sums.min():.4g} to {sums.max():.4g}"
         raise DataError(f"probabilities with {found}; give values of at least 0, and rows that sum to 1")
     rows = np.flatnonzero(true < probabilities.shape[1])
