@@ -142,7 +142,9 @@ class Backbone(_Pretrained):
         batches = [
             stage.runtime(X[start : start + self.batch_size]).copy() for start in range(0, len(X), self.batch_size)
         ]
-        return np.concatenate(batches) if batches else np.empty((0, int(np.prod(stage.runtime.feature_shape))), np.float32)
+        return (
+            np.concatenate(batches) if batches else np.empty((0, int(np.prod(stage.runtime.feature_shape))), np.float32)
+        )
 
     def _stage(self, image_size: tuple[int, int]) -> Stage:
         """The network for images of this size, kept until a parameter or the size changes."""

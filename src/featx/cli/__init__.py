@@ -1,5 +1,6 @@
 """The command line: parse, call one function of the library, show what it returned."""
 
+import io
 import logging
 import sys
 from typing import Annotated
@@ -31,7 +32,7 @@ for command in (extract, fit, score, predict, backbones, demo):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
 
 
-def _version(value: bool) -> None:  # noqa: FBT001  (typer's signature)
+def _version(value: bool) -> None:
     if value:
         typer.echo(f"featx {featx.__version__}")
         raise typer.Exit
@@ -52,6 +53,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; user errors are one line on stderr and an exit code, a bug keeps its traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name may be any bytes, and comes out as it went in
+            stream.reconfigure(errors="surrogateescape")
     try:
         app()
     except FeatxError as error:

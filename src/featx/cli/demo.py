@@ -1,16 +1,12 @@
 """``featx demo``."""
 
-from pathlib import Path
-from typing import Annotated
 
-import typer
+def demo() -> None:
+    """Write sample images (handwritten digits) to data/train and data/test here, then extract, fit and score.
 
-
-def demo(
-    folder: Annotated[Path, typer.Argument(help="Where to write data and artifacts.")] = Path(),
-) -> None:
-    """Write sample images (handwritten digits) to data/train and data/test, then extract, fit and score."""
+    Uses a small backbone with ImageNet weights, or an untrained one where these can't be had, and says so.
+    """
     from featx.cli import show
     from featx.demo import run
 
-    run(folder, show)
+    show.reports(run(announce=show.step, fitted=show.model, progress=show.extraction_progress()))

@@ -20,7 +20,9 @@ def _size(text: str | None) -> int | tuple[int, int] | None:
     except ValueError:
         sides = []
     if len(sides) not in (1, 2) or min(sides) <= 0:
-        raise typer.BadParameter(f"{text!r} is neither a side (224) nor HEIGHTxWIDTH (224x320)", param_hint="--image-size")
+        raise typer.BadParameter(
+            f"{text!r} is neither a side (224) nor HEIGHTxWIDTH (224x320)", param_hint="--image-size"
+        )
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
@@ -45,15 +47,9 @@ def extract(
         str | None,
         typer.Option(help="Side, or HEIGHTxWIDTH, in pixels.", metavar="PIXELS", show_default="the backbone's own"),
     ] = None,
-    resize: Annotated[
-        Resize, typer.Option(help="How images of another shape get that size.")
-    ] = Request.resize,
-    interpolation: Annotated[
-        Interpolation, typer.Option(help="How new pixels are computed.")
-    ] = Request.interpolation,
-    precision: Annotated[
-        Precision, typer.Option(help="Arithmetic of the backbone.")
-    ] = Request.precision,
+    resize: Annotated[Resize, typer.Option(help="How images of another shape get that size.")] = Request.resize,
+    interpolation: Annotated[Interpolation, typer.Option(help="How new pixels are computed.")] = Request.interpolation,
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the backbone.")] = Request.precision,
     runtime: shared.Runtime = RunOptions.runtime,
     device: shared.Device = RunOptions.device,
     batch_size: shared.BatchSize = RunOptions.batch_size,

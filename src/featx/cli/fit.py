@@ -16,11 +16,9 @@ def fit(
     ] = None,
     clf: Annotated[str, typer.Option(help="Classifier.", metavar="logreg|svm")] = "logreg",
     kernel: Annotated[str, typer.Option(help="Of the SVM.", metavar="linear|rbf")] = SelectionOptions.kernel,
-    C: Annotated[  # noqa: N803
+    C: Annotated[
         float | None,
-        typer.Option(
-            "--C", help="Inverse strength of the regularisation.", min=0, show_default="the best of a sweep"
-        ),
+        typer.Option("--C", help="Inverse strength of the regularisation.", min=0, show_default="the best of a sweep"),
     ] = SelectionOptions.C,
     folds: Annotated[int, typer.Option(help="Of the cross-validation.", min=2)] = SelectionOptions.folds,
     seed: shared.Seed = SelectionOptions.seed,
@@ -33,7 +31,7 @@ def fit(
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Fits that run at once.", min=1, show_default="one for each core")
+        int, typer.Option(help="Folds worked on at once; -1 is one for each core.")
     ] = SelectionOptions.n_jobs,
     out: Annotated[
         Path | None,
@@ -45,11 +43,9 @@ def fit(
     from featx.cli import show
     from featx.pipeline.fitting import fit_all
 
-    models = fit_all(
-        stores, clf=clf, kernel=kernel, C=C, folds=folds, seed=seed, group_by=group_by, jobs=jobs, out=out
-    )
+    models = fit_all(stores, clf=clf, kernel=kernel, C=C, folds=folds, seed=seed, group_by=group_by, jobs=jobs, out=out)
     if json:
-        show.as_json([show.model_record(model) for model in models])
+        show.as_json([show.model_record(path, model) for path, model in models.items()])
     else:
-        for model in models:
-            show.model(model)
+        for path, model in models.items():
+            show.model(path, model)

@@ -28,9 +28,14 @@ FAILURES_SHOWN = 10
 
 
 def console(*, data: bool = False) -> Console:
-    """Console for data (stdout), or for everything else (stderr); lines are never wrapped in a file or pipe."""
+    """Console for data (stdout), or for everything else (stderr); a file or pipe is as wide as any table."""
     stream = sys.stdout if data else sys.stderr
-    return Console(file=stream, highlight=False, soft_wrap=not stream.isatty())
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 200)
+
+
+def line(text: str) -> None:
+    """A line for people, however long: the terminal wraps it, a file or pipe never."""
+    console().print(text, soft_wrap=True)
 
 
 def as_json(value: Any) -> None:
@@ -43,6 +48,12 @@ def quiet() -> bool:
     import logging
 
     return logging.getLogger("featx").level >= logging.ERROR
+
+
+def step(text: str) -> None:
+    """What happens next, for people."""
+    if not quiet():
+        line(f"[cyan]{escape(printable(text))}[/]")
 
 
 def printable(path: Path | str) -> str:
@@ -112,11 +123,12 @@ def extraction_progress(*, dry_run: bool = False) -> Watcher:
 
 
 def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
-    screen = console()
     one = extraction
     counts = f"{one.found:,} found = {one.extracted:,} extracted + {one.reused:,} reused + {one.failed:,} failed"
     if dry_run:
-        counts = f"{one.found:,} found: {one.extracted:,} to extract, {one.reused:,} to reuse, {one.failed:,} known to fail"
+        counts = (
+            f"{one.found:,} found: {one.extracted:,} to extract, {one.reused:,} to reuse, {one.failed:,} known to fail"
+        )
     elif not one.extracted and one.seconds == 0:
         counts = f"nothing to do: {counts}"
     width = 1
@@ -126,29 +138,30 @@ def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
     shape = f"{rows:,} x {width:,} float32, {_bytes(4 * rows * width)}"
     if len(one.feature_shape) > 1:
         shape += f", each {' x '.join(map(str, one.feature_shape))} flattened"
-    rate = f", {one.extracted / one.seconds:,.0f} images/s in {_seconds(one.seconds)}" if one.extracted and one.seconds else ""
-    screen.print(f"[bold]{escape(shorten(one.target))}[/]  {shape}")
-    screen.print(f"  {counts}{rate}")
+    rate = (
+        f", {one.extracted / one.seconds:,.0f} images/s in {_seconds(one.seconds)}"
+        if one.extracted and one.seconds
+        else ""
+    )
+    line(f"[bold]{escape(shorten(one.target))}[/]  {shape}")
+    line(f"  {counts}{rate}")
     if one.stages:
         parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in one.stages.items())
-        screen.print(f"  [dim]time in: {parts}[/]")
+        line(f"  [dim]time in: {parts}[/]")
     if one.untrained:
-        screen.print("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
+        line("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
     failures(one.failures)
 
 
 def failures(failed: "Sequence[Failure]") -> None:
     """Name the images without a row, the first few in full."""
-    screen = console()
     if not failed:
         return
     for failure in failed[:FAILURES_SHOWN]:
-        screen.print(
-            f"  [red]{failure.reason}[/] {escape(printable(failure.path))}: {escape(printable(failure.message))}"
-        )
+        line(f"  [red]{failure.reason}[/] {escape(printable(failure.path))}: {escape(printable(failure.message))}")
     if len(failed) > FAILURES_SHOWN:
         rest = Counter(failure.reason for failure in failed[FAILURES_SHOWN:])
-        screen.print("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))
+        line("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))
 
 
 def extraction_record(extraction: Extraction) -> dict[str, Any]:
@@ -171,16 +184,15 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
     }
 
 
-def model(fitted: "Model") -> None:
+def model(path: Path, fitted: "Model") -> None:
     """A fitted model and the sweep that chose it."""
     if quiet():
         return
-    screen = console()
-    screen.print(f"[bold]{escape(shorten(fitted.path))}[/]")
+    line(f"[bold]{escape(shorten(path))}[/]")
     selection = fitted.selection
-    if selection.table:
+    if selection.rows:
         table = Table("C", "accuracy", "spread over folds", box=None, pad_edge=True)
-        for row in selection.table:
+        for row in selection.rows:
             chosen = row.C == selection.C
             table.add_row(
                 f"{row.C:g}",
@@ -188,25 +200,25 @@ def model(fitted: "Model") -> None:
                 f"± {row.std:.1%}" + ("  <- chosen" if chosen else ""),
                 style="bold" if chosen else "",
             )
-        screen.print(table)
-    n, k = len(fitted.training.labels), len(fitted.classes)
+        console().print(table)
+    n, k = len(fitted.labels), len(fitted.classes)
     folds = f", {selection.folds} folds" if selection.folds else ", not cross-validated"
-    screen.print(f"  {n:,} images, {k} classes{folds}, seed {selection.seed}")
+    line(f"  {n:,} images, {k} classes{folds}, seed {selection.seed}")
     if fitted.untrained:
-        screen.print("  [yellow]its backbone is UNTRAINED[/]")
+        line("  [yellow]its backbone is UNTRAINED[/]")
 
 
-def model_record(fitted: "Model") -> dict[str, Any]:
+def model_record(path: Path, fitted: "Model") -> dict[str, Any]:
     """A model for programs."""
     selection = fitted.selection
     return {
-        "model": str(fitted.path),
+        "model": str(path),
         "classes": list(fitted.classes),
-        "images": len(fitted.training.labels),
+        "images": len(fitted.labels),
         "clf": fitted.clf,
         "params": dict(fitted.params),
         "folds": selection.folds,
-        "sweep": [{"C": row.C, "mean": row.mean, "std": row.std} for row in selection.table],
+        "sweep": [{"C": row.C, "mean": row.mean, "std": row.std} for row in selection.rows],
         "fingerprint": fitted.spec.fingerprint,
         "untrained": fitted.untrained,
     }
@@ -216,26 +228,30 @@ def reports(scored: "Sequence[Report]") -> None:
     """A table of reports, best first."""
     from featx.reports import rows
 
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "scored on", "accuracy", "95 % interval", "balanced", "macro F1", "top-5", "log loss"):
-        table.add_column(heading, justify="left" if heading in ("model", "scored on") else "right", overflow="fold")
-    for row in rows(scored):
-        table.add_row(
-            escape(printable(row["model"])) + (" [yellow](UNTRAINED)[/]" if row["untrained"] else ""),
-            escape(printable(row["scored_on"])),
-            f"{row['accuracy']:.1%}",
-            f"{row['accuracy_low']:.1%} to {row['accuracy_high']:.1%}",
-            f"{row['balanced_accuracy']:.1%}",
-            f"{row['macro_f1']:.3f}",
-            "" if row["top5_accuracy"] is None else f"{row['top5_accuracy']:.1%}",
-            "" if row["log_loss"] is None else f"{row['log_loss']:.3f}",
-        )
-    console(data=True).print(table)
+    found = rows(scored)
+    for scored_on in dict.fromkeys(row["scored_on"] for row in found):
+        table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
+        table.title = f"scored on {escape(printable(scored_on))}"
+        for heading in ("model", "accuracy", "95 % interval", "balanced", "macro F1", "top-5", "log loss"):
+            table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+        for row in found:
+            if row["scored_on"] != scored_on:
+                continue
+            table.add_row(
+                escape(printable(row["model"])) + (" [yellow]UNTRAINED[/]" if row["untrained"] else ""),
+                f"{row['accuracy']:.1%}",
+                f"{row['accuracy_low']:.1%} - {row['accuracy_high']:.1%}",
+                f"{row['balanced_accuracy']:.1%}",
+                f"{row['macro_f1']:.3f}",
+                "" if row["top5_accuracy"] is None else f"{row['top5_accuracy']:.1%}",
+                "" if row["log_loss"] is None else f"{row['log_loss']:.3f}",
+            )
+        console(data=True).print(table)
     if quiet():
         return
     notes = dict.fromkeys(note for report in scored for note in report.notes)
     for note in notes:
-        console().print(f"[dim]note: {escape(printable(note))}[/]")
+        line(f"[dim]note: {escape(printable(note))}[/]")
 
 
 def predictions(found: "Predictions", *, json: bool) -> None:
@@ -255,7 +271,7 @@ def predictions(found: "Predictions", *, json: bool) -> None:
 
 def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
     """The table of backbones."""
-    from featx.backbones import is_here
+    from featx.backbones import cached
 
     if json:
         as_json(
@@ -268,14 +284,22 @@ def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
                     "top1": entry.top1,
                     "licence": entry.licence,
                     "weights_file": entry.weights_file,
-                    "here": is_here(entry),
+                    "here": cached(entry, top=False) is not None,
                 }
                 for entry in entries
             ]
         )
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("backbone", "image", "features", "parameters", "ImageNet top-1", "licence of the weights", "weights"):
+    for heading in (
+        "backbone",
+        "image",
+        "features",
+        "parameters",
+        "ImageNet top-1",
+        "licence of the weights",
+        "weights",
+    ):
         left = heading in ("backbone", "licence of the weights", "weights")
         table.add_column(heading, justify="left" if left else "right")
     for entry in entries:
@@ -286,7 +310,7 @@ def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
             f"{entry.parameters / 1e6:.1f} M" if entry.parameters else "",
             "" if entry.top1 is None else f"{entry.top1:.1%}",
             entry.licence or "",
-            "none needed" if entry.weights_file is None else "here" if is_here(entry) else "",
+            "none needed" if entry.weights_file is None else "here" if cached(entry, top=False) else "",
         )
     console(data=True).print(table)
 

@@ -11,7 +11,37 @@ from numpy.typing import NDArray
 from featx.errors import SpecMismatch, StoreError
 from featx.manifest import Failure, Manifest
 from featx.spec import ExtractionSpec
-from featx.store import FeatureStore, open_store
+from featx.store import FeatureStore, StoredRows, open_store, partial_path, rows_of
+
+
+class KnownRows:
+    """Features that can be copied because their image's content is known: from one file or several.
+
+    Parameters
+    ----------
+    sources : sequence of StoredRows
+        Each with the features (n, d) float32 of some digests.
+    """
+
+    def __init__(self, *sources: StoredRows) -> None:
+        self._sources = sources
+
+    @cached_property
+    def digests(self) -> NDArray[np.uint8]:
+        """Digests (k, 32) uint8 of the images whose features are known."""
+        return np.concatenate([np.empty((0, 32), np.uint8), *(source.digests for source in self._sources)])
+
+    def copy(self, digests: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Which of these digests (b, 32) are known, (b,) bool, and the features of those, (k, d) float32."""
+        known = np.zeros(len(digests), bool)
+        features = np.empty((len(digests), 0), np.float32)
+        for source in self._sources:
+            rows = source.find(digests)
+            features = np.resize(features, (len(digests), source.features.shape[1])) if not features.size else features
+            fresh = ~known & (rows >= 0)
+            features[fresh] = source.features[rows[fresh]]
+            known |= fresh
+        return known, features[known]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,26 +107,15 @@ class Earlier:
         )
 
     @property
-    def feature_shape(self) -> tuple[int, ...] | None:
-        """Shape of one feature before it was flattened, where a store tells it."""
-        return None if self.store is None else self.store.feature_shape
+    def digests(self) -> NDArray[np.uint8]:
+        """Digests (m, 32) uint8 of the unchanged files, as they were read."""
+        return np.empty((0, 32), np.uint8) if self.store is None else self.store.digests[self.rows]
 
-    @property
-    def digests(self) -> NDArray[np.uint8] | None:
-        """Digests (n, 32) uint8 of the images whose rows can be copied, wherever they lie now."""
-        return None if self.store is None else np.asarray(self.store.digests)
 
-    @cached_property
-    def _by_digest(self) -> tuple[NDArray[np.void], NDArray[np.int64]]:
-        assert self.store is not None
-        keys = _as_keys(np.asarray(self.store.digests))
-        order = np.argsort(keys, kind="stable")
-        return keys[order], order
-
-    def rows_of(self, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Rows (k,) of the store that hold the features of images with these digests (k, 32), all known to it."""
-        keys, order = self._by_digest
-        return order[np.searchsorted(keys, _as_keys(digests))]
+def known_rows(target: Path, spec: ExtractionSpec) -> KnownRows:
+    """Every sound row under a spec that a store, or an unfinished run at its place, holds."""
+    found = (rows_of(path, fingerprint=spec.fingerprint) for path in (target, partial_path(target)))
+    return KnownRows(*(rows for rows in found if rows is not None))
 
 
 def taken(target: Path, images: Manifest, spec: ExtractionSpec) -> bool:
@@ -122,11 +141,6 @@ def _open(target: Path, images: Manifest, spec: ExtractionSpec) -> FeatureStore:
     if Path(store.root) != images.root:
         raise StoreError(f"{target} holds the images of {store.root}, not of {images.root}; {advice}")
     return store
-
-
-def _as_keys(digests: NDArray[np.uint8]) -> NDArray[np.void]:
-    """Digests (n, 32) uint8 as (n,) values that sort and compare as whole."""
-    return np.ascontiguousarray(digests).view(np.dtype((np.void, 32))).ravel()
 
 
 def _same_names(store: FeatureStore, images: Manifest, slots: list[int]) -> bool:

@@ -1,5 +1,6 @@
 """Stage one: from a source of images to sealed feature stores, computing nothing that is there already."""
 
+import dataclasses
 import logging
 import time
 from functools import cached_property
@@ -13,8 +14,8 @@ from featx.backbones import Request
 from featx.batches import Batch, DecodeOptions, Decoders, Rows
 from featx.errors import Interrupted, SourceError, TooManyFailures, UsageError
 from featx.images import DEFAULT_MAX_PIXELS
-from featx.manifest import Manifest
-from featx.pipeline.earlier import Earlier, taken
+from featx.manifest import Failure, Manifest
+from featx.pipeline.earlier import Earlier, KnownRows, known_rows, taken
 from featx.pipeline.naming import beside, store_path
 from featx.pipeline.options import Extraction, Job, Progress, RunOptions, Unwatched
 from featx.spec import ExtractionSpec, Interpolation, Pooling, Precision, Resize
@@ -35,6 +36,16 @@ class Stage:
         self.source = source
         self.options = options
         self.seconds = 0.0
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the backbone never saw an image, so that its features say little."""
+        return self.source.kind == "none"
+
+    @cached_property
+    def feature_shape(self) -> tuple[int, ...]:
+        """Shape of one feature before it is flattened."""
+        return backbones.feature_shape(self.spec, self.source)
 
     @cached_property
     def runtime(self) -> runtimes.Runtime:
@@ -235,7 +246,9 @@ def extract_spec(job: Job, stage: Stage, *, progress: Progress | None = None) ->
             target = beside(target, root=one.root, fingerprint=stage.spec.fingerprint)
         earlier = Earlier.at(target, one, stage.spec, overwrite=job.overwrite)
         extraction = _dry_run(target, one, stage, earlier) if job.dry_run else None
-        extraction = extraction or _unchanged(target, one, stage, earlier) or _fill(target, one, stage, earlier, watcher)
+        extraction = (
+            extraction or _unchanged(target, one, stage, earlier) or _fill(target, one, stage, earlier, watcher)
+        )
         watcher.end(extraction)
         extractions.append(extraction)
     for extraction in extractions:
@@ -253,13 +266,13 @@ def _dry_run(target: Path, images: Manifest, stage: Stage, earlier: Earlier) -> 
     return Extraction(
         target=target,
         spec=stage.spec,
-        feature_shape=earlier.feature_shape or stage.runtime.feature_shape,
+        feature_shape=stage.feature_shape,
         found=len(images),
         extracted=len(images) - settled,
         reused=len(earlier.rows),
         failed=len(earlier.failures),
         failures=tuple(earlier.failures.values()),
-        untrained=stage.source.untrained,
+        untrained=stage.untrained,
     )
 
 
@@ -277,24 +290,22 @@ def _unchanged(target: Path, images: Manifest, stage: Stage, earlier: Earlier) -
         reused=len(store),
         failed=len(store.failures),
         failures=tuple(store.failures),
-        untrained=stage.source.untrained,
+        untrained=stage.untrained,
         store=store,
     )
 
 
 def _fill(target: Path, images: Manifest, stage: Stage, earlier: Earlier, progress: Progress) -> Extraction:
     start = time.perf_counter()
-    feature_shape = earlier.feature_shape or stage.runtime.feature_shape
-    executed = stage.runtime if len(earlier.slots) < len(images) or earlier.store is None else earlier.store
+    known = known_rows(target, stage.spec)
     provenance = Provenance(
-        weights_source=stage.source.recorded, runtime=executed.name, precision=executed.precision
+        weights_source=stage.source.recorded, runtime=stage.runtime.name, precision=stage.runtime.precision
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
     failures = dict(earlier.failures)
-    with plan(target, images, stage.spec, feature_shape=feature_shape, provenance=provenance) as partial:
+    with plan(target, images, stage.spec, feature_shape=stage.feature_shape, provenance=provenance) as partial:
         progress.begin(target, total=len(images), done=partial.done)
         resumed = partial.done
-        reused = _copy_unchanged(partial, earlier)
+        reused = _copy_unchanged(partial, earlier, known)
         progress.advance(rows=reused, failures=len(failures))
         extracted = 0
         stages: dict[str, float] = {}
@@ -302,18 +313,17 @@ def _fill(target: Path, images: Manifest, stage: Stage, earlier: Earlier, progre
             (slot, images.paths[slot]) for slot in partial.pending.tolist() if images.paths[slot] not in failures
         )
         try:
-            with stage.decoders(known=earlier.digests) as decoders:
+            with stage.decoders(known=known.digests) as decoders:
                 for batch in decoders.batches(images.root, pending):
-                    reused += _copy_known(partial, batch.known, earlier)
+                    reused += _copy_known(partial, batch.known, known)
                     extracted += _compute(partial, batch, stage)
-                    failures |= {failure.path: failure for failure in batch.failures}
-                    progress.advance(
-                        rows=len(batch.decoded.slots) + len(batch.known.slots), failures=len(batch.failures)
-                    )
+                    failures |= {failure.path: _as_listed(failure, images) for failure in batch.failures}
+                    progress.advance(rows=len(batch.decoded) + len(batch.known), failures=len(batch.failures))
                 stages = {**decoders.seconds, "backbone": stage.seconds}
         except KeyboardInterrupt as stop:
             raise Interrupted(
-                f"stopped: {partial.done} of {len(images)} rows of {target} are kept; the same command goes on from there"
+                f"stopped: {partial.done} of {len(images)} rows of {target} are kept; "
+                "the same command goes on from there"
             ) from stop
         if len(failures) == len(images):
             first = next(iter(failures.values()))
@@ -326,7 +336,7 @@ def _fill(target: Path, images: Manifest, stage: Stage, earlier: Earlier, progre
     return Extraction(
         target=target,
         spec=stage.spec,
-        feature_shape=feature_shape,
+        feature_shape=stage.feature_shape,
         found=len(images),
         extracted=extracted,
         reused=resumed + reused,
@@ -334,46 +344,56 @@ def _fill(target: Path, images: Manifest, stage: Stage, earlier: Earlier, progre
         seconds=time.perf_counter() - start,
         stages=stages,
         failures=tuple(store.failures),
-        untrained=stage.source.untrained,
+        untrained=stage.untrained,
         store=store,
     )
 
 
-def _copy_unchanged(partial: Partial, earlier: Earlier) -> int:
-    """Copy the rows of unchanged files from the earlier store; their number."""
-    store = earlier.store
-    if store is None:
-        return 0
+def _copy_unchanged(partial: Partial, earlier: Earlier, known: KnownRows) -> int:
+    """Copy the rows of files that need not even be read; their number."""
+    copied = 0
     todo = np.isin(earlier.slots, partial.pending)
-    slots, rows = earlier.slots[todo], earlier.rows[todo]
+    slots, rows, digests = earlier.slots[todo], earlier.rows[todo], earlier.digests[todo]
     for start in range(0, len(slots), COPY_ROWS):
-        block = rows[start : start + COPY_ROWS]
+        block = slice(start, start + COPY_ROWS)
+        good, features = known.copy(digests[block])
+        assert earlier.store is not None
         partial.write(
-            slots[start : start + COPY_ROWS],
-            store.features[block],
-            store.digests[block],
-            store.sizes[block],
-            store.mtimes_ns[block],
+            slots[block][good],
+            features,
+            digests[block][good],
+            earlier.store.sizes[rows[block][good]],
+            earlier.store.mtimes_ns[rows[block][good]],
             reused=True,
         )
-    return len(slots)
+        copied += len(features)
+    return copied
 
 
-def _copy_known(partial: Partial, known: Rows, earlier: Earlier) -> int:
-    """Copy the rows of files whose content the earlier store knows under another name or time; their number."""
-    if earlier.store is None or not len(known.slots):
+def _copy_known(partial: Partial, files: Rows, known: KnownRows) -> int:
+    """Copy the rows of files whose content is known under another name or time; their number."""
+    if not len(files):
         return 0
-    features = earlier.store.features[earlier.rows_of(known.digests)]
-    partial.write(known.slots, features, known.digests, known.sizes, known.mtimes_ns, reused=True)
-    return len(known.slots)
+    _, features = known.copy(files.digests)
+    partial.write(files.slots, features, files.digests, files.sizes, files.mtimes_ns, reused=True)
+    return len(files)
+
+
+def _as_listed(failure: Failure, images: Manifest) -> Failure:
+    """A failure with the file's size and time, as listed where its decoder died before it could tell them.
+
+    By these the next run knows that the file is still the same.
+    """
+    if failure.mtime_ns != -1:
+        return failure
+    slot = images.paths.index(failure.path)
+    return dataclasses.replace(failure, size=int(images.sizes[slot]), mtime_ns=int(images.mtimes_ns[slot]))
 
 
 def _compute(partial: Partial, batch: Batch, stage: Stage) -> int:
     """Compute and write the rows of a batch's decoded images; their number."""
     decoded = batch.decoded
-    if not len(decoded.slots):
+    if not len(decoded):
         return 0
-    partial.write(
-        decoded.slots, stage.features(batch), decoded.digests, decoded.sizes, decoded.mtimes_ns, reused=False
-    )
-    return len(decoded.slots)
+    partial.write(decoded.slots, stage.features(batch), decoded.digests, decoded.sizes, decoded.mtimes_ns, reused=False)
+    return len(decoded)

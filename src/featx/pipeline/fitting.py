@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featx.errors import DataError, ModelError, StoreError, UsageError
-from featx.model import Model, Training, fit_model
-from featx.pipeline.naming import FEATURES, MODEL_SUFFIX, default_stores, model_path
+from featx.errors import ModelError, StoreError, UsageError
+from featx.model import Model, Origin, TrainingData, fit_model
+from featx.pipeline.naming import FEATURES, default_stores, model_path
 from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
+
+DEFAULT_CLASSIFIER = "logreg"
 
 TRAINING_SPLITS = (None, "train")
 """Splits of the stores that `fit` takes when none is named."""
@@ -18,12 +20,12 @@ TRAINING_SPLITS = (None, "train")
 def fit(
     store: FeatureStore | Path | str,
     *,
-    clf: str = "logreg",
+    clf: str = DEFAULT_CLASSIFIER,
     kernel: str = SelectionOptions.kernel,
     C: float | None = SelectionOptions.C,
     folds: int = SelectionOptions.folds,
     seed: int = SelectionOptions.seed,
-    jobs: int | None = SelectionOptions.n_jobs,
+    jobs: int = SelectionOptions.n_jobs,
     group_by: str | None = None,
     out: Path | str | None = None,
 ) -> Model:
@@ -45,8 +47,8 @@ def fit(
         Of the cross-validation.
     seed : int
         Of the folds and of the fit: the same seed gives the same coefficients and predictions.
-    jobs : int, optional
-        Fits that run at once; by default as many as there are cores.
+    jobs : int
+        Folds worked on at once, -1 for one on each core. Changes no result.
     group_by : str, optional
         Regular expression searched in each path; images that it matches alike (its first group, or all of the match)
         stay in one fold. By default the groups of the manifest.
@@ -70,33 +72,55 @@ def fit(
     store = open_store(store) if isinstance(store, Path | str) else store
     target = model_path(store.path, clf=clf, kernel=kernel, out=None if out is None else Path(out))
     _refuse_foreign(target)
-    if not (store.labels >= 0).any():
-        raise DataError(
-            f"{store.path} has no labels to fit a classifier on: extract a folder with one sub-folder per class, "
-            "or a CSV with a column label"
-        )
     groups = store.groups if group_by is None else groups_by(group_by, store.paths)
     model = fit_model(
-        Training.of(store, groups=groups),
+        TrainingData(
+            features=store.features,
+            labels=store.labels,
+            classes=store.classes,
+            digests=store.digests,
+            groups=groups,
+            origin=Origin(
+                name=store.path.stem,
+                path=str(store.path),
+                content_digest=store.content_digest,
+                spec=store.spec,
+                weights_source=store.weights_source,
+            ),
+        ),
+        name=target.stem,
         clf=clf,
         options=SelectionOptions(kernel=kernel, C=C, folds=folds, seed=seed, n_jobs=jobs),
     )
-    target.parent.mkdir(parents=True, exist_ok=True)
     model.save(target)
     return model
 
 
-def fit_all(stores: Sequence[Path] | None = None, *, out: Path | None = None, **options: Any) -> list[Model]:
+def fit_all(
+    stores: Sequence[Path] | None = None,
+    *,
+    clf: str = DEFAULT_CLASSIFIER,
+    kernel: str = SelectionOptions.kernel,
+    out: Path | None = None,
+    **options: Any,
+) -> dict[Path, Model]:
     """Fit a classifier on each of several stores, with the options of `fit`.
 
     Parameters
     ----------
     stores : sequence of path, optional
         Every store in its default place whose split is train or unnamed, by default.
+    clf, kernel
+        As in `fit`.
     out : path, optional
         As in `fit`; a folder where there are several stores.
     **options
         The other options of `fit`.
+
+    Returns
+    -------
+    dict of Path to Model
+        Each model by its file.
 
     Raises
     ------
@@ -110,9 +134,10 @@ def fit_all(stores: Sequence[Path] | None = None, *, out: Path | None = None, **
         raise StoreError(
             f"there is no feature store to fit on under {FEATURES}: run `featx extract data/train` first, or name one"
         )
-    if out is not None and out.suffix == MODEL_SUFFIX and len(chosen) > 1:
-        raise UsageError(f"{len(chosen)} stores give as many models, and {out} is one file: name a folder")
-    return [fit(store, out=out, **options) for store in chosen]
+    targets = {model_path(store, clf=clf, kernel=kernel, out=out): store for store in chosen}
+    if len(targets) < len(chosen):
+        raise UsageError(f"the models of {len(chosen)} stores would go to {len(targets)} files: fit them one by one")
+    return {target: fit(store, clf=clf, kernel=kernel, out=target, **options) for target, store in targets.items()}
 
 
 def groups_by(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:

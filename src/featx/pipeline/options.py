@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from featx.spec import ExtractionSpec
     from featx.store import FeatureStore
 
+
 def available_cores() -> int:
     """Cores that this process may use: its affinity, where the system tells it."""
     if hasattr(os, "sched_getaffinity"):

@@ -49,7 +49,9 @@ class Predictions:
 
     def records(self) -> list[dict[str, Any]]:
         """One dictionary for each image: path, label, and by class its probability or else its margin."""
-        kind, values = ("margins", self.margins) if self.probabilities is None else ("probabilities", self.probabilities)
+        kind, values = (
+            ("margins", self.margins) if self.probabilities is None else ("probabilities", self.probabilities)
+        )
         return [
             {"path": path, "label": str(label), kind: dict(zip(self.classes, map(float, row), strict=True))}
             for path, label, row in zip(self.paths, self.labels, values, strict=True)
@@ -60,7 +62,7 @@ def predict(
     model: Model | Path | str,
     images: Sequence[Path | str] | Path | str,
     *,
-    weights: str | None = None,
+    weights: Path | str | None = None,
     options: RunOptions | None = None,
 ) -> Predictions:
     """Label images that a model never saw.
@@ -89,7 +91,9 @@ def predict(
         The model can't be loaded, or its backbone's weights can't be found.
     """
     model = Model.load(model) if isinstance(model, Path | str) else model
-    paths = [path for image in ([images] if isinstance(images, Path | str) else images) for path in _expand(Path(image))]
+    paths = [
+        path for image in ([images] if isinstance(images, Path | str) else images) for path in _expand(Path(image))
+    ]
     stage = stage_of(model, weights=weights, options=options)
     slots: list[int] = []
     features: list[NDArray[np.float32]] = []
@@ -131,7 +135,7 @@ def only_model() -> Path:
     return found[0]
 
 
-def stage_of(model: Model, *, weights: str | None, options: RunOptions | None) -> Stage:
+def stage_of(model: Model, *, weights: Path | str | None, options: RunOptions | None) -> Stage:
     """The backbone of a model, its weights found again and checked.
 
     Raises
@@ -139,17 +143,29 @@ def stage_of(model: Model, *, weights: str | None, options: RunOptions | None) -
     WeightsError
         The weights are gone from where the model has them from, or are others now.
     """
+    wanted = model.spec
     try:
-        spec, source = backbones.resolve(backbones.Request.of(model.spec, weights=weights or model.weights_source))
+        spec, source = backbones.resolve(
+            backbones.Request(
+                backbone=wanted.backbone,
+                weights=str(weights or model.weights_source),
+                layer=wanted.layer,
+                pooling=wanted.pooling,
+                image_size=wanted.image_size,
+                resize=wanted.resize,
+                interpolation=wanted.interpolation,
+                precision=wanted.precision,
+            )
+        )
     except WeightsError as error:
         if weights is not None:
             raise
         raise WeightsError(
-            f"{error}; the model {model.path} needs the weights it was made with: name their file with --weights"
+            f"{error}; the model {model.name} needs the weights it was made with: name their file with --weights"
         ) from error
-    if differences := model.spec.differences(spec):
+    if differences := wanted.differences(spec):
         raise SpecMismatch(
-            f"the weights of {model.path} are not those that it was made with; name the right file with --weights",
+            f"the weights are not those that the model {model.name} was made with; name the right file with --weights",
             differences,
         )
     return Stage(spec, source, options or RunOptions())

@@ -1,5 +1,6 @@
 """From a model and labelled images to a report."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from featx.pipeline.prediction import stage_of
 from featx.reports import Report
 from featx.store import FeatureStore, open_store
 
+
 def score(
     model: Model | Path | str,
     source: FeatureStore | Path | str | None = None,
     *,
-    weights: str | None = None,
+    weights: Path | str | None = None,
     options: RunOptions | None = None,
     out: Path | str | None = None,
     progress: Progress | None = None,
@@ -63,10 +65,8 @@ def score(
     if source is None:
         report = _cross_validated(model)
     else:
-        store = source if isinstance(source, FeatureStore) else _store(model, Path(source), weights, options, progress)
-        report = _on(model, store)
-    target = REPORTS / f"{model.path.stem}.json" if out is None else Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
+        report = _on(model, labelled_store(model, source, weights=weights, options=options, progress=progress))
+    target = REPORTS / f"{model.name}.json" if out is None else Path(out)
     report.save(target)
     reports.plot_confusion(report, target.with_suffix(".png"))
     return report
@@ -84,7 +84,7 @@ def score_all(
     source
         As in `score`.
     **options
-        The other options of `score`, save `out`.
+        `weights`, `options` and `progress`, as in `score`.
 
     Raises
     ------
@@ -94,13 +94,29 @@ def score_all(
     chosen = models or default_models()
     if not chosen:
         raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with --model")
-    return [score(model, source, **options) for model in chosen]
+    source = TEST_SOURCE if source is None and TEST_SOURCE.exists() else source
+    stores: dict[str, FeatureStore] = {}
+    scored = []
+    for path in chosen:
+        model = Model.load(path)
+        if source is not None and model.spec.fingerprint not in stores:
+            stores[model.spec.fingerprint] = labelled_store(model, source, **options)
+        scored.append(score(model, stores.get(model.spec.fingerprint)))
+    return scored
 
 
-def _store(
-    model: Model, source: Path, weights: str | None, options: RunOptions | None, progress: Progress | None
+def labelled_store(
+    model: Model,
+    source: FeatureStore | Path | str,
+    *,
+    weights: Path | str | None = None,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
 ) -> FeatureStore:
-    """The store that a path names, or that is made from its images under the model's own spec."""
+    """The store that is given or that a path names, or that is made from its images under the model's own spec."""
+    if isinstance(source, FeatureStore):
+        return source
+    source = Path(source)
     if source.suffix.lower() in STORE_SUFFIXES:
         return open_store(source)
     found = manifest.find(source)
@@ -137,25 +153,25 @@ def _on(model: Model, store: FeatureStore) -> Report:
         scores=model.scores(X),
         probabilities=model.probabilities(X),
     )
-    return _report(model, metrics, scored_on=f"{store.source} ({len(y)} images)", store=store, notes=notes)
+    return _report(model, metrics, scored_on=f"{_shown(store.source)} ({len(y)} images)", store=store, notes=notes)
 
 
 def _cross_validated(model: Model) -> Report:
     """The score of the predictions that were made while the model's C was chosen."""
     selection = model.selection
-    if selection.oof_labels is None:
+    if selection.oof is None:
         raise DataError(
-            f"{model.path} was fitted without cross-validation and there is no {TEST_SOURCE}: "
+            f"the model {model.name} was fitted without cross-validation and there is no {TEST_SOURCE}: "
             "name labelled images to score it on"
         )
     metrics = reports.evaluate(
-        model.training.labels,
-        selection.oof_labels,
+        model.labels,
+        selection.oof.labels,
         classes=model.classes,
-        scores=selection.oof_scores,
-        probabilities=selection.oof_probabilities,
+        scores=selection.oof.scores,
+        probabilities=selection.oof.probabilities,
     )
-    notes = [] if len(selection.table) == 1 else ["C was chosen on the same folds, so the figures are a little high"]
+    notes = [] if len(selection.rows) == 1 else ["C was chosen on the same folds, so the figures are a little high"]
     return _report(model, metrics, scored_on=f"cross-validation ({selection.folds} folds)", notes=notes)
 
 
@@ -179,3 +195,8 @@ def _report(
         notes=tuple(notes),
         versions=model.versions,
     )
+
+
+def _shown(source: str) -> str:
+    """A path as seen from the working folder, where it is below it."""
+    return os.path.relpath(source) if Path(source).is_relative_to(Path.cwd()) else source

@@ -1,0 +1,47 @@
+"""Folders of images whose features can be computed in one's head."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 60), "red": (230, 30, 20)}
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own caches, or shares one with another test module's run by hand."""
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.getbasetemp() / "keras"))
+
+
+@pytest.fixture
+def material() -> Path:
+    """The folder of real weights and photos, where there is one."""
+    if not (folder := os.environ.get("FEATX_MATERIAL")):
+        pytest.skip("FEATX_MATERIAL names no folder of real weights and photos")
+    return Path(folder)
+
+
+Painter = Callable[..., Path]
+
+
+@pytest.fixture
+def paint() -> Painter:
+    """Make a folder of class folders of images of nearly one colour each."""
+
+    def paint(
+        folder: Path, *, each: int = 8, classes: dict[str, tuple[int, int, int]] = COLOURS, seed: int = 0
+    ) -> Path:
+        rng = np.random.default_rng(seed)
+        for name, colour in classes.items():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            for index in range(each):
+                pixels = np.clip(np.array(colour) + rng.integers(-15, 16, (40, 50, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / name / f"{name} {index:02}.png")
+        return folder
+
+    return paint

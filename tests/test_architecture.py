@@ -1,0 +1,151 @@
+"""The house of DESIGN: who may import whom, and what an import may cost."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import featx
+
+SOURCE = Path(featx.__file__).parent
+
+# Each row may import from the rows above that it names, and from nothing else of featx.
+MAY_IMPORT = {
+    "errors": set(),
+    "spec": set(),
+    "manifest": set(),
+    "images": {"spec"},
+    "batches": {"images", "manifest", "spec"},
+    "weights": {"spec"},
+    "backbones": {"spec", "weights"},
+    "runtimes": {"spec", "backbones", "weights"},
+    "store": {"spec", "manifest"},
+    "classifiers": set(),
+    "selection": {"classifiers"},
+    "model": {"spec", "classifiers", "selection"},
+    "reports": set(),
+    "pipeline": {
+        "spec",
+        "manifest",
+        "images",
+        "batches",
+        "weights",
+        "backbones",
+        "runtimes",
+        "store",
+        "classifiers",
+        "selection",
+        "model",
+        "reports",
+    },
+    "transformers": {"spec", "images", "backbones", "pipeline"},
+    "demo": {"pipeline", "backbones", "model", "reports"},
+    "cli": {
+        "spec",
+        "backbones",
+        "selection",
+        "reports",
+        "pipeline",
+        "transformers",
+        "demo",
+        "model",
+        "manifest",
+        "store",
+    },
+}
+
+HEAVY = ("tensorflow", "keras", "sklearn", "scipy", "h5py", "cv2", "openvino", "matplotlib", "pandas", "skops")
+
+ONLY_HERE = {
+    "keras": {"backbones"},
+    "tensorflow": {"backbones"},
+    "h5py": {"store", "backbones"},  # weights are HDF5 files as well
+    "cv2": {"images"},
+}
+
+
+def modules() -> list[tuple[str, Path]]:
+    """(row of the table, file) of every file of the package but its own __init__."""
+    files = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
+    return [(path.relative_to(SOURCE).parts[0].removesuffix(".py"), path) for path in files]
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of everything that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_a_module_imports_only_from_rows_above_its_own() -> None:
+    wrong = [
+        f"{path.relative_to(SOURCE)} imports {name}"
+        for row, path in modules()
+        for name in imports(path)
+        if name.startswith("featx.") and name.split(".")[1] not in MAY_IMPORT[row] | {row, "errors", "__version__"}
+    ]
+    assert wrong == []
+
+
+def test_the_table_has_every_module_in_an_order_without_cycles() -> None:
+    rows = list(MAY_IMPORT)
+    assert {row for row, _ in modules()} == set(rows)
+    assert all(rows.index(other) < rows.index(row) for row, others in MAY_IMPORT.items() for other in others)
+
+
+@pytest.mark.parametrize(("library", "homes"), ONLY_HERE.items())
+def test_a_library_has_one_home(library: str, homes: set[str]) -> None:
+    users = {row for row, path in modules() for name in imports(path) if name.split(".")[0] == library}
+    assert users <= homes
+
+
+def test_no_module_is_two() -> None:
+    long = {
+        str(path.relative_to(SOURCE)): lines
+        for _, path in modules()
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import featx",
+        "import featx.cli",
+        "import sys; sys.argv = ['featx', '--help']; from featx.cli import main; main()",
+        "import sys; sys.argv = ['featx', '--version']; from featx.cli import main; main()",
+        "import sys; sys.argv = ['featx', 'extract', '--help']; from featx.cli import main; main()",
+        "import sys; sys.argv = ['featx', 'backbones']; from featx.cli import main; main()",
+    ],
+)
+def test_looking_costs_nothing(code: str) -> None:
+    """In a fresh interpreter, importing featx and asking for help load nothing heavy."""
+    loaded = f"sorted({set(HEAVY)} & set(sys.modules))"
+    check = f"import atexit, sys; atexit.register(lambda: print({loaded}, file=sys.stderr)); "
+    done = subprocess.run([sys.executable, "-c", check + code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
+def test_the_public_names_are_those_there_are() -> None:
+    assert sorted(featx.__all__) == featx.__all__
+    assert set(featx.__all__) == set(featx._PUBLIC) | {"__version__"}
+    assert all(getattr(featx, name).__doc__ for name in featx._PUBLIC)
+    assert dir(featx) == sorted(featx.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        featx.nonsense  # noqa: B018
+
+
+def test_the_error_tree_in_the_docstring_is_the_one_there_is() -> None:
+    from featx import errors
+
+    drawn = {word for line in (errors.__doc__ or "").splitlines() for word in line.split() if word.isidentifier()}
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    assert classes <= drawn

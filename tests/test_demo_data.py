@@ -1,0 +1,152 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from featx.demo import write_digits
+from featx.errors import SourceError
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits") / "data"
+    return folder, write_digits(folder)
+
+
+def test_every_digit_is_written_once_under_its_label(written):
+    folder, (train, test) = written
+    data = load_digits()
+    paths = sorted(folder.glob("*/*/*.png"), key=lambda path: path.name)
+    assert train + test == len(paths) == len(data.target)
+    assert [int(path.parent.name) for path in paths] == data.target.tolist()
+    assert set(contents(folder)) == {path.relative_to(folder).as_posix() for path in paths}
+    for split, n in (("train", train), ("test", test)):
+        counts = [len(list((folder / split / str(digit)).iterdir())) for digit in range(10)]
+        assert sum(counts) == n
+        share = n / len(paths)
+        np.testing.assert_allclose(counts, share * np.bincount(data.target), atol=1)
+    assert 0.19 < test / len(paths) < 0.21
+
+
+def test_images_show_the_data(written):
+    folder, _ = written
+    data = load_digits()
+    for path in sorted(folder.glob("*/*/*.png"))[::50]:
+        image = Image.open(path)
+        assert image.mode == "L"
+        assert image.text["Source"].startswith("scikit-learn")
+        small = np.asarray(image.resize((8, 8), Image.Resampling.BOX), dtype=float)
+        truth = data.images[int(path.stem.removeprefix("digit-"))]
+        assert np.corrcoef(small.ravel(), truth.ravel())[0, 1] > 0.98
+        assert np.asarray(image).max() > 240 * truth.max() / 16
+
+
+def test_the_seed_decides_the_split_and_the_bytes(written, tmp_path):
+    folder, counts = written
+    assert write_digits(tmp_path / "same") == counts
+    assert contents(tmp_path / "same") == contents(folder)
+    assert write_digits(tmp_path / "other", seed=1) == counts
+    assert set(contents(tmp_path / "other")) != set(contents(folder))
+
+
+def test_repeated_it_changes_nothing(written):
+    folder, counts = written
+    (folder / "train" / ".DS_Store").write_bytes(b"of a file manager")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert write_digits(folder) == counts
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def foreign_file(folder, written):
+    (folder / "train" / "cats").mkdir(parents=True)
+    (folder / "train" / "cats" / "tom.jpg").write_bytes(b"a cat")
+
+
+def foreign_file_in_test(folder, written):
+    (folder / "test").mkdir(parents=True)
+    (folder / "test" / "notes.txt").write_text("mine")
+
+
+def empty_class(folder, written):
+    (folder / "train" / "cats").mkdir(parents=True)
+
+
+def other_image_of_the_same_name(folder, written):
+    shutil.copytree(written, folder)
+    path = next((folder / "train" / "3").iterdir())
+    Image.new("L", (32, 32)).save(path)
+
+
+def broken_image(folder, written):
+    shutil.copytree(written, folder)
+    path = next((folder / "train" / "3").iterdir())
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def incomplete(folder, written):
+    shutil.copytree(written, folder)
+    next((folder / "train" / "3").iterdir()).unlink()
+
+
+def other_images_of_the_set(folder, written):
+    shutil.copytree(written / "train", folder / "test")
+
+
+def a_file_as_train(folder, written):
+    folder.mkdir()
+    (folder / "train").write_text("mine")
+
+
+def a_file_as_folder(folder, written):
+    folder.write_text("mine")
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        foreign_file,
+        foreign_file_in_test,
+        empty_class,
+        other_image_of_the_same_name,
+        broken_image,
+        incomplete,
+        other_images_of_the_set,
+        a_file_as_train,
+        a_file_as_folder,
+    ],
+)
+def test_what_is_not_its_own_is_refused_and_left_as_it_is(prepare, written, tmp_path):
+    folder = tmp_path / "data"
+    prepare(folder, written[0])
+    before = contents(tmp_path)
+    with pytest.raises(SourceError, match="data") as caught:
+        write_digits(folder)
+    assert "\n" not in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_interrupted_it_can_be_repeated(written, tmp_path, monkeypatch):
+    folder, counts = written
+    (tmp_path / "data" / "train").mkdir(parents=True)  # empty: of no value to anyone
+    save, saved = Image.Image.save, []
+
+    def interrupted(self, *args, **options):
+        saved.append(args)
+        if len(saved) > 1600:
+            raise KeyboardInterrupt
+        save(self, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_digits(tmp_path / "data")
+    assert contents(tmp_path / "data") == {}
+    monkeypatch.undo()
+    assert write_digits(tmp_path / "data") == counts
+    expected = {name: data for name, data in contents(folder).items() if not name.endswith(".DS_Store")}
+    assert contents(tmp_path / "data") == expected

@@ -1,0 +1,46 @@
+"""What the README tells people to type is typed here, with a backbone that needs no download."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Painter
+from featx.cli import main
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line.strip().partition("  #")[0] for line in README.splitlines() if re.match(r"    featx (?!COMMAND)", line)
+]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paint: Painter) -> None:
+    monkeypatch.chdir(tmp_path)
+    paint(Path("data/train"))
+    paint(Path("data/test"), each=2, seed=1)
+    for name in ("new1.jpg", "new2.jpg"):
+        shutil.copy("data/test/red/red 00.png", name)
+
+
+def test_the_commands_work_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [shlex.split(command)[1] for command in COMMANDS] == ["extract", "fit", "score", "predict"]
+    for command in COMMANDS:
+        arguments = shlex.split(command) + (["--backbone", "mean-colour"] if "extract" in command else [])
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert not stop.value.code, command
+
+
+def test_the_notebook_works_from_top_to_bottom() -> None:
+    names: dict[str, object] = {}
+    for block in PYTHON:
+        exec(block.replace("resnet50", "mean-colour"), names)
+    assert len(PYTHON) == 3
+    assert list(names["labels"]) == [path.split("/")[0] for path in names["paths"]]
+    assert names["features"].shape == (24, 3)

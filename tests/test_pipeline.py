@@ -1,0 +1,272 @@
+"""The verbs on a backbone whose features can be computed in one's head."""
+
+import os
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import featx
+from conftest import Painter
+from featx.backbones import Request
+from featx.pipeline.extraction import extract_all
+from featx.pipeline.options import Extraction, Job, RunOptions
+
+MEANS = {"backbone": "mean-colour"}
+
+
+class Log:
+    """A `Progress` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.extractions: list[Extraction] = []
+        self.advanced = 0
+
+    def begin(self, target: Path, *, total: int, done: int) -> None:
+        self.total, self.advanced = total, done
+
+    def advance(self, *, rows: int, failures: int) -> None:
+        self.advanced += rows + failures
+
+    def end(self, extraction: Extraction) -> None:
+        self.extractions.append(extraction)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def extraction(source: Path, **options: object) -> Extraction:
+    (one,) = extract_all(Job(source=source, **options), Request(**MEANS), RunOptions(batch_size=4, workers=2))
+    return one
+
+
+def means(root: Path, paths: list[str]) -> np.ndarray:
+    return np.array(
+        [np.asarray(Image.open(root / path).resize((32, 32), Image.Resampling.BILINEAR)).mean((0, 1)) for path in paths]
+    )
+
+
+def test_a_row_holds_the_feature_of_its_own_image(paint: Painter) -> None:
+    store = featx.extract(paint(Path("data/train")), **MEANS)
+    assert store.path == Path("artifacts/features/train-mean-colour.h5").absolute()
+    assert list(store.paths) == sorted(
+        f"{name}/{name} {index:02}.png" for name in ("blue", "green", "red") for index in range(8)
+    )
+    assert [store.classes[label] for label in store.labels] == [path.split("/")[0] for path in store.paths]
+    # Plain bilinear and Pillow's antialiased one differ in single pixels, hardly in their mean.
+    np.testing.assert_allclose(store.features, means(Path("data/train"), list(store.paths)), atol=2)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 24, 100])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_features_depend_on_neither_batch_nor_workers(paint: Painter, batch_size: int, workers: int) -> None:
+    source = paint(Path("data/train"))
+    one = featx.extract(source, **MEANS, out="one.h5", batch_size=7, workers=2)
+    two = featx.extract(source, **MEANS, out="two.h5", batch_size=batch_size, workers=workers)
+    assert np.array_equal(one.features, two.features)
+    assert one.content_digest != ""
+    assert list(one.paths) == list(two.paths)
+
+
+def test_unchanged_images_are_not_touched(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    first = extraction(source)
+    stamp = first.target.stat()
+    for path in source.rglob("*.png"):
+        path.chmod(0)
+    again = extraction(source)
+    assert (again.found, again.extracted, again.reused, again.failed) == (24, 0, 24, 0)
+    assert (first.target.stat().st_mtime_ns, first.target.stat().st_ino) == (stamp.st_mtime_ns, stamp.st_ino)
+
+
+def test_only_new_content_is_computed(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    extraction(source)
+    (source / "red/red 00.png").unlink()
+    (source / "red/red 01.png").rename(source / "red/renamed.png")
+    os.utime(source / "red/red 02.png")
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(source / "green/green 03.png")
+    Image.new("RGB", (9, 9), (3, 2, 1)).save(source / "blue/new.png")
+    one = extraction(source)
+    assert (one.found, one.extracted, one.reused, one.failed) == (24, 2, 22, 0)
+    fresh = featx.extract(source, **MEANS, out="fresh.h5")
+    assert np.array_equal(one.store.features, fresh.features)
+    assert (list(one.store.paths), list(one.store.labels)) == (list(fresh.paths), list(fresh.labels))
+    assert np.array_equal(one.store.digests, fresh.digests)
+
+
+def test_relabelling_computes_nothing(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    extraction(source)
+    (source / "red").rename(source / "crimson")
+    one = extraction(source)
+    assert (one.extracted, one.reused) == (0, 24)
+    assert one.store.classes == ("blue", "crimson", "green")
+
+
+def test_a_failure_moves_no_row_and_is_not_tried_again(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    (source / "green/green 03.png").write_bytes(b"no image at all")
+    (source / "green/green 05.png").write_bytes((source / "green/green 05.png").read_bytes()[:900])
+    watcher = Log()
+    store = featx.extract(source, **MEANS, progress=watcher)
+    assert [(failure.path, failure.reason) for failure in store.failures] == [
+        ("green/green 03.png", "not-an-image"),
+        ("green/green 05.png", "truncated"),
+    ]
+    assert (watcher.total, watcher.advanced) == (24, 24)
+    np.testing.assert_allclose(store.features, means(source, list(store.paths)), atol=2)
+    again = extraction(source)
+    assert (again.found, again.extracted, again.reused, again.failed) == (24, 0, 22, 2)
+    paint(source)  # repaired
+    mended = extraction(source)
+    assert (mended.extracted + mended.reused, mended.failed) == (24, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "forbidden"),
+    [
+        ({"strict": True}, True),
+        ({"max_errors": "0"}, True),
+        ({"max_errors": "1"}, False),
+        ({"max_errors": "3%"}, True),
+        ({"max_errors": "50%"}, False),
+        ({}, False),
+    ],
+)
+def test_failures_are_forbidden_only_on_request(paint: Painter, limits: dict, forbidden: bool) -> None:
+    source = paint(Path("data/train"))
+    (source / "red/broken.png").write_bytes(b"")
+    with pytest.raises(featx.TooManyFailures, match="1 of 25") if forbidden else nullcontext():
+        featx.extract(source, **MEANS, **limits)
+    assert len(featx.open("artifacts/features/train-mean-colour.h5")) == 24
+
+
+def test_another_spec_is_refused_with_its_difference(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    store = featx.extract(source, **MEANS)
+    before = store.path.read_bytes()
+    with pytest.raises(featx.SpecMismatch, match="image_size") as caught:
+        featx.extract(source, **MEANS, image_size=16)
+    assert caught.value.differences == {"image_size": ((16, 16), (32, 32))}
+    assert store.path.read_bytes() == before
+    assert featx.extract(source, **MEANS, image_size=16, overwrite=True).spec.image_size == (16, 16)
+
+
+def test_an_unmounted_folder_does_not_empty_a_store(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    featx.extract(source, **MEANS)
+    for path in (*(source / "red").iterdir(), *(source / "blue").iterdir()):
+        path.unlink()
+    with pytest.raises(featx.StoreError, match="16 of the 24 images"):
+        featx.extract(source, **MEANS)
+    assert len(featx.extract(source, **MEANS, overwrite=True)) == 8
+
+
+def test_a_dry_run_writes_nothing(paint: Painter) -> None:
+    one = extraction(paint(Path("data/train")), dry_run=True)
+    assert (one.found, one.extracted, one.feature_shape) == (24, 24, (3,))
+    assert not Path("artifacts").exists()
+
+
+def test_a_limit_is_balanced_and_has_its_own_name(paint: Painter) -> None:
+    store = featx.extract(paint(Path("data/train")), **MEANS, limit=6)
+    assert np.bincount(store.labels).tolist() == [2, 2, 2]
+    assert store.path.name == "train-mean-colour-limit6.h5"
+
+
+def test_a_store_per_split(paint: Painter) -> None:
+    for split in ("train", "val", "test"):
+        paint(Path("data") / split, each=2)
+    stores = [one.store for one in extract_all(Job(source=Path("data")), Request(**MEANS), RunOptions())]
+    assert sorted(store.path.name for store in stores) == [
+        "test-mean-colour.h5",
+        "train-mean-colour.h5",
+        "val-mean-colour.h5",
+    ]
+    assert extraction(Path("data/test")).extracted == 0  # the same store, asked for directly
+    with pytest.raises(featx.UsageError, match="split="):
+        featx.extract("data", **MEANS)
+    assert featx.extract("data", split="val", **MEANS).split == "val"
+
+
+def test_from_a_folder_to_a_score_and_labels(paint: Painter) -> None:
+    paint(Path("data/train"))
+    paint(Path("data/test"), each=3, seed=1)
+    model = featx.fit(featx.extract("data/train", **MEANS), clf="svm")
+    report = featx.score(model)
+    assert report.metrics.accuracy == 1
+    assert report.metrics.n == 9
+    assert Path("artifacts/reports/train-mean-colour-svm.png").stat().st_size > 1000
+    found = featx.predict(
+        Path("artifacts/models/train-mean-colour-svm.skops"), ["data/test/red", "data/test/blue/blue 01.png"]
+    )
+    assert found.labels.tolist() == ["red", "red", "red", "blue"]
+    assert found.paths[-1] == "data/test/blue/blue 01.png"
+
+
+def test_without_a_test_folder_the_score_is_cross_validated(paint: Painter) -> None:
+    model = featx.fit(featx.extract(paint(Path("data/train")), **MEANS))
+    report = featx.score(model)
+    assert "cross-validation" in report.scored_on
+    assert report.metrics.n == 24
+
+
+def test_a_class_that_training_never_had_counts_as_errors(paint: Painter) -> None:
+    model = featx.fit(featx.extract(paint(Path("data/train")), **MEANS))
+    paint(Path("data/test"), each=3, seed=1)
+    paint(Path("data/test"), each=1, classes={"aqua": (0, 200, 200)})
+    report = featx.score(model)
+    assert report.metrics.accuracy == pytest.approx(9 / 10)
+    assert any("aqua" in note for note in report.notes)
+
+
+def test_two_specs_of_one_backbone_are_scored_side_by_side(paint: Painter) -> None:
+    paint(Path("data/test"), each=3, seed=1)
+    source = paint(Path("data/train"))
+    large = featx.fit(featx.extract(source, **MEANS))
+    small = featx.fit(featx.extract(source, **MEANS, image_size=8, out="artifacts/features/small.h5"))
+    assert featx.score(large).metrics.accuracy == featx.score(small).metrics.accuracy == 1
+    assert len(list(Path("artifacts/features").glob("test-*.h5"))) == 2
+
+
+def test_a_store_of_another_spec_is_no_test_set(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    model = featx.fit(featx.extract(source, **MEANS))
+    with pytest.raises(featx.SpecMismatch, match="image_size"):
+        featx.score(model, featx.extract(source, **MEANS, image_size=16, out="other.h5"))
+
+
+def test_groups_by_a_pattern_stay_in_one_fold(paint: Painter) -> None:
+    store = featx.extract(paint(Path("data/train")), **MEANS)
+    model = featx.fit(store, group_by=r"(\d)\.png", folds=4)
+    folds = model.selection.oof.folds
+    for digit in range(8):
+        assert (
+            len({int(fold) for fold, path in zip(folds, store.paths, strict=True) if path.endswith(f"{digit}.png")})
+            == 1
+        )
+    with pytest.raises(featx.UsageError, match="matches nothing"):
+        featx.fit(store, group_by="photographer")
+
+
+def test_the_transformers_give_the_features_of_extract(paint: Painter) -> None:
+    from sklearn.base import clone
+    from sklearn.pipeline import make_pipeline
+
+    source = paint(Path("data/train"))
+    store = featx.extract(source, **MEANS)
+    files = [source / path for path in store.paths]
+    features = make_pipeline(featx.ImageLoader(image_size=32), featx.Backbone("mean-colour")).transform(files)
+    assert np.array_equal(features, store.features)
+    classifier = make_pipeline(
+        featx.ImageLoader(image_size=32), clone(featx.Backbone("mean-colour")), featx.make_classifier("logreg")
+    )
+    assert classifier.fit(files, store.labels).score(files, store.labels) == 1
+    (source / "red/red 00.png").write_bytes(b"")
+    with pytest.raises(featx.ImageError, match=r"red 00\.png"):
+        featx.ImageLoader().transform(files)
