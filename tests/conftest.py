@@ -1,7 +1,8 @@
 """Folders of images whose features can be computed in one's head."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,16 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """No test reads or writes the user's own caches, or shares one with another test module's run by hand."""
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.getbasetemp() / "keras"))
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """The command line is a program and sets logging up for its process; a test gives it back."""
+    root, own = logging.getLogger(), logging.getLogger("featx")
+    handlers = root.handlers[:]
+    yield
+    root.handlers[:] = handlers
+    own.setLevel(logging.NOTSET)
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 import csv
 import io
 import json
-import logging
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +21,9 @@ MEANS = ["--backbone", "mean-colour"]
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    root, own = logging.getLogger(), logging.getLogger("featx")
-    handlers = root.handlers[:]
-    yield
-    # The command line is a program and sets logging up for the whole process.
-    root.handlers[:] = handlers
-    own.setLevel(logging.NOTSET)
 
 
 Run = Callable[..., tuple[int, str, str]]
