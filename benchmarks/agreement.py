@@ -8,10 +8,12 @@ Prints, for each set and classifier, both accuracies and the share of equal out-
 """
 
 import argparse
+import json
 import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -39,42 +41,73 @@ def plain_features(files: list[Path], weights: Path) -> np.ndarray:
     return network.predict(scaled, batch_size=32, verbose=0)
 
 
+def compare(source: Path, weights: Path) -> dict[str, Any]:
+    """featx and the plain script on one set."""
+    store = featx.extract(source, backbone="mobilenetv2", weights=weights)
+    features = plain_features([source / path for path in store.paths], weights)
+    found: dict[str, Any] = {
+        "set": source.name,
+        "images": len(store),
+        "classes": len(store.classes),
+        "relative_error": float(np.linalg.norm(store.features - features) / np.linalg.norm(features)),
+        "classifiers": {},
+    }
+    for clf, classifier in PLAIN.items():
+        start = time.perf_counter()
+        model = featx.fit(store, clf=clf)
+        ours = time.perf_counter() - start
+        folds = StratifiedKFold(5, shuffle=True, random_state=0)
+        pipeline = make_pipeline(StandardScaler(), classifier)
+        start = time.perf_counter()
+        grid = {STEP[clf]: [row.C for row in model.selection.rows]}
+        search = GridSearchCV(pipeline, grid, cv=folds, n_jobs=2).fit(features, store.labels)
+        theirs = time.perf_counter() - start
+        pipeline.set_params(**{STEP[clf]: model.selection.C})
+        expected = cross_val_predict(pipeline, features, store.labels, cv=folds)
+        found["classifiers"][clf] = {
+            "featx_accuracy": max(row.mean for row in model.selection.rows),
+            "featx_C": model.selection.C,
+            "featx_seconds": ours,
+            "plain_accuracy": float(search.best_score_),
+            "plain_C": search.best_params_[STEP[clf]],
+            "plain_seconds": theirs,
+            "equal_predictions": float(np.mean(expected == model.selection.oof.labels)),
+        }
+    found["logreg_at_0.01"] = [
+        featx.fit(store, C=0.01, seed=seed, out=f"{seed}.skops").selection.rows[0].mean for seed in (0, 1)
+    ]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=["flowers5_dev", "trashnet_dev", "sign_digits"])
+    parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    material = Path(os.environ["FEATX_MATERIAL"])
-    weights = material / "weights" / WEIGHTS
+    material = Path(os.environ["FEATX_MATERIAL"]).absolute()
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for name in chosen.sets:
-            source = material / "images" / name
-            store = featx.extract(source, backbone="mobilenetv2", weights=weights)
-            features = plain_features([source / path for path in store.paths], weights)
-            error = np.linalg.norm(store.features - features) / np.linalg.norm(features)
-            print(f"{name}: {len(store)} images, {len(store.classes)} classes, relative error of features {error:.1e}")
-            for clf, classifier in PLAIN.items():
-                start = time.perf_counter()
-                model = featx.fit(store, clf=clf)
-                ours = time.perf_counter() - start
-                grid = [row.C for row in model.selection.rows]
-                folds = StratifiedKFold(5, shuffle=True, random_state=0)
-                pipeline = make_pipeline(StandardScaler(), classifier)
-                start = time.perf_counter()
-                search = GridSearchCV(pipeline, {STEP[clf]: grid}, cv=folds, n_jobs=2).fit(features, store.labels)
-                theirs = time.perf_counter() - start
-                pipeline.set_params(**{STEP[clf]: model.selection.C})
-                expected = cross_val_predict(pipeline, features, store.labels, cv=folds)
-                equal = np.mean(expected == model.selection.oof.labels)
-                best = max(row.mean for row in model.selection.rows)
+            found = compare(material / "images" / name, material / "weights" / WEIGHTS)
+            results.append(found)
+            if chosen.json:
+                continue
+            print(
+                f"{name}: {found['images']} images, {found['classes']} classes, "
+                f"relative error of features {found['relative_error']:.1e}"
+            )
+            for clf, one in found["classifiers"].items():
                 print(
-                    f"  {clf:6}  featx {best:.2%} at C={model.selection.C:g} in {ours:.1f} s, "
-                    f"plain {search.best_score_:.2%} at C={search.best_params_[STEP[clf]]:g} in {theirs:.1f} s, "
-                    f"{equal:.2%} of the predictions equal at featx's C",
-                    flush=True,
+                    f"  {clf:6} featx {one['featx_accuracy']:.2%} at C={one['featx_C']:g}, {one['featx_seconds']:.1f} s"
+                    f"; plain {one['plain_accuracy']:.2%} at C={one['plain_C']:g}, {one['plain_seconds']:.1f} s"
+                    f"; {one['equal_predictions']:.2%} of predictions equal"
                 )
-            fixed = [featx.fit(store, C=0.01, seed=seed, out=f"{seed}.skops").selection.rows[0].mean for seed in (0, 1)]
-            print(f"  logreg at C=0.01, two fold seeds: {fixed[0]:.1%}, {fixed[1]:.1%}")
+            first, second = found["logreg_at_0.01"]
+            print(f"  logreg at C=0.01, two fold seeds: {first:.1%}, {second:.1%}", flush=True)
+        os.chdir("/")
+    if chosen.json:
+        print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ def extract(
         Path,
         typer.Argument(
             help="Folder with a sub-folder per class, flat folder, folder of train/val/test, or CSV (path, label).",
+            metavar="SOURCE",
             show_default=False,
         ),
     ],
@@ -67,6 +68,7 @@ def extract(
             "--out",
             "-o",
             help="File or folder of the feature store.",
+            metavar="PATH",
             show_default="artifacts/features/<source>-<backbone>.h5",
         ),
     ] = Job.out,

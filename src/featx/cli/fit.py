@@ -12,15 +12,23 @@ from featx.selection import SelectionOptions
 def fit(
     stores: Annotated[
         list[Path] | None,
-        typer.Argument(help="Feature stores.", show_default="every train store under artifacts/features"),
+        typer.Argument(
+            help="Feature stores.", metavar="STORE", show_default="every train store under artifacts/features"
+        ),
     ] = None,
     clf: Annotated[str, typer.Option(help="Classifier.", metavar="logreg|svm")] = "logreg",
     kernel: Annotated[str, typer.Option(help="Of the SVM.", metavar="linear|rbf")] = SelectionOptions.kernel,
     C: Annotated[
         float | None,
-        typer.Option("--C", help="Inverse strength of the regularisation.", min=0, show_default="the best of a sweep"),
+        typer.Option(
+            "--C",
+            help="Inverse strength of the regularisation.",
+            metavar="X",
+            min=0,
+            show_default="the best of a sweep",
+        ),
     ] = SelectionOptions.C,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation.", min=2)] = SelectionOptions.folds,
+    folds: Annotated[int, typer.Option(help="Of the cross-validation.", metavar="N", min=2)] = SelectionOptions.folds,
     seed: shared.Seed = SelectionOptions.seed,
     group_by: Annotated[
         str | None,
@@ -31,11 +39,17 @@ def fit(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(help="Folds worked on at once; -1 is one for each core.")
+        int, typer.Option(help="Folds worked on at once; -1 is one for each core.", metavar="N")
     ] = SelectionOptions.n_jobs,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="File of the model.", show_default="artifacts/models/<store>-<clf>.skops"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="File of the model.",
+            metavar="PATH",
+            show_default="artifacts/models/<store>-<clf>.skops",
+        ),
     ] = None,
     json: shared.Json = False,
 ) -> None:

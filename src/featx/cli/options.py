@@ -20,12 +20,16 @@ MovedWeights = Annotated[
     Path | None,
     typer.Option("--weights", help="Where the backbone's weights are now, if they have moved.", metavar="FILE"),
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", "-b", help="Images that the backbone takes at once.", min=1)]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", "-b", help="Images that the backbone takes at once.", metavar="N", min=1)
+]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", "-j", help="Decoder processes.", min=1, show_default="one for each core, at most 8"),
+    typer.Option(
+        "--workers", "-j", help="Decoder processes.", metavar="N", min=1, show_default="one for each core, at most 8"
+    ),
 ]
 Runtime = Annotated[str, typer.Option(help="What executes the backbone.", metavar="auto|keras")]
 Device = Annotated[str, typer.Option(help="Where the backbone runs.", metavar="auto|cpu|gpu|gpu:N")]
-Seed = Annotated[int, typer.Option(help="Of everything drawn at random.")]
+Seed = Annotated[int, typer.Option(help="Of everything drawn at random.", metavar="N")]
 Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]

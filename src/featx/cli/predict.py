@@ -10,7 +10,9 @@ from featx.pipeline.options import RunOptions
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files, or folders of them.", metavar="IMAGE", show_default=False)
+    ],
     model: Annotated[
         Path | None, typer.Option("--model", help="Model.", metavar="FILE", show_default="the one there is")
     ] = None,

@@ -14,6 +14,7 @@ def score(
         Path | None,
         typer.Argument(
             help="Labelled images (folder, CSV) or a feature store.",
+            metavar="SOURCE",
             show_default="data/test, else cross-validation",
         ),
     ] = None,

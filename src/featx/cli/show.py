@@ -308,7 +308,7 @@ def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
             f"{entry.image_size[0]} x {entry.image_size[1]}",
             f"{entry.width:,}",
             f"{entry.parameters / 1e6:.1f} M" if entry.parameters else "",
-            "" if entry.top1 is None else f"{entry.top1:.1%}",
+            "" if entry.top1 is None else f"{entry.top1:.1f}%",
             entry.licence or "",
             "none needed" if entry.weights_file is None else "here" if cached(entry, top=False) else "",
         )
