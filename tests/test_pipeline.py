@@ -10,9 +10,13 @@ from PIL import Image
 
 import featx
 from conftest import Painter
-from featx.backbones import Request
-from featx.pipeline.extraction import extract_all
-from featx.pipeline.options import Extraction, Job, RunOptions
+from featx import manifest
+from featx.backbones import Request, resolve
+from featx.pipeline.earlier import Earlier
+from featx.pipeline.extraction import _fill, extract_all
+from featx.pipeline.options import Extraction, Job, RunOptions, Unwatched
+from featx.pipeline.outlet import Outlet
+from featx.pipeline.stage import Stage
 
 MEANS = {"backbone": "mean-colour"}
 
@@ -27,7 +31,7 @@ class Log:
     def begin(self, target: Path, *, total: int, done: int) -> None:
         self.total, self.advanced = total, done
 
-    def advance(self, *, rows: int, failures: int) -> None:
+    def advance(self, target: Path, *, rows: int, failures: int) -> None:
         self.advanced += rows + failures
 
     def end(self, extraction: Extraction) -> None:
@@ -40,7 +44,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def extraction(source: Path, **options: object) -> Extraction:
-    (one,) = extract_all(Job(source=source, **options), Request(**MEANS), RunOptions(batch_size=4, workers=2))
+    (one,) = extract_all(Job(source=source, **options), [Request(**MEANS)], RunOptions(batch_size=4, workers=2))
     return one
 
 
@@ -182,7 +186,7 @@ def test_a_limit_is_balanced_and_has_its_own_name(paint: Painter) -> None:
 def test_a_store_per_split(paint: Painter) -> None:
     for split in ("train", "val", "test"):
         paint(Path("data") / split, each=2)
-    stores = [one.store for one in extract_all(Job(source=Path("data")), Request(**MEANS), RunOptions())]
+    stores = [one.store for one in extract_all(Job(source=Path("data")), [Request(**MEANS)], RunOptions())]
     assert sorted(store.path.name for store in stores) == [
         "test-mean-colour.h5",
         "train-mean-colour.h5",
@@ -270,3 +274,39 @@ def test_the_transformers_give_the_features_of_extract(paint: Painter) -> None:
     (source / "red/red 00.png").write_bytes(b"")
     with pytest.raises(featx.ImageError, match=r"red 00\.png"):
         featx.ImageLoader().transform(files)
+
+
+def test_several_stores_filled_together_are_those_filled_alone(paint: Painter) -> None:
+    """Each lacks other rows: one all, one those of new images; batches hold what either lacks."""
+    source = paint(Path("data/train"))
+    (source / "red/broken.png").write_bytes(b"broken")
+    featx.extract(source, **MEANS, pooling="max", out="max.h5")
+    Image.new("RGB", (9, 9), (3, 2, 1)).save(source / "blue/new.png")
+    (source / "green/green 00.png").rename(source / "green/renamed.png")
+    alone = {name: featx.extract(source, **MEANS, pooling=name, out=f"alone-{name}.h5") for name in ("avg", "max")}
+    (images,) = manifest.find(source)
+    outlets = []
+    for name in alone:
+        target = Path(f"{name}.h5").absolute()
+        spec, weights = resolve(Request(**MEANS, pooling=name))
+        stage = Stage(spec, weights, RunOptions(batch_size=4))
+        outlets.append(Outlet(target, images, stage, Earlier.at(target, images, spec, overwrite=False)))
+    together = dict(zip(alone, _fill(images, outlets, Unwatched()), strict=True))
+    assert (together["avg"].extracted, together["avg"].reused, together["avg"].failed) == (25, 0, 1)
+    assert (together["max"].extracted, together["max"].reused, together["max"].failed) == (1, 24, 1)
+    for name, store in alone.items():
+        assert np.array_equal(together[name].store.features, store.features)
+        assert list(together[name].store.paths) == list(store.paths)
+
+
+def test_each_backbone_needs_a_name_of_its_own(paint: Painter) -> None:
+    job = Job(source=paint(Path("data/train")))
+    with pytest.raises(featx.UsageError, match="several stores"):
+        extract_all(job, [Request(**MEANS), Request(**MEANS, image_size=16)], RunOptions())
+
+
+def test_overwriting_takes_no_row_from_what_was_there(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    extraction(source)
+    one = extraction(source, overwrite=True)
+    assert (one.extracted, one.reused) == (24, 0)

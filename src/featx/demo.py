@@ -12,10 +12,11 @@ from PIL import Image, PngImagePlugin
 from featx.backbones import Request, resolve
 from featx.errors import SourceError, WeightsError
 from featx.model import Model
-from featx.pipeline.extraction import Stage, extract_spec
+from featx.pipeline.extraction import extract_stages
 from featx.pipeline.fitting import fit_all
 from featx.pipeline.options import Job, Progress, RunOptions
 from featx.pipeline.scoring import score_all
+from featx.pipeline.stage import Stage
 from featx.reports import Report
 
 _SPLITS = ("train", "test")
@@ -68,7 +69,7 @@ def run(
     weights = "" if source.kind == "imagenet" else " --weights none"
     announce(f"$ featx extract data/train --backbone {BACKBONE} --image-size {IMAGE_SIZE}{weights}")
     stage = Stage(spec, source, RunOptions())
-    (extraction,) = extract_spec(Job(source=Path("data/train"), beside=True), stage, progress=progress)
+    (extraction,) = extract_stages(Job(source=Path("data/train"), beside=True), [stage], progress=progress)
     models: list[Path] = []
     for clf in ("logreg", "svm"):
         announce(f"$ featx fit --clf {clf}")

@@ -17,8 +17,8 @@ from featx import backbones
 from featx.backbones import Request
 from featx.errors import ImageError
 from featx.images import decode
-from featx.pipeline.extraction import Stage
 from featx.pipeline.options import RunOptions
+from featx.pipeline.stage import Stage
 from featx.spec import Interpolation, PixelRules, Pooling, Precision, Resize
 
 

@@ -102,17 +102,20 @@ def extract(
         max_errors=max_errors,
         dry_run=dry_run,
     )
-    request = Request(
-        backbone=backbone,
-        weights=weights,
-        layer=layer,
-        pooling=pooling,
-        image_size=_size(image_size),
-        resize=resize,
-        interpolation=interpolation,
-        precision=precision,
-    )
+    requests = [
+        Request(
+            backbone=name,
+            weights=weights,
+            layer=layer,
+            pooling=pooling,
+            image_size=_size(image_size),
+            resize=resize,
+            interpolation=interpolation,
+            precision=precision,
+        )
+        for name in backbone.split(",")
+    ]
     run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers)
-    extractions = extract_all(job, request, run, progress=show.extraction_progress(dry_run=dry_run))
+    extractions = extract_all(job, requests, run, progress=show.extraction_progress(dry_run=dry_run))
     if json:
         show.as_json([show.extraction_record(one) for one in extractions])

@@ -7,7 +7,12 @@ import typer
 
 Backbone = Annotated[
     str,
-    typer.Option("--backbone", "-m", help="Pretrained network; `featx backbones` lists them.", metavar="NAME"),
+    typer.Option(
+        "--backbone",
+        "-m",
+        help="Pretrained network, or several with commas; `featx backbones` lists them.",
+        metavar="NAME",
+    ),
 ]
 Weights = Annotated[
     str,

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -76,39 +85,41 @@ class _Speed(ProgressColumn):
 
 
 class Watcher:
-    """A progress bar where stderr is a terminal, and a summary at the end."""
+    """A progress bar for each store where stderr is a terminal, and a summary at the end."""
 
     def __init__(self, *, dry_run: bool) -> None:
         self.dry_run = dry_run
-        self.bar: Progress | None = None
+        self.bars: Progress | None = None
+        self.tasks: dict[Path, TaskID] = {}
 
     def begin(self, target: Path, *, total: int, done: int) -> None:
-        """Start the bar."""
+        """Start a bar."""
         screen = console()
         if not screen.is_terminal or quiet():
             return
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Speed(),
-            TimeRemainingColumn(),
-            console=screen,
-            transient=True,
-        )
-        self.task = self.bar.add_task(escape(printable(target.stem)), total=total, completed=done)
-        self.bar.start()
+        if self.bars is None:
+            self.bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                _Speed(),
+                TimeRemainingColumn(),
+                console=screen,
+                transient=True,
+            )
+            self.bars.start()
+        self.tasks[target] = self.bars.add_task(escape(printable(target.stem)), total=total, completed=done)
 
-    def advance(self, *, rows: int, failures: int) -> None:
-        """Move the bar."""
-        if self.bar is not None:
-            self.bar.advance(self.task, rows + failures)
+    def advance(self, target: Path, *, rows: int, failures: int) -> None:
+        """Move a bar."""
+        if self.bars is not None:
+            self.bars.advance(self.tasks[target], rows + failures)
 
     def stop(self) -> None:
-        """Take the bar away."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        """Take the bars away."""
+        if self.bars is not None:
+            self.bars.stop()
+            self.bars = None
 
     def end(self, extraction: Extraction) -> None:
         """Show the summary."""

@@ -50,6 +50,8 @@ class Earlier:
 
     Parameters
     ----------
+    target : Path
+        Where it stands.
     store : FeatureStore or None
         None where there was none, or where it is to be overwritten unseen.
     slots, rows : (m,) int64
@@ -60,6 +62,7 @@ class Earlier:
         Whether the store is already what a run would make.
     """
 
+    target: Path
     store: FeatureStore | None = None
     slots: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
@@ -78,7 +81,7 @@ class Earlier:
             It was made under another spec.
         """
         if overwrite or not target.exists():
-            return cls()
+            return cls(target=target)
         store = _open(target, images, spec)
         return cls._match(store, images)
 
@@ -96,6 +99,7 @@ class Earlier:
         _refuse_loss(store, images, now)
         slots = [slot for slot, path in enumerate(images.paths) if path in row_of]
         return cls(
+            target=store.path,
             store=store,
             slots=np.array(slots, np.int64),
             rows=np.array([row_of[images.paths[slot]] for slot in slots], np.int64),
@@ -111,11 +115,11 @@ class Earlier:
         """Digests (m, 32) uint8 of the unchanged files, as they were read."""
         return np.empty((0, 32), np.uint8) if self.store is None else self.store.digests[self.rows]
 
-
-def known_rows(target: Path, spec: ExtractionSpec) -> KnownRows:
-    """Every sound row under a spec that a store, or an unfinished run at its place, holds."""
-    found = (rows_of(path, fingerprint=spec.fingerprint) for path in (target, partial_path(target)))
-    return KnownRows(*(rows for rows in found if rows is not None))
+    def known(self, spec: ExtractionSpec) -> KnownRows:
+        """Every sound row that the store or an unfinished run there holds; none of a store to be overwritten."""
+        places = [partial_path(self.target)] + ([] if self.store is None else [self.target])
+        found = (rows_of(place, fingerprint=spec.fingerprint) for place in places)
+        return KnownRows(*(rows for rows in found if rows is not None))
 
 
 def taken(target: Path, images: Manifest, spec: ExtractionSpec) -> bool:

@@ -1,83 +1,24 @@
 """Stage one: from a source of images to sealed feature stores, computing nothing that is there already."""
 
-import dataclasses
 import logging
-import time
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from featx import backbones, manifest, runtimes
+from featx import backbones, manifest
 from featx.backbones import Request
-from featx.batches import Batch, DecodeOptions, Decoders, Rows
 from featx.errors import Interrupted, SourceError, TooManyFailures, UsageError
-from featx.images import DEFAULT_MAX_PIXELS
-from featx.manifest import Failure, Manifest
-from featx.pipeline.earlier import Earlier, KnownRows, known_rows, taken
+from featx.manifest import Manifest
+from featx.pipeline.earlier import Earlier, taken
 from featx.pipeline.naming import beside, store_path
 from featx.pipeline.options import Extraction, Job, Progress, RunOptions, Unwatched
-from featx.spec import ExtractionSpec, Interpolation, Pooling, Precision, Resize
-from featx.store import FeatureStore, Partial, Provenance, plan
-from featx.weights import WeightsSource
+from featx.pipeline.outlet import Outlet, common_digests
+from featx.pipeline.stage import Stage, decoders
+from featx.spec import Interpolation, Pooling, Precision, Resize
+from featx.store import FeatureStore
 
 logger = logging.getLogger(__name__)
-
-COPY_ROWS = 4096
-"""Rows copied from an older store at once, so that memory stays bounded."""
-
-
-class Stage:
-    """The backbone of one spec, ready to run, built when its first batch comes."""
-
-    def __init__(self, spec: ExtractionSpec, source: WeightsSource, options: RunOptions) -> None:
-        self.spec = spec
-        self.source = source
-        self.options = options
-        self.seconds = 0.0
-
-    @property
-    def untrained(self) -> bool:
-        """Whether the backbone never saw an image, so that its features say little."""
-        return self.source.kind == "none"
-
-    @cached_property
-    def feature_shape(self) -> tuple[int, ...]:
-        """Shape of one feature before it is flattened."""
-        return backbones.feature_shape(self.spec, self.source)
-
-    @cached_property
-    def runtime(self) -> runtimes.Runtime:
-        """What executes the backbone."""
-        return runtimes.runtime(
-            self.spec,
-            self.source,
-            runtimes.RuntimeOptions(
-                runtime=self.options.runtime,
-                device=self.options.device,
-                batch_size=self.options.batch_size,
-                threads=None,
-            ),
-        )
-
-    def decoders(self, *, known: NDArray[np.uint8] | None = None) -> Decoders:
-        """Decoder processes that give the pixels this backbone wants."""
-        options = DecodeOptions(
-            workers=self.options.decoders,
-            batch_size=self.options.batch_size,
-            max_pixels=self.options.max_pixels or DEFAULT_MAX_PIXELS,
-            timeout_s=self.options.timeout,
-        )
-        return Decoders(self.spec.pixels, options, known=known)
-
-    def features(self, batch: Batch) -> NDArray[np.float32]:
-        """Features (b, d) float32 of a batch's decoded images."""
-        runtime = self.runtime
-        start = time.perf_counter()
-        features = runtime(batch.images)
-        self.seconds += time.perf_counter() - start
-        return features
 
 
 def extract(
@@ -175,16 +116,18 @@ def extract(
             limit=limit,
             seed=seed,
         ),
-        Request(
-            backbone=backbone,
-            weights=str(weights),
-            layer=layer,
-            pooling=pooling,
-            image_size=image_size,
-            resize=resize,
-            interpolation=interpolation,
-            precision=precision,
-        ),
+        [
+            Request(
+                backbone=backbone,
+                weights=str(weights),
+                layer=layer,
+                pooling=pooling,
+                image_size=image_size,
+                resize=resize,
+                interpolation=interpolation,
+                precision=precision,
+            )
+        ],
         RunOptions(
             runtime=runtime,
             device=device,
@@ -200,16 +143,18 @@ def extract(
 
 
 def extract_all(
-    job: Job, request: Request, options: RunOptions, *, progress: Progress | None = None
+    job: Job, requests: Sequence[Request], options: RunOptions, *, progress: Progress | None = None
 ) -> list[Extraction]:
-    """Extract every split that a source has; `extract` is this for one split.
+    """Extract every split of a source with each of several backbones; `extract` is this for one of both.
+
+    An image is read once for all backbones, and decoded once for those that want the same pixels.
 
     Parameters
     ----------
     job : Job
         What to extract and where to put it.
-    request : Request
-        What a feature is.
+    requests : sequence of Request
+        What a feature is, for each backbone.
     options : RunOptions
         How it is computed.
     progress : Progress, optional
@@ -218,19 +163,19 @@ def extract_all(
     Returns
     -------
     list of Extraction
-        One for each store, in the order of the splits' names.
+        One for each store: by split, then by backbone as requested.
 
     Raises
     ------
     FeatxError
         As in `extract`.
     """
-    spec, source = backbones.resolve(request)
-    return extract_spec(job, Stage(spec, source, options), progress=progress)
+    resolved = [backbones.resolve(request) for request in requests]
+    return extract_stages(job, [Stage(spec, source, options) for spec, source in resolved], progress=progress)
 
 
-def extract_spec(job: Job, stage: Stage, *, progress: Progress | None = None) -> list[Extraction]:
-    """Extract every split that a source has, with a backbone already resolved."""
+def extract_stages(job: Job, stages: Sequence[Stage], *, progress: Progress | None = None) -> list[Extraction]:
+    """Extract every split of a source with backbones that are resolved already."""
     found = manifest.find(job.source, limit=job.limit, seed=job.seed)
     chosen = [one for one in found if job.split in (None, one.split)]
     if not chosen:
@@ -238,19 +183,63 @@ def extract_spec(job: Job, stage: Stage, *, progress: Progress | None = None) ->
         raise SourceError(f"{job.source} has no split {job.split!r} but {splits}")
     watcher = progress or Unwatched()
     extractions = []
-    for one in chosen:
-        target = store_path(
-            one, backbone=stage.spec.backbone, limit=job.limit, out=job.out, several=len(chosen) > 1
-        ).absolute()
-        if job.beside and taken(target, one, stage.spec):
-            target = beside(target, root=one.root, fingerprint=stage.spec.fingerprint)
-        earlier = Earlier.at(target, one, stage.spec, overwrite=job.overwrite)
-        extraction = _dry_run(target, one, stage, earlier) if job.dry_run else None
-        extraction = (
-            extraction or _unchanged(target, one, stage, earlier) or _fill(target, one, stage, earlier, watcher)
-        )
-        watcher.end(extraction)
-        extractions.append(extraction)
+    for images in chosen:
+        targets = _targets(job, images, stages, several=len(chosen) * len(stages) > 1)
+        outlets = [
+            Outlet(target, images, stage, Earlier.at(target, images, stage.spec, overwrite=job.overwrite))
+            for target, stage in zip(targets, stages, strict=True)
+        ]
+        done = {outlet.target: outlet.planned() if job.dry_run else outlet.unchanged() for outlet in outlets}
+        todo = sorted((outlet for outlet in outlets if done[outlet.target] is None), key=_pixels)
+        for _, alike in groupby(todo, key=_pixels):
+            done |= {extraction.target: extraction for extraction in _fill(images, list(alike), watcher)}
+        for target in targets:
+            extraction = done[target]
+            assert extraction is not None
+            watcher.end(extraction)
+            extractions.append(extraction)
+    _check_failures(job, extractions)
+    return extractions
+
+
+def _targets(job: Job, images: Manifest, stages: Iterable[Stage], *, several: bool) -> list[Path]:
+    targets = []
+    for stage in stages:
+        target = store_path(images, backbone=stage.spec.backbone, limit=job.limit, out=job.out, several=several)
+        if job.beside and taken(target, images, stage.spec):
+            target = beside(target, root=images.root, fingerprint=stage.spec.fingerprint)
+        targets.append(target.absolute())
+    if len(set(targets)) < len(targets):
+        raise UsageError(f"several stores would go to {targets[0]}: name each backbone once")
+    return targets
+
+
+def _pixels(outlet: Outlet) -> str:
+    return repr(outlet.stage.spec.pixels)
+
+
+def _fill(images: Manifest, outlets: Sequence[Outlet], progress: Progress) -> Iterator[Extraction]:
+    """Fill stores whose backbones want the same pixels, and seal them."""
+    with ExitStack() as stack:
+        for outlet in outlets:
+            stack.enter_context(outlet)
+            progress.begin(outlet.target, total=len(images), done=outlet.settled)
+        pending = sorted({slot for outlet in outlets for slot in outlet.pending()})
+        try:
+            with decoders(outlets[0].stage, known=common_digests(outlets)) as processes:
+                for batch in processes.batches(images.root, ((slot, images.paths[slot]) for slot in pending)):
+                    for outlet in outlets:
+                        rows, failures = outlet.take(batch)
+                        progress.advance(outlet.target, rows=rows, failures=failures)
+                seconds = dict(processes.seconds)
+        except KeyboardInterrupt as stop:
+            kept = ", ".join(f"{outlet.settled} of {len(images)} rows of {outlet.target}" for outlet in outlets)
+            raise Interrupted(f"stopped: {kept} are kept; the same command goes on from there") from stop
+        for outlet in outlets:
+            yield outlet.seal(seconds)
+
+
+def _check_failures(job: Job, extractions: Iterable[Extraction]) -> None:
     for extraction in extractions:
         if extraction.failed > job.failures_allowed(extraction.found):
             limit = "strict" if job.strict else f"max_errors={job.max_errors}"
@@ -258,142 +247,3 @@ def extract_spec(job: Job, stage: Stage, *, progress: Progress | None = None) ->
                 f"{extraction.failed} of {extraction.found} images failed and {limit} forbids it; "
                 f"the rows of the others are kept in {extraction.target}"
             )
-    return extractions
-
-
-def _dry_run(target: Path, images: Manifest, stage: Stage, earlier: Earlier) -> Extraction:
-    settled = len(earlier.rows) + len(earlier.failures)
-    return Extraction(
-        target=target,
-        spec=stage.spec,
-        feature_shape=stage.feature_shape,
-        found=len(images),
-        extracted=len(images) - settled,
-        reused=len(earlier.rows),
-        failed=len(earlier.failures),
-        failures=tuple(earlier.failures.values()),
-        untrained=stage.untrained,
-    )
-
-
-def _unchanged(target: Path, images: Manifest, stage: Stage, earlier: Earlier) -> Extraction | None:
-    if earlier.store is None or not earlier.unchanged:
-        return None
-    store = earlier.store
-    logger.info("%s: nothing to do, the %d images are unchanged", target, len(images))
-    return Extraction(
-        target=target,
-        spec=stage.spec,
-        feature_shape=store.feature_shape,
-        found=len(images),
-        extracted=0,
-        reused=len(store),
-        failed=len(store.failures),
-        failures=tuple(store.failures),
-        untrained=stage.untrained,
-        store=store,
-    )
-
-
-def _fill(target: Path, images: Manifest, stage: Stage, earlier: Earlier, progress: Progress) -> Extraction:
-    start = time.perf_counter()
-    known = known_rows(target, stage.spec)
-    provenance = Provenance(
-        weights_source=stage.source.recorded, runtime=stage.runtime.name, precision=stage.runtime.precision
-    )
-    failures = dict(earlier.failures)
-    with plan(target, images, stage.spec, feature_shape=stage.feature_shape, provenance=provenance) as partial:
-        progress.begin(target, total=len(images), done=partial.done)
-        resumed = partial.done
-        reused = _copy_unchanged(partial, earlier, known)
-        progress.advance(rows=reused, failures=len(failures))
-        extracted = 0
-        stages: dict[str, float] = {}
-        pending = (
-            (slot, images.paths[slot]) for slot in partial.pending.tolist() if images.paths[slot] not in failures
-        )
-        try:
-            with stage.decoders(known=known.digests) as decoders:
-                for batch in decoders.batches(images.root, pending):
-                    reused += _copy_known(partial, batch.known, known)
-                    extracted += _compute(partial, batch, stage)
-                    failures |= {failure.path: _as_listed(failure, images) for failure in batch.failures}
-                    progress.advance(rows=len(batch.decoded) + len(batch.known), failures=len(batch.failures))
-                stages = {**decoders.seconds, "backbone": stage.seconds}
-        except KeyboardInterrupt as stop:
-            raise Interrupted(
-                f"stopped: {partial.done} of {len(images)} rows of {target} are kept; "
-                "the same command goes on from there"
-            ) from stop
-        if len(failures) == len(images):
-            first = next(iter(failures.values()))
-            partial.discard()
-            raise SourceError(
-                f"none of the {len(images)} files in {images.source} could be read as an image "
-                f"(the first, {first.path!r}: {first.message})"
-            )
-        store = partial.seal([failures[path] for path in images.paths if path in failures])
-    return Extraction(
-        target=target,
-        spec=stage.spec,
-        feature_shape=stage.feature_shape,
-        found=len(images),
-        extracted=extracted,
-        reused=resumed + reused,
-        failed=len(failures),
-        seconds=time.perf_counter() - start,
-        stages=stages,
-        failures=tuple(store.failures),
-        untrained=stage.untrained,
-        store=store,
-    )
-
-
-def _copy_unchanged(partial: Partial, earlier: Earlier, known: KnownRows) -> int:
-    """Copy the rows of files that need not even be read; their number."""
-    copied = 0
-    todo = np.isin(earlier.slots, partial.pending)
-    slots, rows, digests = earlier.slots[todo], earlier.rows[todo], earlier.digests[todo]
-    for start in range(0, len(slots), COPY_ROWS):
-        block = slice(start, start + COPY_ROWS)
-        good, features = known.copy(digests[block])
-        assert earlier.store is not None
-        partial.write(
-            slots[block][good],
-            features,
-            digests[block][good],
-            earlier.store.sizes[rows[block][good]],
-            earlier.store.mtimes_ns[rows[block][good]],
-            reused=True,
-        )
-        copied += len(features)
-    return copied
-
-
-def _copy_known(partial: Partial, files: Rows, known: KnownRows) -> int:
-    """Copy the rows of files whose content is known under another name or time; their number."""
-    if not len(files):
-        return 0
-    _, features = known.copy(files.digests)
-    partial.write(files.slots, features, files.digests, files.sizes, files.mtimes_ns, reused=True)
-    return len(files)
-
-
-def _as_listed(failure: Failure, images: Manifest) -> Failure:
-    """A failure with the file's size and time, as listed where its decoder died before it could tell them.
-
-    By these the next run knows that the file is still the same.
-    """
-    if failure.mtime_ns != -1:
-        return failure
-    slot = images.paths.index(failure.path)
-    return dataclasses.replace(failure, size=int(images.sizes[slot]), mtime_ns=int(images.mtimes_ns[slot]))
-
-
-def _compute(partial: Partial, batch: Batch, stage: Stage) -> int:
-    """Compute and write the rows of a batch's decoded images; their number."""
-    decoded = batch.decoded
-    if not len(decoded):
-        return 0
-    partial.write(decoded.slots, stage.features(batch), decoded.digests, decoded.sizes, decoded.mtimes_ns, reused=False)
-    return len(decoded)

@@ -172,7 +172,7 @@ class Progress(Protocol):
     def begin(self, target: Path, *, total: int, done: int) -> None:
         """A store of `total` images is about to be filled, `done` of which are there already."""
 
-    def advance(self, *, rows: int, failures: int) -> None:
+    def advance(self, target: Path, *, rows: int, failures: int) -> None:
         """So many more rows were written, so many more images failed."""
 
     def end(self, extraction: Extraction) -> None:
@@ -185,7 +185,7 @@ class Unwatched:
     def begin(self, target: Path, *, total: int, done: int) -> None:
         """Nothing."""
 
-    def advance(self, *, rows: int, failures: int) -> None:
+    def advance(self, target: Path, *, rows: int, failures: int) -> None:
         """Nothing."""
 
     def end(self, extraction: Extraction) -> None:

@@ -12,9 +12,9 @@ from featx import backbones, manifest
 from featx.errors import ModelError, SourceError, SpecMismatch, WeightsError
 from featx.manifest import Failure
 from featx.model import Model
-from featx.pipeline.extraction import Stage
 from featx.pipeline.naming import MODELS, default_models
 from featx.pipeline.options import RunOptions
+from featx.pipeline.stage import Stage, decoders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +98,12 @@ def predict(
     slots: list[int] = []
     features: list[NDArray[np.float32]] = []
     failures: list[Failure] = []
-    with stage.decoders() as decoders:
-        for batch in decoders.batches(Path.cwd(), enumerate(paths)):
+    with decoders(stage) as processes:
+        for batch in processes.batches(Path.cwd(), enumerate(paths)):
             failures += batch.failures
             if len(batch.decoded.slots):
                 slots += batch.decoded.slots.tolist()
-                features.append(stage.features(batch).copy())
+                features.append(stage.features(batch.images).copy())
     if not features:
         what = f"{failures[0].path}: {failures[0].message}" if failures else "there is none"
         raise SourceError(f"none of the {len(paths)} images could be read ({what})")

@@ -10,7 +10,7 @@ import numpy as np
 from featx import manifest, reports
 from featx.errors import DataError, ModelError
 from featx.model import Model
-from featx.pipeline.extraction import extract_spec
+from featx.pipeline.extraction import extract_stages
 from featx.pipeline.naming import MODELS, REPORTS, STORE_SUFFIXES, TEST_SOURCE, default_models
 from featx.pipeline.options import Job, Progress, RunOptions
 from featx.pipeline.prediction import stage_of
@@ -122,7 +122,7 @@ def labelled_store(
     found = manifest.find(source)
     split = "test" if len(found) > 1 else found[0].split
     stage = stage_of(model, weights=weights, options=options)
-    extractions = extract_spec(Job(source=source, split=split, beside=True), stage, progress=progress)
+    extractions = extract_stages(Job(source=source, split=split, beside=True), [stage], progress=progress)
     store = extractions[0].store
     assert store is not None
     return store

@@ -87,6 +87,11 @@ class Partial:
         """Number of slots that have their row."""
         return int(np.count_nonzero(self._status))
 
+    def lacks(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these slots (b,) have no row yet, (b,) bool."""
+        lacking: NDArray[np.bool_] = self._status[slots] == PENDING
+        return lacking
+
     def write(
         self,
         slots: NDArray[np.int64],

@@ -1,0 +1,229 @@
+"""One store that is being filled: what it takes from earlier work, and what it takes from each batch."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.batches import Batch, Rows
+from featx.errors import SourceError
+from featx.manifest import Failure, Manifest
+from featx.pipeline.earlier import Earlier
+from featx.pipeline.options import Extraction
+from featx.pipeline.stage import Stage
+from featx.store import Provenance, plan
+
+COPY_ROWS = 4096
+"""Rows copied from an older store at once, so that memory stays bounded."""
+
+
+class Outlet:
+    """A store to be, between the batches that several backbones share and the disk: a context manager.
+
+    Parameters
+    ----------
+    target : Path
+        The store.
+    images : Manifest
+        Its images.
+    stage : Stage
+        Its backbone.
+    earlier : Earlier
+        What stands at the target.
+    """
+
+    def __init__(self, target: Path, images: Manifest, stage: Stage, earlier: Earlier) -> None:
+        self.target = target
+        self.images = images
+        self.stage = stage
+        self.earlier = earlier
+        self._failures = dict(earlier.failures)
+
+    def planned(self) -> Extraction:
+        """What a run would do."""
+        reused, failed = len(self.earlier.rows), len(self.earlier.failures)
+        return self._extraction(extracted=len(self.images) - reused - failed, reused=reused)
+
+    def unchanged(self) -> Extraction | None:
+        """The finished extraction, where the store is already what a run would make."""
+        if not self.earlier.unchanged or self.earlier.store is None:
+            return None
+        store = self.earlier.store
+        return dataclasses.replace(self._extraction(extracted=0, reused=len(store)), store=store)
+
+    def __enter__(self) -> Self:
+        """Plan the store, or resume it, and copy the rows of unchanged files."""
+        self._start = time.perf_counter()
+        self.known = self.earlier.known(self.stage.spec)
+        provenance = Provenance(
+            weights_source=self.stage.source.recorded,
+            runtime=self.stage.runtime.name,
+            precision=self.stage.runtime.precision,
+        )
+        shape = self.stage.feature_shape
+        self._partial = plan(self.target, self.images, self.stage.spec, feature_shape=shape, provenance=provenance)
+        self._resumed = self._partial.done
+        self._computed = 0
+        self._write_seconds = 0.0
+        self._copy_unchanged()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._partial.close()
+
+    @property
+    def settled(self) -> int:
+        """Images that have their row, or are known to fail."""
+        return self._partial.done + len(self._failures)
+
+    def pending(self) -> list[int]:
+        """Slots that need their image read."""
+        return [slot for slot in self._partial.pending.tolist() if self.images.paths[slot] not in self._failures]
+
+    def take(self, batch: Batch) -> tuple[int, int]:
+        """Write the rows that a batch gives, computing those that aren't known; the number of rows and of failures."""
+        before = self.settled
+        wanted = self._wanted(batch.known)
+        self._copy(_chosen(batch.known, wanted))
+        wanted = self._wanted(batch.decoded)
+        copied = self._copy(_chosen(batch.decoded, wanted), where=wanted)
+        self._compute(batch, wanted & ~copied)
+        failures = [failure for failure in batch.failures if self._lacks(failure.path)]
+        self._failures |= {failure.path: self._as_listed(failure) for failure in failures}
+        return self.settled - before - len(failures), len(failures)
+
+    def seal(self, seconds: dict[str, float]) -> Extraction:
+        """Make the store whole.
+
+        Parameters
+        ----------
+        seconds : dict of str to float
+            Where the time of decoding went.
+
+        Raises
+        ------
+        SourceError
+            No image could be read: there is no store to make.
+        """
+        images = self.images
+        if len(self._failures) == len(images):
+            first = next(iter(self._failures.values()))
+            self._partial.discard()
+            raise SourceError(
+                f"none of the {len(images)} files in {images.source} could be read as an image "
+                f"(the first, {first.path!r}: {first.message})"
+            )
+        reused = self._partial.done - self._computed
+        store = self._partial.seal([self._failures[path] for path in images.paths if path in self._failures])
+        return dataclasses.replace(
+            self._extraction(extracted=self._computed, reused=reused),
+            seconds=time.perf_counter() - self._start,
+            stages={**seconds, "backbone": self.stage.seconds, "write": self._write_seconds},
+            store=store,
+        )
+
+    def _extraction(self, *, extracted: int, reused: int) -> Extraction:
+        return Extraction(
+            target=self.target,
+            spec=self.stage.spec,
+            feature_shape=self.stage.feature_shape,
+            found=len(self.images),
+            extracted=extracted,
+            reused=reused,
+            failed=len(self._failures),
+            failures=tuple(self._failures[path] for path in self.images.paths if path in self._failures),
+            untrained=self.stage.untrained,
+        )
+
+    def _copy_unchanged(self) -> None:
+        """Copy the rows of files that need not even be read."""
+        earlier = self.earlier
+        todo = np.isin(earlier.slots, self._partial.pending)
+        slots, rows, digests = earlier.slots[todo], earlier.rows[todo], earlier.digests[todo]
+        for start in range(0, len(slots), COPY_ROWS):
+            block = slice(start, start + COPY_ROWS)
+            assert earlier.store is not None
+            self._copy(
+                Rows(
+                    slots=slots[block],
+                    digests=digests[block],
+                    sizes=earlier.store.sizes[rows[block]],
+                    mtimes_ns=earlier.store.mtimes_ns[rows[block]],
+                )
+            )
+
+    def _copy(self, files: Rows, *, where: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Write the rows of files whose content is known; which of them those are, spread over `where`."""
+        known, features = self.known.copy(files.digests)
+        if len(features):
+            self._write(_chosen(files, known), features, reused=True)
+        if where is None:
+            return known
+        spread = where.copy()
+        spread[where] = known
+        return spread
+
+    def _compute(self, batch: Batch, wanted: NDArray[np.bool_]) -> None:
+        if not wanted.any():
+            return
+        features = self.stage.features(batch.images if wanted.all() else batch.images[wanted])
+        self._write(_chosen(batch.decoded, wanted), features, reused=False)
+        self._computed += len(features)
+
+    def _write(self, files: Rows, features: NDArray[np.float32], *, reused: bool) -> None:
+        start = time.perf_counter()
+        self._partial.write(files.slots, features, files.digests, files.sizes, files.mtimes_ns, reused=reused)
+        self._write_seconds += time.perf_counter() - start
+
+    def _wanted(self, files: Rows) -> NDArray[np.bool_]:
+        """Which files this store still lacks: another one that shares the batches may need more of them."""
+        return self._partial.lacks(files.slots)
+
+    def _lacks(self, path: str) -> bool:
+        return path not in self._failures and bool(self._partial.lacks(np.array([self._slots[path]]))[0])
+
+    @functools.cached_property
+    def _slots(self) -> dict[str, int]:
+        return {path: slot for slot, path in enumerate(self.images.paths)}
+
+    def _as_listed(self, failure: Failure) -> Failure:
+        """A failure with the file's size and time, as listed where its decoder died before it could tell them.
+
+        By these the next run knows that the file is still the same.
+        """
+        if failure.mtime_ns != -1:
+            return failure
+        slot = self._slots[failure.path]
+        return dataclasses.replace(
+            failure, size=int(self.images.sizes[slot]), mtime_ns=int(self.images.mtimes_ns[slot])
+        )
+
+
+def common_digests(outlets: Sequence[Outlet]) -> NDArray[np.uint8]:
+    """Digests (k, 32) uint8 that every store knows, so that an image with one need not be decoded for any."""
+    return functools.reduce(_intersection, (outlet.known.digests for outlet in outlets))
+
+
+def _intersection(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    whole = np.dtype((np.void, 32))
+    shared = np.intersect1d(np.ascontiguousarray(one).view(whole), np.ascontiguousarray(other).view(whole))
+    return shared.view(np.uint8).reshape(-1, 32)
+
+
+def _chosen(files: Rows, which: NDArray[np.bool_]) -> Rows:
+    if which.all():
+        return files
+    return Rows(
+        slots=files.slots[which],
+        digests=files.digests[which],
+        sizes=files.sizes[which],
+        mtimes_ns=files.mtimes_ns[which],
+    )

@@ -1,0 +1,108 @@
+"""Which runtime a spec is executed by, decided without importing any of them."""
+
+import importlib.metadata
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from featx.backbones import backend_name, find
+from featx.errors import UsageError
+from featx.runtimes.options import RuntimeOptions
+from featx.spec import ExtractionSpec
+
+RUNTIMES = {
+    "keras": "featx.runtimes.keras",
+    "openvino": "featx.runtimes.openvino",
+    "numpy": "featx.runtimes.mean_colour",
+}
+"""Each module has a function ``open_runtime(spec, source, options)``."""
+
+_GPU_FILES = ("proc/driver/nvidia/gpus/*", "dev/nvidia[0-9]*", "dev/dxg", "dev/kfd")
+
+
+def choose(spec: ExtractionSpec, options: RuntimeOptions) -> str:
+    """Name the runtime that is to execute a spec: what was asked for or, for ``auto``, the best that can.
+
+    That is Keras where there is a GPU that it can use, else OpenVINO, and Keras where OpenVINO isn't installed. A spec
+    of reduced precision names its own. Nothing is imported, so a GPU may turn out to be unusable later.
+
+    Returns
+    -------
+    {"keras", "openvino", "numpy"}
+
+    Raises
+    ------
+    UsageError
+        No such runtime, or one that can't execute this spec or use this device.
+    """
+    wanted = options.runtime.lower()
+    if wanted not in ("auto", *RUNTIMES):
+        raise UsageError(f"--runtime {options.runtime}: not one of auto, {', '.join(RUNTIMES)}")
+    only = find(spec.backbone).runtime
+    able = [only] if only is not None else [name for name in RUNTIMES if name != "numpy"]
+    if wanted not in ("auto", *able):
+        names = " and ".join(able)
+        raise UsageError(f"--runtime {options.runtime}: {spec.backbone} runs on {names}; use --runtime {able[0]} or auto")
+    if wanted == "auto" and spec.runtime is not None:
+        wanted = spec.runtime.partition(":")[0].partition("-")[0]
+    device = options.device.strip().lower().partition(":")[0]
+    if wanted == "openvino" and device == "gpu":
+        raise UsageError(f"--device {options.device}: OpenVINO runs on the CPU here; use --runtime keras, or --device cpu")
+    if wanted != "auto":
+        return wanted
+    if only is not None:
+        return only
+    gpu = device == "gpu" or (device != "cpu" and gpu_for_keras())
+    return "keras" if gpu or importlib.util.find_spec("openvino") is None else "openvino"
+
+
+def gpu_for_keras(*, root: Path = Path("/")) -> bool:
+    """Tell whether this machine has a GPU, this process may use it, and Keras's backend is built for one.
+
+    Found from files alone. Apple's GPUs are not looked for.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``dev`` are.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
+        return False
+    if not any(next(root.glob(pattern), None) for pattern in _GPU_FILES):
+        return False
+    return _BUILT_FOR_GPU.get(backend_name(), lambda: False)()
+
+
+def _tensorflow_for_gpu() -> bool:
+    return any(f"'{kind}', True" in _text("tensorflow", "python/platform/build_info.py") for kind in _TENSORFLOW_KINDS)
+
+
+def _torch_for_gpu() -> bool:
+    text = _text("torch", "version.py")
+    return any(line.startswith(("cuda", "hip")) and not line.endswith("None") for line in text.splitlines())
+
+
+def _jax_for_gpu() -> bool:
+    names = (distribution.name or "" for distribution in importlib.metadata.distributions())
+    return any(name.lower().replace("_", "-").startswith(("jax-cuda", "jax-rocm")) for name in names)
+
+
+_TENSORFLOW_KINDS = ("is_cuda_build", "is_rocm_build")
+
+_BUILT_FOR_GPU: dict[str, Callable[[], bool]] = {
+    "tensorflow": _tensorflow_for_gpu,
+    "torch": _torch_for_gpu,
+    "jax": _jax_for_gpu,
+}
+
+
+def _text(package: str, file: str) -> str:
+    """Text of a file of a package that is not imported for it; empty where there is none."""
+    try:
+        found = importlib.util.find_spec(package)
+        folders = [] if found is None else found.submodule_search_locations or []
+        return "".join((Path(folder) / file).read_text(encoding="utf-8") for folder in folders)
+    except (OSError, ValueError):
+        return ""
