@@ -96,6 +96,20 @@ def test_a_command_gives_what_its_function_gives(paint: Painter, run: Run) -> No
     ).labels.tolist()
 
 
+def test_a_store_and_a_model_say_what_they_are(paint: Painter, run: Run) -> None:
+    _fitted(paint)
+    store = featx.open("artifacts/features/train-mean-colour.h5")
+    _, out, _ = run("info", store.path, "--json")
+    told = json.loads(out)
+    assert (told["rows"], told["classes"]) == (24, {"blue": 8, "green": 8, "red": 8})
+    assert told["found"] == told["extracted"] + told["reused"] + told["failed"]
+    assert (told["fingerprint"], told["spec"]["backbone"]) == (store.fingerprint, "mean-colour")
+    _, out, _ = run("info", "artifacts/models/train-mean-colour-logreg.skops", "--json")
+    assert json.loads(out)["store"]["content_digest"] == told["content_digest"]
+    _, out, _ = run("info", store.path)
+    assert store.fingerprint in out
+
+
 def _nothing(_: Painter) -> None:
     pass
 
@@ -254,6 +268,7 @@ CASES: dict[str, tuple[Callable[[Painter], None], list[str], int, str]] = {
     "a model that is text": (_model(b"hello"), ["score", "--model", "m.skops"], 1, "m.skops"),
     "a test set without labels": (_unlabelled_test, ["score"], 1, "no labels"),
     "nothing to predict": (_fitted, ["predict", "nowhere.jpg"], 1, "nowhere.jpg"),
+    "a description of text": (_csv("path\n"), ["info", "list.csv"], 1, "list.csv"),
     "an unknown option": (_nothing, ["extract", "data/train", "--quick"], 2, "--quick"),
 }
 

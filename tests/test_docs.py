@@ -42,5 +42,5 @@ def test_the_notebook_works_from_top_to_bottom() -> None:
     for block in PYTHON:
         exec(block.replace("resnet50", "mean-colour"), names)
     assert len(PYTHON) == 3
-    assert list(names["labels"]) == [path.split("/")[0] for path in names["paths"]]
+    assert [names["classes"][label] for label in names["labels"]] == [path.split("/")[0] for path in names["paths"]]
     assert names["features"].shape == (24, 3)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import featx
-from featx.cli import backbones, demo, extract, fit, predict, score
+from featx.cli import backbones, demo, extract, fit, info, predict, score
 from featx.errors import FeatxError
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (extract, fit, score, predict, backbones, demo):
+for command in (extract, fit, score, predict, info, backbones, demo):
     app.command()(getattr(command, command.__name__.rpartition(".")[2]))
 
 

@@ -35,6 +35,14 @@ if TYPE_CHECKING:
 FAILURES_SHOWN = 10
 """Failures named on the terminal; the store has them all."""
 
+ADVICE_SECONDS = 30
+"""A shorter run needs no advice."""
+
+ADVICE = {
+    "decode": "the backbone waits for decoded images: more --workers, if there are cores, or smaller image files",
+    "backbone": "the backbone takes the time: a GPU, a smaller --backbone or --image-size is faster",
+}
+
 
 def console(*, data: bool = False) -> Console:
     """Console for data (stdout), or for everything else (stderr); a file or pipe is as wide as any table."""
@@ -149,16 +157,14 @@ def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
     shape = f"{rows:,} x {width:,} float32, {_bytes(4 * rows * width)}"
     if len(one.feature_shape) > 1:
         shape += f", each {' x '.join(map(str, one.feature_shape))} flattened"
-    rate = (
-        f", {one.extracted / one.seconds:,.0f} images/s in {_seconds(one.seconds)}"
-        if one.extracted and one.seconds
-        else ""
-    )
+    rate = "" if one.speed is None else f", {one.speed:,.0f} images/s"
     line(f"[bold]{escape(shorten(one.target))}[/]  {shape}")
     line(f"  {counts}{rate}")
     if one.stages:
         parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in one.stages.items())
-        line(f"  [dim]time in: {parts}[/]")
+        line(f"  [dim]{_seconds(one.seconds)} in all: {parts}[/]")
+    if one.seconds > ADVICE_SECONDS and one.bottleneck is not None:
+        line(f"  [dim]{ADVICE[one.bottleneck]}[/]")
     if one.untrained:
         line("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
     failures(one.failures)
@@ -193,6 +199,32 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
             {"path": failure.path, "reason": failure.reason, "message": failure.message} for failure in one.failures
         ],
     }
+
+
+def description(found: dict[str, Any]) -> None:
+    """What a file says of itself, on stdout: a line for each fact, a mapping indented below its name."""
+    screen = console(data=True)
+
+    def row(name: str, value: Any, indent: int) -> None:
+        start = f"{'  ' * indent}[bold]{escape(printable(name.replace('_', ' ')))}[/]"
+        if isinstance(value, dict):
+            screen.print(start, soft_wrap=True)
+            for key, inner in value.items():
+                row(str(key), inner, indent + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            screen.print(start, soft_wrap=True)
+            for inner in value:
+                text = "  ".join(
+                    f"{key} {item:.4g}" if isinstance(item, float) else str(item) for key, item in inner.items()
+                )
+                screen.print(f"{'  ' * (indent + 1)}{escape(printable(text))}", soft_wrap=True)
+        else:
+            text = " x ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+            screen.print(f"{start}  {escape(printable(text))}", soft_wrap=True)
+
+    for name, value in found.items():
+        if value not in (None, [], {}):
+            row(name, value, 0)
 
 
 def model(path: Path, fitted: "Model") -> None:

@@ -5,5 +5,6 @@
 `featx.pipeline.fitting`    a feature store to a model
 `featx.pipeline.scoring`    a model and labelled images to a report
 `featx.pipeline.prediction` a model and new images to labels
+`featx.pipeline.describing` a file to what it says of itself
 ========================= ============================================
 """

@@ -143,7 +143,8 @@ class Extraction:
     seconds : float
         Wall time of this run.
     stages : dict of str to float
-        Where the time went.
+        Seconds: ``start`` until the backbone was ready; then ``wait`` for decoded images, ``backbone``, ``write``; and
+        ``read`` and ``decode``, which the decoder processes spent beside them, summed.
     failures : tuple of Failure
         The images without a row.
     untrained : bool
@@ -164,6 +165,20 @@ class Extraction:
     failures: tuple[Failure, ...] = ()
     untrained: bool = False
     store: "FeatureStore | None" = None
+
+    @property
+    def speed(self) -> float | None:
+        """Images computed per second, once the backbone was ready; None where none was."""
+        loop = self.seconds - self.stages.get("start", 0.0)
+        return self.extracted / loop if self.extracted and loop > 0 else None
+
+    @property
+    def bottleneck(self) -> str | None:
+        """Which of ``"decode"`` and ``"backbone"`` holds the other back; None where neither does."""
+        wait, backbone = self.stages.get("wait", 0.0), self.stages.get("backbone", 0.0)
+        if not self.extracted or max(wait, backbone) < 0.6 * (wait + backbone):
+            return None
+        return "decode" if wait > backbone else "backbone"
 
 
 class Progress(Protocol):

@@ -60,12 +60,15 @@ class Outlet:
     def __enter__(self) -> Self:
         """Plan the store, or resume it, and copy the rows of unchanged files."""
         self._start = time.perf_counter()
+        self._stage_seconds = self.stage.seconds
+        starting = "runtime" not in vars(self.stage)
         self.known = self.earlier.known(self.stage.spec)
         provenance = Provenance(
             weights_source=self.stage.source.recorded,
             runtime=self.stage.runtime.name,
             precision=self.stage.runtime.precision,
         )
+        self._start_seconds = self.stage.start_seconds if starting else 0.0
         shape = self.stage.feature_shape
         self._partial = plan(self.target, self.images, self.stage.spec, feature_shape=shape, provenance=provenance)
         self._resumed = self._partial.done
@@ -126,7 +129,12 @@ class Outlet:
         return dataclasses.replace(
             self._extraction(extracted=self._computed, reused=reused),
             seconds=time.perf_counter() - self._start,
-            stages={**seconds, "backbone": self.stage.seconds, "write": self._write_seconds},
+            stages={
+                "start": self._start_seconds,
+                **seconds,
+                "backbone": self.stage.seconds - self._stage_seconds,
+                "write": self._write_seconds,
+            },
             store=store,
         )
 

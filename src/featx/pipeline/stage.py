@@ -21,6 +21,7 @@ class Stage:
         self.spec = spec
         self.source = source
         self.options = options
+        self.start_seconds = 0.0
         self.seconds = 0.0
 
     @property
@@ -36,7 +37,8 @@ class Stage:
     @cached_property
     def runtime(self) -> runtimes.Runtime:
         """What executes the backbone."""
-        return runtimes.runtime(
+        start = time.perf_counter()
+        ready = runtimes.runtime(
             self.spec,
             self.source,
             runtimes.RuntimeOptions(
@@ -46,6 +48,8 @@ class Stage:
                 threads=None,
             ),
         )
+        self.start_seconds = time.perf_counter() - start
+        return ready
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (b, d) float32 of decoded images (b, H, W, 3) uint8, valid until the next call."""

@@ -1,0 +1,23 @@
+"""``featx info``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as shared
+
+
+def info(
+    path: Annotated[Path, typer.Argument(help="Feature store or model.", metavar="FILE", show_default=False)],
+    json: shared.Json = False,
+) -> None:
+    """Show what a feature store or a model says of itself: how it was made, from what, with which outcome."""
+    from featx.cli import show
+    from featx.pipeline.describing import describe
+
+    found = describe(path)
+    if json:
+        show.as_json(found)
+    else:
+        show.description(found)

@@ -1,0 +1,86 @@
+"""What a feature store or a model says of itself, as plain data."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from featx.pipeline.naming import MODEL_SUFFIX
+from featx.store import open_store
+
+
+def describe(path: Path | str) -> dict[str, Any]:
+    """Everything that a feature store or a model tells of how it was made, as JSON can hold it.
+
+    Parameters
+    ----------
+    path : path
+        A feature store, or a model (ending in ``.skops``).
+
+    Raises
+    ------
+    StoreError, ModelError
+        It is neither, or damaged.
+    """
+    path = Path(path)
+    return _model(path) if path.suffix.lower() == MODEL_SUFFIX else _store(path)
+
+
+def _store(path: Path) -> dict[str, Any]:
+    store = open_store(path)
+    return {
+        "kind": "feature store",
+        "path": str(store.path),
+        "bytes": path.stat().st_size,
+        "rows": len(store),
+        "width": int(store.features.shape[1]),
+        "feature_shape": list(store.feature_shape),
+        "classes": store.class_counts,
+        "unlabelled": int((store.labels < 0).sum()),
+        "split": store.split,
+        "groups": None if store.groups is None else len(set(store.groups)),
+        "found": store.found,
+        "extracted": store.extracted,
+        "reused": store.reused,
+        "failed": store.failed,
+        "failures": [
+            {"path": failure.path, "reason": failure.reason, "message": failure.message} for failure in store.failures
+        ],
+        "source": store.source,
+        "root": store.root,
+        "spec": json.loads(store.spec.to_json()),
+        "fingerprint": store.fingerprint,
+        "weights_source": store.weights_source,
+        "runtime": store.runtime,
+        "precision": store.precision,
+        "featx_version": store.featx_version,
+        "created": store.created,
+        "seconds": store.seconds,
+        "content_digest": store.content_digest,
+    }
+
+
+def _model(path: Path) -> dict[str, Any]:
+    # A store is described without scikit-learn.
+    from featx.model import Model
+
+    model = Model.load(path)
+    counts = [int((model.labels == label).sum()) for label in range(len(model.classes))]
+    return {
+        "kind": "model",
+        "path": str(path.absolute()),
+        "bytes": path.stat().st_size,
+        "name": model.name,
+        "clf": model.clf,
+        "params": dict(model.params),
+        "classes": dict(zip(model.classes, counts, strict=True)),
+        "width": model.width,
+        "folds": model.selection.folds,
+        "sweep": [{"C": row.C, "mean": row.mean, "std": row.std} for row in model.selection.rows],
+        "store": {key: value for key, value in dataclasses.asdict(model.origin).items() if key != "spec"},
+        "spec": json.loads(model.spec.to_json()),
+        "fingerprint": model.spec.fingerprint,
+        "weights_source": model.weights_source,
+        "versions": dict(model.versions),
+        "created": model.created,
+    }
