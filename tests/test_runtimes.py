@@ -1,5 +1,9 @@
 """What executes a backbone: the same rows for every batch size, order and ragged end."""
 
+import dataclasses
+import importlib.util
+import os
+import subprocess
 import sys
 
 import numpy as np
@@ -7,7 +11,10 @@ import pytest
 
 from featx.backbones import Request, feature_shape, resolve
 from featx.errors import UsageError
-from featx.runtimes import Runtime, RuntimeOptions, runtime
+from featx.runtimes import Runtime, RuntimeOptions, available_cores, choose, choosing, executed, runtime
+from featx.runtimes.choosing import gpu_for_keras
+from featx.runtimes.fixed_shape import FixedShape
+from featx.spec import ExtractionSpec
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +91,7 @@ def on_keras(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     patch.setenv("FEATX_CACHE", str(tmp_path_factory.mktemp("cache")))
     spec, source = resolve(Request(backbone="mobilenetv2-0.35", weights="none", image_size=(64, 48)))
-    run = runtime(spec, source, RuntimeOptions(batch_size=8, threads=2, device="cpu"))
+    run = runtime(spec, source, RuntimeOptions(runtime="keras", batch_size=8, threads=2, device="cpu"))
     patch.undo()
     return run
 
@@ -127,3 +134,272 @@ def test_a_device_that_is(on_keras):
     assert find_device("auto") in ("cpu:0", "gpu:0")
     assert on_keras.device == "cpu:0"
     assert "keras" in sys.modules
+
+
+def spec_of(backbone="resnet50", **fields):
+    return ExtractionSpec(
+        backbone=backbone, weights="sha256:0", image_size=(224, 224), preprocessing="some.preprocess_input", **fields
+    )
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A file system with so many GPUs, and a backend that is built for them or not."""
+
+    def machine(*files, built=True):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        for backend in ("tensorflow", "torch", "jax"):
+            monkeypatch.setitem(choosing._BUILT_FOR_GPU, backend, lambda: built)
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        return tmp_path
+
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("files", "built", "visible", "found"),
+    [
+        ([], True, None, False),
+        (["dev/null"], True, None, False),
+        (["proc/driver/nvidia/gpus/0000:01:00.0"], True, None, True),
+        (["dev/nvidia0"], True, None, True),
+        (["dev/nvidia0"], True, "0", True),
+        (["dev/nvidia0"], True, "", False),
+        (["dev/nvidia0"], True, "-1", False),
+        (["dev/nvidia0"], False, None, False),
+        (["dev/nvidiactl"], True, None, False),
+    ],
+)
+def test_a_gpu_is_found_in_files(files, built, visible, found, machine, monkeypatch):
+    root = machine(*files, built=built)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu_for_keras(root=root) is found
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "text", "able"),
+    [
+        ("tensorflow", "python/platform/build_info.py", "OrderedDict([('is_cuda_build', True)])", True),
+        ("tensorflow", "python/platform/build_info.py", "OrderedDict([('is_cuda_build', False)])", False),
+        ("tensorflow", "version.py", "", False),
+        ("torch", "version.py", "__version__ = '2'\ncuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n", True),
+        ("torch", "version.py", "__version__ = '2+cpu'\ncuda: Optional[str] = None\nhip: Optional[str] = None", False),
+    ],
+)
+def test_a_backend_built_for_the_cpu_is_not_taken_for_another(package, file, text, able, tmp_path, monkeypatch):
+    (tmp_path / package / file).parent.mkdir(parents=True)
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / package / file).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, package, raising=False)
+    assert choosing._BUILT_FOR_GPU[package]() is able
+
+
+@pytest.mark.parametrize(
+    ("options", "fields", "gpu", "chosen"),
+    [
+        ({}, {}, False, "openvino"),
+        ({}, {}, True, "keras"),
+        ({"device": "cpu"}, {}, True, "openvino"),
+        ({"device": "gpu:1"}, {}, False, "keras"),
+        ({"runtime": "Keras"}, {}, False, "keras"),
+        ({"runtime": "openvino"}, {}, True, "openvino"),
+        ({}, {"backbone": "mean-colour"}, True, "numpy"),
+        ({}, {"precision": "bfloat16", "runtime": "openvino:bfloat16"}, True, "openvino"),
+        ({}, {"precision": "bfloat16", "runtime": "keras-torch:bfloat16"}, False, "keras"),
+        ({"runtime": "keras"}, {"precision": "bfloat16", "runtime": "openvino:bfloat16"}, False, "keras"),
+    ],
+)
+def test_what_is_chosen(options, fields, gpu, chosen, monkeypatch):
+    monkeypatch.setattr(choosing, "gpu_for_keras", lambda: gpu)
+    assert choose(spec_of(**fields), RuntimeOptions(**options)) == chosen
+
+
+def test_without_openvino_keras_is_chosen(monkeypatch):
+    monkeypatch.setattr(choosing, "gpu_for_keras", lambda: False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert choose(spec_of(), RuntimeOptions()) == "keras"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"runtime": "openvino", "device": "gpu"}, "--device gpu: .*--runtime keras"),
+        ({"runtime": "numpy"}, "--runtime numpy: resnet50 runs on keras and openvino"),
+        ({"runtime": "tpu"}, "--runtime tpu: not one of auto, keras, openvino"),
+    ],
+)
+def test_what_can_not_be_chosen(options, words):
+    with pytest.raises(UsageError, match=words):
+        choose(spec_of(), RuntimeOptions(**options))
+
+
+def test_at_float32_the_spec_says_nothing_of_the_runtime():
+    assert executed(spec_of(), RuntimeOptions()) is None
+    keras = RuntimeOptions(runtime="keras")
+    assert executed(spec_of(precision="float16"), keras) == "keras-tensorflow:float16"
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({}, 8),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 2),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, 8),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "5000 100000\n"}, 1),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "nonsense"}, 8),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "300000 100000\n"}, 3),
+        (
+            {
+                "proc/self/cgroup": "0::/a/b\n",
+                "sys/fs/cgroup/a/cpu.max": "300000 100000\n",
+                "sys/fs/cgroup/a/b/cpu.max": "200000 100000\n",
+            },
+            2,
+        ),
+        (
+            {
+                "proc/self/cgroup": "5:memory:/m\n4:cpu,cpuacct:/docker/1\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "400000\n",
+                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            },
+            4,
+        ),
+        (
+            {
+                "proc/self/cgroup": "4:cpu:/x\n",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "-1\n",
+                "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n",
+            },
+            8,
+        ),
+    ],
+)
+def test_cores_are_what_affinity_and_control_groups_leave(files, cores, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_cores(root=tmp_path) == cores
+
+
+class ResourceExhaustedError(Exception):
+    """Of the name that TensorFlow gives it."""
+
+
+class XlaRuntimeError(RuntimeError):
+    """Of the name that JAX gives it."""
+
+
+OUT_OF_MEMORY = [
+    ResourceExhaustedError("OOM when allocating tensor"),
+    XlaRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes"),
+    RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+]
+
+
+def program_for(room, error, sizes):
+    """Programs that give each image's first value, and have memory for so many images."""
+
+    def compile_for(size):
+        def program(images):
+            sizes.append(len(images))
+            assert len(images) == size
+            if size > room:
+                raise error
+            return images[:, 0, 0, :1].astype(np.float32)
+
+        return program
+
+    return compile_for
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+@pytest.mark.parametrize(("room", "settled"), [(64, 32), (31, 16), (5, 4), (1, 1)])
+def test_a_batch_is_halved_until_it_fits(error, room, settled, caplog):
+    images, sizes = pixels(37), []
+    run = FixedShape(program_for(room, error, sizes), batch_size=32, image_shape=(32, 32, 3))
+    for _ in range(2):
+        np.testing.assert_array_equal(np.concatenate(run(images)), images[:, 0, 0, :1])
+    assert run.batch_size == settled == sizes[-1]
+    assert sizes.count(32) == (4 if settled == 32 else 1)
+    assert ("out of memory" in caplog.text) == (settled < 32)
+
+
+def test_a_batch_of_one_that_does_not_fit_is_an_error():
+    run = FixedShape(program_for(0, OUT_OF_MEMORY[0], []), batch_size=4, image_shape=(32, 32, 3))
+    with pytest.raises(UsageError, match="--device cpu"):
+        run(pixels(3))
+
+
+def test_any_other_error_goes_on_its_way():
+    run = FixedShape(
+        program_for(0, RuntimeError("cuDNN is broken"), sizes := []), batch_size=4, image_shape=(32, 32, 3)
+    )
+    with pytest.raises(RuntimeError, match="broken"):
+        run(pixels(3))
+    assert sizes == [4]
+
+
+OTHER_BACKEND = """\
+import sys
+import numpy as np
+from featx.backbones import Request, resolve
+from featx.runtimes import RuntimeOptions, executed, runtime
+images = np.load(sys.argv[1])
+spec, source = resolve(Request(backbone="mobilenetv2-0.35", weights="none", image_size=(64, 48)))
+run = runtime(spec, source, RuntimeOptions(runtime="keras", device="cpu", batch_size=8))
+np.save(sys.argv[1], run(images))
+print(run.name)
+"""
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_other_backends_of_keras_give_the_same_features(backend, on_keras, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    images, file = pixels(11, 64, 48), tmp_path / "images.npy"
+    np.save(file, images)
+    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_BACKEND, str(file)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == f"keras-{backend}", done.stderr
+    wanted, found = on_keras(images), np.load(file)
+    assert (np.linalg.norm(found - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max() <= 1e-5
+
+
+@pytest.mark.keras
+def test_keras_at_reduced_precision_keeps_its_output_float32(on_keras):
+    options = RuntimeOptions(runtime="keras", batch_size=8, device="cpu")
+    spec, source = resolve(
+        Request(backbone="mobilenetv2-0.35", weights="none", image_size=(64, 48), precision="bfloat16")
+    )
+    spec = dataclasses.replace(spec, runtime=executed(spec, options))
+    assert spec.runtime == "keras-tensorflow:bfloat16"
+    images = pixels(8, 64, 48)
+    found, wanted = runtime(spec, source, options)(images), on_keras(images)
+    cosine = (found * wanted).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(wanted, axis=1)
+    assert found.dtype == np.float32
+    assert 0.98 < cosine.min() < 1 - 1e-6
+    spec, source = resolve(
+        Request(backbone="mobilenetv2-0.35", weights="none", image_size=(64, 48), precision="float16")
+    )
+    with pytest.raises(UsageError, match="--precision float16"):
+        runtime(dataclasses.replace(spec, runtime="keras-tensorflow:float16"), source, options)
+
+
+@pytest.mark.keras
+def test_float32_is_exact_where_it_is_asked_for_and_only_there():
+    import tensorflow as tf
+
+    from featx.backbones import exact_arithmetic
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    with exact_arithmetic():
+        assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    assert tf.config.experimental.tensor_float_32_execution_enabled() == before

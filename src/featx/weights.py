@@ -21,7 +21,7 @@ from featx.errors import WeightsError
 logger = logging.getLogger(__name__)
 
 UNTRAINED_SEED = 0
-UNTRAINED = f"none (untrained, seed {UNTRAINED_SEED})"
+UNTRAINED = "none"
 """What stores, models and reports record where no trained weights were used."""
 
 
@@ -80,7 +80,7 @@ def locate(weights: str, *, filename: str | None) -> WeightsSource:
     if weights == "imagenet":
         path = keras_home() / "models" / filename
         return WeightsSource(kind="imagenet", path=path if path.is_file() else None, recorded="imagenet")
-    if weights in ("none", UNTRAINED):
+    if weights == UNTRAINED:
         return WeightsSource(kind="none", path=None, recorded=UNTRAINED)
     path = Path(weights).expanduser().absolute()
     if not path.is_file():

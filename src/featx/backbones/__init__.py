@@ -1,25 +1,41 @@
 """The table of Keras Applications, and from a spec to one frozen graph: the only package that imports Keras.
 
 ``table`` is data; ``resolving`` turns a request into a spec; ``build`` makes the graph; ``loading`` fills it with
-weights; ``session`` imports Keras, late and quietly, and holds what differs between its backends.
+weights; ``exporting`` gives it to OpenVINO; ``session`` imports Keras, late and quietly, and holds what differs between
+its backends.
 """
 
 from featx.backbones.build import build
+from featx.backbones.exporting import Exported, ExportError, exported, float32_convolutions
 from featx.backbones.loading import cached
 from featx.backbones.resolving import Request, feature_shape, resolve
-from featx.backbones.session import backend_name, compile_forward, find_device, limit_threads, on_device
+from featx.backbones.session import (
+    backend_name,
+    compile_forward,
+    configured_backend,
+    exact_arithmetic,
+    find_device,
+    limit_threads,
+    on_device,
+)
 from featx.backbones.table import Entry, find, table
 
 __all__ = [
     "Entry",
+    "ExportError",
+    "Exported",
     "Request",
     "backend_name",
     "build",
     "cached",
     "compile_forward",
+    "configured_backend",
+    "exact_arithmetic",
+    "exported",
     "feature_shape",
     "find",
     "find_device",
+    "float32_convolutions",
     "limit_threads",
     "on_device",
     "resolve",

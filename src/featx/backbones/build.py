@@ -46,7 +46,14 @@ class Network:
         return digest_tensors(self.cut.get_weights())
 
 
-def network(entry: Entry, *, layer: str | None, pooling: Pooling | None, image_size: tuple[int, int]) -> Network:
+def network(
+    entry: Entry,
+    *,
+    layer: str | None,
+    pooling: Pooling | None,
+    image_size: tuple[int, int],
+    policy: str = "float32",
+) -> Network:
     """Build a backbone's network up to a layer, with names as in a fresh process and without weights.
 
     Parameters
@@ -59,13 +66,15 @@ def network(entry: Entry, *, layer: str | None, pooling: Pooling | None, image_s
         None: avg where the output is spatial.
     image_size : (int, int)
         Height and width in pixels.
+    policy : str
+        Keras's dtype policy of the layers.
 
     Raises
     ------
     UsageError
         No such layer, an image size that the network can't take, or pooling over a vector.
     """
-    with fresh_names(), silent():
+    with fresh_names(policy=policy), silent():
         if layer is None:
             pooling = pooling or "avg"
             # Left to the constructor: ConvNeXt normalises after its pooling.
@@ -73,7 +82,7 @@ def network(entry: Entry, *, layer: str | None, pooling: Pooling | None, image_s
             return _cut(whole, whole.output, pooling=pooling, top=False)
         whole = _construct(entry, top=False, image_size=image_size, pooling=None)
         if top := layer not in _names(whole):
-            whole = _with_top(entry, without=whole, layer=layer, image_size=image_size)
+            whole = _with_top(entry, without=whole, layer=layer, image_size=image_size, policy=policy)
         output = whole.get_layer(layer).output
         if len(output.shape) == 4:
             pooling = pooling or "avg"
@@ -112,8 +121,9 @@ def build(spec: ExtractionSpec, source: WeightsSource) -> tuple[Any, tuple[int, 
     WeightsError
         The weights can't be had, belong to another network, or are not those of the spec.
     """
-    entry = find(spec.backbone)
-    built = network(entry, layer=spec.layer, pooling=spec.pooling, image_size=spec.image_size)
+    entry = find(spec.backbone).published_for(spec.image_size)
+    policy = "float32" if spec.precision == "float32" else f"mixed_{spec.precision}"
+    built = network(entry, layer=spec.layer, pooling=spec.pooling, image_size=spec.image_size, policy=policy)
     load(built.whole, entry, source, top=built.top)
     if (digest := built.digest()) != spec.weights:
         raise WeightsError(
@@ -134,6 +144,8 @@ def _with_pixels(built: Network, entry: Entry, spec: ExtractionSpec) -> Any:
         features = built.cut(pixels, training=False)
         if len(features.shape) > 2:
             features = keras.layers.Flatten(name="flat")(features)
+        if spec.precision != "float32":
+            features = keras.ops.cast(features, "float32")
         model = keras.Model(images, features, name="featx")
         model.trainable = False
     return model
@@ -157,8 +169,8 @@ def _construct(entry: Entry, *, top: bool, image_size: tuple[int, int], pooling:
         ) from error
 
 
-def _with_top(entry: Entry, *, without: Any, layer: str, image_size: tuple[int, int]) -> Any:
-    with fresh_names():
+def _with_top(entry: Entry, *, without: Any, layer: str, image_size: tuple[int, int], policy: str) -> Any:
+    with fresh_names(policy=policy):
         whole = _construct(entry, top=True, image_size=entry.image_size, pooling=None)
     if layer not in (names := _names(whole)):
         names += [name for name in _names(without) if name not in names]

@@ -129,6 +129,7 @@ def _formula(entry: Entry, request: Request) -> _Resolved:
 
 
 def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Resolved:
+    entry = entry.published_for(image_size)
     source = locate(request.weights, filename=entry.weights_file)
     # Whether a layer belongs to the top decides which of the published files it needs.
     place = ("place", entry.name, request.layer, _keras_version())

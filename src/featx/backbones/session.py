@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import importlib
+import json
 import logging
 import os
 import random
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
+from featx.weights import keras_home
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +47,11 @@ def import_keras() -> Any:
 
 
 @contextlib.contextmanager
-def fresh_names() -> Iterator[None]:
+def fresh_names(*, policy: str = "float32") -> Iterator[None]:
     """Build layers as a fresh Keras process would: float32, channels last, and its names (``conv2d``, ``conv2d_1``).
 
-    The caller's settings, names and random numbers go on afterwards as if nothing had been built.
+    The caller's settings, names and random numbers go on afterwards as if nothing had been built. Another dtype policy
+    (``mixed_bfloat16``) may be asked for.
     """
     keras = import_keras()
     # Private to Keras: it has no public way to reset the counters of layer names but clear_session(), which would
@@ -58,15 +61,15 @@ def fresh_names() -> Iterator[None]:
     names = global_state.get_global_attribute("object_name_uids")
     # Initialisers draw their seeds from Python's generator.
     numbers = random.getstate()
-    data_format, policy = keras.config.image_data_format(), keras.config.dtype_policy()
+    data_format, before = keras.config.image_data_format(), keras.config.dtype_policy()
     global_state.set_global_attribute("object_name_uids", collections.defaultdict(int))
     keras.config.set_image_data_format("channels_last")
-    keras.config.set_dtype_policy("float32")
+    keras.config.set_dtype_policy(policy)
     try:
         yield
     finally:
         random.setstate(numbers)
-        keras.config.set_dtype_policy(policy)
+        keras.config.set_dtype_policy(before)
         keras.config.set_image_data_format(data_format)
         global_state.set_global_attribute("object_name_uids", names)
 
@@ -115,9 +118,24 @@ def backend_name() -> str:
     return str(import_keras().backend.backend())
 
 
+def configured_backend() -> str:
+    """Name of the backend that Keras has, or would have if it were imported now; it isn't."""
+    if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "backend"):
+        return str(keras.backend.backend())
+    if configured := os.environ.get("KERAS_BACKEND"):
+        return configured
+    try:
+        return str(json.loads((keras_home() / "keras.json").read_text(encoding="utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
 def on_device(device: str) -> contextlib.AbstractContextManager[None]:
     """Place what is built inside on a device, by the name that `find_device` gave."""
-    context: contextlib.AbstractContextManager[None] = import_keras().device(device)
+    keras = import_keras()
+    # PyTorch takes cpu:0 for another device than cpu, and a parameter moved there can't be frozen any more.
+    place = "cpu" if device == "cpu:0" and keras.backend.backend() == "torch" else device
+    context: contextlib.AbstractContextManager[None] = keras.device(place)
     return context
 
 
@@ -130,6 +148,13 @@ def limit_threads(threads: int | None) -> None:
         _backend("limit_threads")(threads)
     except RuntimeError as error:
         logger.info("threads stay as they are: %s", error)
+
+
+def exact_arithmetic() -> contextlib.AbstractContextManager[None]:
+    """Let float32 be float32 on a GPU: without TF32, whose products have 10 bits, for what runs or compiles inside."""
+    import_keras()
+    context: contextlib.AbstractContextManager[None] = _backend("exact")()
+    return context
 
 
 def compile_forward(model: Any, *, batch_size: int, device: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
@@ -183,9 +208,51 @@ def _tensorflow_compile(model: Any, shape: tuple[int, ...], device: str) -> Call
     return forward
 
 
+@contextlib.contextmanager
+def _tensorflow_exact() -> Iterator[None]:
+    import tensorflow as tf
+
+    config = tf.config.experimental
+    allowed = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(allowed)
+
+
 def _jax_gpus() -> int:
     jax = importlib.import_module("jax")
     return sum(device.platform in ("gpu", "cuda", "rocm") for device in jax.devices())
+
+
+def _jax_compile(model: Any, shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+    jax = importlib.import_module("jax")
+    kind, _, number = device.partition(":")
+    place = jax.devices(kind)[int(number or 0)]
+    # Weights are arguments: as constants they would be folded into the program and take its memory twice.
+    weights = [
+        jax.device_put([variable.value for variable in variables], place)
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    pixels = jax.ShapeDtypeStruct(shape, np.uint8, sharding=jax.sharding.SingleDeviceSharding(place))
+    program = (
+        jax.jit(lambda held, images: model.stateless_call(*held, images, training=False)[0])
+        .lower(weights, pixels)
+        .compile()
+    )
+
+    def forward(images: Any) -> NDArray[np.float32]:
+        return np.asarray(program(weights, jax.device_put(images, place)), dtype=np.float32)
+
+    return forward
+
+
+def _jax_exact() -> contextlib.AbstractContextManager[None]:
+    context: contextlib.AbstractContextManager[None] = importlib.import_module("jax").default_matmul_precision(
+        "highest"
+    )
+    return context
 
 
 def _torch_gpus() -> int:
@@ -198,14 +265,30 @@ def _torch_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _keras_compile(model: Any, _shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
-    keras = import_keras()
+def _torch_compile(model: Any, _shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+    torch = importlib.import_module("torch")
+    place = device.replace("gpu", "cuda") if device.startswith("gpu") else "cpu"
 
     def forward(images: Any) -> NDArray[np.float32]:
-        with keras.device(device):
-            return np.asarray(model.predict_on_batch(images), dtype=np.float32)
+        with torch.inference_mode(), on_device(device):
+            features = model(torch.tensor(images, device=place), training=False)
+            return np.asarray(features.cpu().numpy(), dtype=np.float32)
 
     return forward
+
+
+@contextlib.contextmanager
+def _torch_exact() -> Iterator[None]:
+    torch = importlib.import_module("torch")
+    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    allowed = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = False
+        yield
+    finally:
+        for place, was in zip(places, allowed, strict=True):
+            place.allow_tf32 = was
 
 
 def _no_threads(threads: int) -> None:
@@ -217,9 +300,20 @@ _BACKENDS: dict[str, dict[str, Callable[..., Any]]] = {
         "count_gpus": _tensorflow_gpus,
         "limit_threads": _tensorflow_threads,
         "compile": _tensorflow_compile,
+        "exact": _tensorflow_exact,
     },
-    "jax": {"count_gpus": _jax_gpus, "limit_threads": _no_threads, "compile": _keras_compile},
-    "torch": {"count_gpus": _torch_gpus, "limit_threads": _torch_threads, "compile": _keras_compile},
+    "jax": {
+        "count_gpus": _jax_gpus,
+        "limit_threads": _no_threads,
+        "compile": _jax_compile,
+        "exact": _jax_exact,
+    },
+    "torch": {
+        "count_gpus": _torch_gpus,
+        "limit_threads": _torch_threads,
+        "compile": _torch_compile,
+        "exact": _torch_exact,
+    },
 }
 
 

@@ -56,6 +56,28 @@ class Entry:
     weights_file_top: str | None
     runtime: str | None = None
 
+    def published_for(self, image_size: tuple[int, int]) -> "Entry":
+        """The row as Keras would take it for images of a size: some families were trained at several.
+
+        Keras chooses their weights by the image size without being asked, and those of the native size for any other.
+        """
+        height, width = image_size
+        if height != width or height not in _TRAINED_SIZES.get(self.family, ()):
+            return self
+        native, side = f"_{self.image_size[0]}", f"_{height}"
+        return dataclasses.replace(
+            self,
+            image_size=image_size,
+            weights_file=self.weights_file and self.weights_file.replace(native, side),
+            weights_file_top=self.weights_file_top and self.weights_file_top.replace(native, side),
+        )
+
+
+# Square image sizes that a family's weights were published for, each with files of its own.
+_TRAINED_SIZES: dict[str, tuple[int, ...]] = {
+    "mobilenet": (128, 160, 192, 224),
+    "mobilenet_v2": (96, 128, 160, 192, 224),
+}
 
 # Licence as Keras's documentation of its applications states it for the weights it converted; EfficientNet and
 # ConvNeXt as the repositories do that the weights were converted from. The patterns make file names from the last

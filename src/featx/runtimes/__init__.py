@@ -1,18 +1,23 @@
 """What executes a backbone: one file each, chosen without importing any of them."""
 
 import importlib
-from dataclasses import dataclass
+import logging
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones import find
+from featx.backbones import ExportError, configured_backend, find_device
 from featx.errors import UsageError
+from featx.runtimes.choosing import RUNTIMES, choose, gpu_for_keras
+from featx.runtimes.cores import available_cores
+from featx.runtimes.options import RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 
-__all__ = ["Runtime", "RuntimeOptions", "runtime"]
+__all__ = ["Runtime", "RuntimeOptions", "available_cores", "choose", "executed", "runtime"]
+
+logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -56,39 +61,16 @@ class Runtime(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class RuntimeOptions:
-    """How a backbone is run; none of it changes a feature.
-
-    Parameters
-    ----------
-    runtime : {"auto", "keras", "numpy"}
-        What executes it; auto is the best that can.
-    device : str
-        ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
-    batch_size : int
-        Images per call of the compiled program.
-    threads : int or None
-        CPU threads; None leaves it to the runtime.
-    """
-
-    runtime: str = "auto"
-    device: str = "auto"
-    batch_size: int = 32
-    threads: int | None = None
-
-
-# Each module has a function open_runtime(spec, source, options).
-_RUNTIMES = {"keras": "featx.runtimes.keras", "numpy": "featx.runtimes.mean_colour"}
-
-
 def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> Runtime:
     """Make a spec's backbone ready to run.
+
+    Where nothing was asked for and the best choice turns out not to work (a GPU that Keras doesn't see, a backbone that
+    can't be exported to OpenVINO), the next best takes its place and the log says so.
 
     Parameters
     ----------
     spec : ExtractionSpec
-        What to compute.
+        What to compute; at reduced precision with the `runtime` that `executed` gives.
     source : WeightsSource
         Where the weights come from.
     options : RuntimeOptions
@@ -101,15 +83,68 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
     WeightsError
         As `featx.backbones.build`.
     """
-    wanted = options.runtime.lower()
-    if wanted not in ("auto", *_RUNTIMES):
-        raise UsageError(f"--runtime {options.runtime}: not one of auto, {', '.join(_RUNTIMES)}")
     if options.batch_size < 1:
         raise UsageError(f"--batch-size {options.batch_size}: at least 1 is needed")
-    able = find(spec.backbone).runtime or "keras"
-    if wanted not in ("auto", able):
-        raise UsageError(f"--runtime {options.runtime}: {spec.backbone} runs on {able}; use --runtime {able} or auto")
-    if spec.precision != "float32":
-        raise UsageError(f"--precision {spec.precision}: runtime {able} computes in float32 only; use float32")
-    opened: Runtime = importlib.import_module(_RUNTIMES[able]).open_runtime(spec, source, options)
+    chosen = choose(spec, options)
+    if (wanted := executed(spec, options)) != spec.runtime:
+        raise UsageError(
+            f"--precision {spec.precision}: {wanted} would execute what the spec has for {spec.runtime}; "
+            "use the runtime it was made with, or --precision float32"
+        )
+    free = options.runtime.lower() == "auto" and wanted is None
+    if chosen == "keras" and free and options.device.lower() == "auto" and _no_gpu_after_all():
+        chosen = "openvino"
+    if chosen == "openvino":
+        try:
+            return _open(chosen, spec, source, options)
+        except ExportError as error:
+            if not free:
+                raise UsageError(
+                    f"--runtime openvino: {spec.backbone} can't be exported to OpenVINO ({error}); use --runtime keras"
+                ) from error
+            logger.warning(
+                "%s can't be exported to OpenVINO (%s): Keras runs it, which is slower", spec.backbone, error
+            )
+            chosen = "keras"
+    return _open(chosen, spec, source, options)
+
+
+def executed(spec: ExtractionSpec, options: RuntimeOptions) -> str | None:
+    """Say what will execute a spec, as it belongs into the spec itself at reduced precision.
+
+    Neither the backbone nor Keras is loaded for it.
+
+    Returns
+    -------
+    str or None
+        Such as ``"openvino:bfloat16, first 3 convolutions float32"`` or ``"keras-torch:float16"``; None at float32,
+        where runtimes agree.
+
+    Raises
+    ------
+    UsageError
+        This machine would execute another precision than the spec's, or `choose` refuses.
+    """
+    chosen = choose(spec, options)
+    if spec.precision == "float32":
+        return None
+    if chosen == "numpy":
+        raise UsageError(f"--precision {spec.precision}: {spec.backbone} is computed in float32 only; use float32")
+    if chosen == "keras":
+        return f"keras-{configured_backend()}:{spec.precision}"
+    return str(importlib.import_module(RUNTIMES[chosen]).executed(spec))
+
+
+def _open(name: str, spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> Runtime:
+    opened: Runtime = importlib.import_module(RUNTIMES[name]).open_runtime(spec, source, options)
     return opened
+
+
+def _no_gpu_after_all() -> bool:
+    """Tell whether Keras, chosen for a GPU that seemed to be there, sees none."""
+    if not gpu_for_keras() or find_device("auto") != "cpu:0":
+        return False
+    logger.warning(
+        "this machine has a GPU, but Keras on %s does not see it: OpenVINO runs on the CPU", configured_backend()
+    )
+    return True

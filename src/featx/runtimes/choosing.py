@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from featx.backbones import backend_name, find
+from featx.backbones import configured_backend, find
 from featx.errors import UsageError
 from featx.runtimes.options import RuntimeOptions
 from featx.spec import ExtractionSpec
@@ -43,12 +43,16 @@ def choose(spec: ExtractionSpec, options: RuntimeOptions) -> str:
     able = [only] if only is not None else [name for name in RUNTIMES if name != "numpy"]
     if wanted not in ("auto", *able):
         names = " and ".join(able)
-        raise UsageError(f"--runtime {options.runtime}: {spec.backbone} runs on {names}; use --runtime {able[0]} or auto")
+        raise UsageError(
+            f"--runtime {options.runtime}: {spec.backbone} runs on {names}; use --runtime {able[0]} or auto"
+        )
     if wanted == "auto" and spec.runtime is not None:
         wanted = spec.runtime.partition(":")[0].partition("-")[0]
     device = options.device.strip().lower().partition(":")[0]
     if wanted == "openvino" and device == "gpu":
-        raise UsageError(f"--device {options.device}: OpenVINO runs on the CPU here; use --runtime keras, or --device cpu")
+        raise UsageError(
+            f"--device {options.device}: OpenVINO runs on the CPU here; use --runtime keras, or --device cpu"
+        )
     if wanted != "auto":
         return wanted
     if only is not None:
@@ -72,7 +76,7 @@ def gpu_for_keras(*, root: Path = Path("/")) -> bool:
         return False
     if not any(next(root.glob(pattern), None) for pattern in _GPU_FILES):
         return False
-    return _BUILT_FOR_GPU.get(backend_name(), lambda: False)()
+    return _BUILT_FOR_GPU.get(configured_backend(), lambda: False)()
 
 
 def _tensorflow_for_gpu() -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
-from featx.runtimes import RuntimeOptions
+from featx.runtimes.options import RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 

@@ -1,0 +1,311 @@
+"""A backbone's graph in OpenVINO's format, exported once and kept in the cache folder.
+
+An entry is a folder: the graph, its weights, and a description with their digests, which is checked whenever the entry
+is opened. It appears under its name whole or not at all. Keras and TensorFlow are loaded to make it, in a process of
+their own unless they are here already, and never to use it.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.backbones.build import build
+from featx.backbones.session import backend_name, silent
+from featx.backbones.table import find
+from featx.errors import FeatxError
+from featx.spec import ExtractionSpec
+from featx.weights import WeightsSource, cache_home, remember, remembered
+
+logger = logging.getLogger(__name__)
+
+EXPORT_FORMAT = 1
+"""Raise it when the same versions of Keras and OpenVINO would be given another graph."""
+
+# First convolutions that stay float32 when the rest is executed in bfloat16 or float16, by family: with the published
+# MobileNetV2 they bring the cosine with float32 from .9979 to .9988 on average and from .993 to .997 at worst (photos
+# of flowers), for a seventh of the speed. Only where there is no shortcut among them: OpenVINO 2026.4 fails on a
+# float32 convolution that is fused with the sum of a bfloat16 one ("is not initialized").
+_FLOAT32_CONVOLUTIONS = {"mobilenet": 3, "mobilenet_v2": 3}
+
+_GRAPH, _WEIGHTS, _ABOUT, _FAILURE = "graph.xml", "graph.bin", "about.json", "failure.json"
+_TOLERANCE = 1e-3
+_ABANDONED_S = 24 * 3600.0
+
+# The parent's sys.path is used, so that the same featx is found however the parent found it.
+_CHILD = """\
+import json, sys
+path, spec, source, folder = json.loads(sys.argv[1])
+sys.path[:] = path
+from featx.backbones import exporting
+sys.exit(exporting.export_in_child(spec, source, folder))
+"""
+
+_Key = tuple[str | int | None, ...]
+
+
+class ExportError(Exception):
+    """A graph that can't be had in OpenVINO's format: of interest to what chooses a runtime, which has another."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A graph in OpenVINO's format.
+
+    Parameters
+    ----------
+    graph : Path
+        The ``.xml``, its weights beside it: ``(b, H, W, 3)`` uint8, any b, to ``(b, d)`` float32.
+    feature_shape : tuple of int
+        Shape of one feature before it was flattened.
+    """
+
+    graph: Path
+    feature_shape: tuple[int, ...]
+
+
+def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
+    """Give a spec's graph in OpenVINO's format: from the cache folder, or exported into it.
+
+    The graph is the same for every precision. A failure that would only repeat itself is remembered for as long as the
+    versions of Keras and OpenVINO stay.
+
+    Parameters
+    ----------
+    spec : ExtractionSpec
+        What to compute.
+    source : WeightsSource
+        Where the weights come from.
+
+    Raises
+    ------
+    ExportError
+        It can't be exported, or the cache folder can't be written.
+    FeatxError
+        As `featx.backbones.build`, where that ran in this process.
+    """
+    key = _key(spec)
+    entry = cache_home() / "openvino" / hashlib.sha256(json.dumps(key).encode("ascii")).hexdigest()[:32]
+    if (found := _open(entry, key)) is not None:
+        return found
+    if (known := remembered(("no-export", *key))) is not None:
+        raise ExportError(str(known.get("reason")))
+    logger.info("%s is exported to OpenVINO, once, into %s", spec.backbone, entry)
+    try:
+        with _temporary(entry.parent) as folder:
+            _make(spec, source, folder, key)
+            _describe(folder, key)
+            return _settle(folder, entry, key)
+    except OSError as error:
+        raise ExportError(f"{entry.parent}: {error.strerror or error}") from error
+
+
+def float32_convolutions(backbone: str) -> int:
+    """Tell how many of a backbone's first convolutions the exported graph keeps in float32 at any precision."""
+    return _FLOAT32_CONVOLUTIONS.get(find(backbone).family, 0)
+
+
+def export(spec: ExtractionSpec, source: WeightsSource, folder: Path) -> None:
+    """Write a spec's graph into a folder, by Keras in this process, and hold its features against Keras's.
+
+    Raises
+    ------
+    ExportError
+        Keras or OpenVINO can't, or what comes out isn't the same function.
+    FeatxError
+        As `featx.backbones.build`.
+    """
+    model, feature_shape = build(dataclasses.replace(spec, precision="float32", runtime=None), source)
+    try:
+        with silent(), _no_telemetry():
+            model.export(str(folder / _GRAPH), format="openvino", verbose=False)
+        _keep_float32(folder / _GRAPH, float32_convolutions(spec.backbone))
+        _compare(model, folder / _GRAPH, spec.image_size)
+    except (OSError, MemoryError, ExportError):
+        raise
+    except Exception as error:
+        # Whatever Keras, TensorFlow or OpenVINO raise: there is another runtime.
+        raise ExportError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+    (folder / _ABOUT).write_text(json.dumps({"feature_shape": list(feature_shape)}), encoding="ascii")
+
+
+def export_in_child(spec: str, source: dict[str, Any], folder: str) -> int:
+    """`export` for a process of its own: arguments as JSON, a failure left in a file; gives the exit code."""
+    path = None if source["path"] is None else Path(source["path"])
+    try:
+        export(ExtractionSpec.from_json(spec), WeightsSource(**{**source, "path": path}), Path(folder))
+    except (ExportError, FeatxError, OSError, MemoryError) as error:
+        failure = {"reason": str(error) or type(error).__name__, "lasting": isinstance(error, ExportError)}
+        (Path(folder) / _FAILURE).write_text(json.dumps(failure), encoding="ascii")
+        return 1
+    return 0
+
+
+def _make(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) -> None:
+    if "keras" in sys.modules and backend_name() == "tensorflow":
+        export(spec, source, folder)
+    else:
+        _have_exported(spec, source, folder, key)
+
+
+def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) -> None:
+    """Let a child process export, so that this one never holds TensorFlow, its memory and its threads."""
+    arguments = [
+        [str(Path(entry).absolute()) for entry in sys.path],
+        spec.to_json(),
+        {**dataclasses.asdict(source), "path": None if source.path is None else str(source.path)},
+        str(folder),
+    ]
+    # Always by TensorFlow, which comes with featx, so that the graph is the same whatever backend Keras has elsewhere.
+    # It needs no GPU for that, and must not take one's memory.
+    environment = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    child = subprocess.run(  # noqa: S603  (this very interpreter, and our own words)
+        [sys.executable, "-W", "ignore", "-c", _CHILD, json.dumps(arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env={**os.environ, **environment},
+        check=False,
+    )
+    if child.returncode == 0:
+        return
+    logger.debug("the export said: %s", child.stderr)
+    try:
+        failure = json.loads((folder / _FAILURE).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        last = (child.stderr.strip().splitlines() or ["no word"])[-1]
+        raise ExportError(f"the exporting process ended with code {child.returncode}: {last}") from None
+    if failure["lasting"]:
+        remember(("no-export", *key), {"reason": failure["reason"]})
+    raise ExportError(failure["reason"])
+
+
+def _keep_float32(graph: Path, number: int) -> None:
+    """Mark a graph's first convolutions; its layers are written in the order of execution."""
+    tree = ET.parse(graph)  # noqa: S314  (written by OpenVINO a moment ago)
+    layers = [layer for layer in tree.getroot().iter("layer") if "Convolution" in layer.get("type", "")]
+    for layer in layers[:number]:
+        if (about := layer.find("rt_info")) is None:
+            about = ET.Element("rt_info")
+            layer.insert(0, about)
+        # OpenVINO's own mark for what may not be converted, as its converters to float16 set it.
+        ET.SubElement(about, "attribute", {"name": "precise", "version": "0"})
+    tree.write(graph, encoding="utf-8", xml_declaration=True)
+
+
+def _compare(model: Any, graph: Path, image_size: tuple[int, int]) -> None:
+    """Hold the exported graph against Keras's own, on two images."""
+    import openvino
+
+    images = np.random.default_rng(0).integers(0, 256, (2, *image_size, 3), dtype=np.uint8)
+    wanted = np.asarray(model(images, training=False))
+    compiled = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = compiled(images)[0]
+    error = np.linalg.norm(found - wanted) / max(np.linalg.norm(wanted), np.finfo(np.float32).tiny)
+    # A random network may overflow, in one program as in the other.
+    if np.isfinite(wanted).all() and not error <= _TOLERANCE:
+        raise ExportError(f"the exported graph gives other features (relative error {error:.1e})")
+
+
+@contextlib.contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Keep OpenVINO's converter from reporting its use over the network, which it does unasked.
+
+    It stays silent in what it takes for an automatic build; its other switch is a file in the user's home.
+    """
+    before = os.environ.get("CI")
+    os.environ["CI"] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CI"]
+        else:
+            os.environ["CI"] = before
+
+
+@contextlib.contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    """Make a folder that is gone afterwards, and remove those that killed processes left."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(".making-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _describe(folder: Path, key: _Key) -> None:
+    about = json.loads((folder / _ABOUT).read_text(encoding="ascii"))
+    about |= {"key": list(key), "sha256": {name: _digest(folder / name) for name in (_GRAPH, _WEIGHTS)}}
+    (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="ascii")
+
+
+def _settle(folder: Path, entry: Path, key: _Key) -> Exported:
+    """Give a finished folder the entry's name, unless another process was first."""
+    for attempt in range(3):
+        with contextlib.suppress(OSError):
+            folder.rename(entry)
+        if (found := _open(entry, key)) is not None:
+            return found
+        # What is there is damaged: out of the way, into the folder that will be removed.
+        with contextlib.suppress(OSError):
+            entry.rename(folder / f"damaged-{attempt}")
+    raise ExportError(f"{entry} can't be replaced; delete it")
+
+
+def _open(entry: Path, key: _Key) -> Exported | None:
+    """Open an entry; None where there is none or where it isn't what was written."""
+    if not entry.is_dir():
+        return None
+    try:
+        about = json.loads((entry / _ABOUT).read_text(encoding="ascii"))
+        sound = about["key"] == list(key) and all(
+            _digest(entry / name) == about["sha256"][name] for name in (_GRAPH, _WEIGHTS)
+        )
+        feature_shape = tuple(int(side) for side in about["feature_shape"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("%s can't be read and is exported again: %s", entry, error)
+        return None
+    if not sound:
+        logger.warning("%s is damaged and is exported again", entry)
+        return None
+    return Exported(graph=entry / _GRAPH, feature_shape=feature_shape)
+
+
+def _key(spec: ExtractionSpec) -> _Key:
+    return (
+        EXPORT_FORMAT,
+        spec.backbone,
+        spec.weights,
+        spec.layer,
+        spec.pooling,
+        *spec.image_size,
+        spec.preprocessing,
+        importlib.metadata.version("keras"),
+        importlib.metadata.version("openvino"),
+    )
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,155 @@
+"""Backbones on OpenVINO, on the CPU: neither Keras nor TensorFlow is loaded where the graph was exported before."""
+
+import functools
+import logging
+from typing import Any
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from featx.backbones import exported, float32_convolutions
+from featx.errors import UsageError
+from featx.runtimes.cores import available_cores
+from featx.runtimes.options import RuntimeOptions
+from featx.spec import ExtractionSpec
+from featx.weights import WeightsSource
+
+logger = logging.getLogger(__name__)
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16", "float16": "FP16"}
+
+
+class OpenVinoRuntime:
+    """A `featx.runtimes.Runtime` on OpenVINO.
+
+    The graph is compiled for any number of images: a row's bits are then the same whatever else is in its batch.
+    Images are handed over as they lie in memory.
+
+    Parameters
+    ----------
+    spec : ExtractionSpec
+        What to compute.
+    source : WeightsSource
+        Where the weights come from.
+    options : RuntimeOptions
+        How to run it.
+
+    Raises
+    ------
+    UsageError
+        This CPU doesn't execute the precision.
+    ExportError
+        The graph can't be had in OpenVINO's format.
+    """
+
+    name = "openvino"
+    device = "cpu:0"
+
+    def __init__(self, spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> None:
+        self.precision = _checked(spec.precision)
+        found = exported(spec, source)
+        self.feature_shape = found.feature_shape
+        core = openvino.Core()
+        compiled = core.compile_model(
+            core.read_model(found.graph), "CPU", _properties(spec.precision, options.threads or available_cores())
+        )
+        self._request: Any = compiled.create_infer_request()
+        self._image_shape = (*spec.image_size, 3)
+        self._batch_size = options.batch_size
+        if spec.precision != "float32":
+            self._try(spec)
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute (b, d) float32 features of (b, H, W, 3) uint8 images, any b; valid until the next call."""
+        if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
+            raise ValueError(f"uint8 images of shape {self._image_shape} wanted, {images.dtype} {images.shape} found")
+        if 0 < len(images) <= self._batch_size:
+            return self._run(images)
+        # Memory is bounded by the batch size.
+        features = np.empty((len(images), int(np.prod(self.feature_shape))), np.float32)
+        for start in range(0, len(images), self._batch_size):
+            part = slice(start, start + self._batch_size)
+            features[part] = self._run(images[part])
+        return features
+
+    def close(self) -> None:
+        """Drop the program and its weights."""
+        del self._request
+
+    def _try(self, spec: ExtractionSpec) -> None:
+        """Compute one image: what OpenVINO can't execute at a precision shows no earlier."""
+        try:
+            self._run(np.zeros((1, *self._image_shape), np.uint8))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1][:200]
+            raise UsageError(
+                f"--precision {spec.precision}: OpenVINO can't execute {spec.backbone} in it ({reason}); use float32"
+            ) from error
+
+    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        outputs = self._request.infer([np.ascontiguousarray(images)], share_inputs=True, share_outputs=True)
+        features: NDArray[np.float32] = outputs[0]
+        return features
+
+
+def open_runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> OpenVinoRuntime:
+    """Open an `OpenVinoRuntime`."""
+    return OpenVinoRuntime(spec, source, options)
+
+
+def executed(spec: ExtractionSpec) -> str:
+    """Say what OpenVINO will execute for a spec of reduced precision.
+
+    Raises
+    ------
+    UsageError
+        This CPU doesn't execute the precision.
+    """
+    number = float32_convolutions(spec.backbone)
+    kept = f", first {number} convolutions float32" if number else ""
+    return f"openvino:{_checked(spec.precision)}{kept}"
+
+
+@functools.cache
+def _checked(precision: str) -> str:
+    """Give a precision back if OpenVINO truly executes it on this CPU.
+
+    OpenVINO takes a hint, and may silently run another: float16 asked for on a CPU with AVX-512 runs as bfloat16. So a
+    small network is compiled, and asked what became of it.
+    """
+    core = openvino.Core()
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    try:
+        compiled = core.compile_model(_small_network(), "CPU", _properties(precision, 1))
+        found = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    except RuntimeError as error:
+        logger.debug("%s: %s", precision, error)
+        found = "nothing"
+    if found == _HINTS[precision] and _CAPABILITIES[precision] in capabilities:
+        return precision
+    instead = {hint: name for name, hint in _HINTS.items() if name != precision}.get(found, "no such arithmetic")
+    able = " or ".join(name for name, word in _CAPABILITIES.items() if word in capabilities)
+    raise UsageError(
+        f"--precision {precision}: on this CPU ({core.get_property('CPU', 'FULL_DEVICE_NAME').strip()}) OpenVINO would "
+        f"execute {instead}; use --precision {able}"
+    )
+
+
+def _properties(precision: str, threads: int) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # The decoders run on the same cores: threads that can't move would wait for them.
+        "ENABLE_CPU_PINNING": False,
+    }
+
+
+def _small_network() -> Any:
+    from openvino import opset13 as ops
+
+    images = ops.parameter([-1, 16, 8, 8], np.float32)
+    kernel = ops.constant(np.ones((16, 16, 3, 3), np.float32))
+    return openvino.Model([ops.convolution(images, kernel, [1, 1], [0, 0], [0, 0], [1, 1])], [images])
