@@ -1,6 +1,7 @@
 """The house of DESIGN: who may import whom, and what an import may cost."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ MAY_IMPORT = {
     },
     "transformers": {"spec", "images", "backbones", "pipeline"},
     "demo": {"pipeline", "backbones", "model", "reports"},
+    "doctor": {"spec", "images", "batches", "weights", "backbones", "runtimes", "pipeline"},
     "cli": {
         "spec",
         "backbones",
@@ -50,13 +52,26 @@ MAY_IMPORT = {
         "pipeline",
         "transformers",
         "demo",
+        "doctor",
         "model",
         "manifest",
         "store",
     },
 }
 
-HEAVY = ("tensorflow", "keras", "sklearn", "scipy", "h5py", "cv2", "openvino", "matplotlib", "pandas", "skops")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "scipy",
+    "h5py",
+    "cv2",
+    "openvino",
+    "matplotlib",
+    "pandas",
+    "pyarrow",
+    "skops",
+)
 
 ONLY_HERE = {
     "keras": {"backbones"},
@@ -132,6 +147,35 @@ def test_looking_costs_nothing(code: str) -> None:
     check = f"import atexit, sys; atexit.register(lambda: print({loaded}, file=sys.stderr)); "
     done = subprocess.run([sys.executable, "-c", check + code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
+
+
+@pytest.mark.keras
+def test_cached_work_loads_neither_keras_nor_more_than_it_needs(tmp_path: Path) -> None:
+    """On a warm cache `extract` loads no Keras and no scikit-learn, and `fit` no Keras."""
+    code = f"""
+import json, sys
+from PIL import Image
+from pathlib import Path
+import featx
+for name, colour in (("a", "red"), ("b", "blue")):
+    for index in range(4):
+        path = Path("images", name, f"{{index}}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), colour).save(path)
+heavy = {HEAVY} + ("matplotlib",)
+loaded = lambda: sorted(set(heavy) & set(sys.modules))
+featx.extract("images", backbone="mobilenet-0.25", weights="none", image_size=32, overwrite=True)
+first = loaded()
+featx.fit("artifacts/features/images-mobilenet-0.25.h5")
+print(json.dumps([first, loaded()]))
+"""
+    for warm in (False, True):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        extracting, fitting = json.loads(done.stdout)
+        if warm:
+            assert not set(extracting) & {"keras", "tensorflow", "sklearn", "pandas", "matplotlib", "scipy"}
+            assert not set(fitting) & {"keras", "tensorflow"}
 
 
 def test_the_public_names_are_those_there_are() -> None:

@@ -214,3 +214,24 @@ def test_ten_thousand_files_are_listed_in_well_under_a_second(tmp_path: Path) ->
     begun = time.process_time()
     assert len(only(find(tmp_path))) == 10_000
     assert time.process_time() - begun < 1
+
+
+def test_splits_beside_another_folder_are_classes_and_that_is_said(tmp_path, caplog):
+    for name in ("train", "test", "raw"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(b"")
+    (one,) = find(tmp_path)
+    assert one.classes == ("raw", "test", "train")
+    assert "'raw' stands beside them" in caplog.text
+
+
+@pytest.mark.parametrize("source", ["~nobody-of-this-name/x"])
+def test_a_home_folder_of_nobody_is_a_source_that_is_not_there(source):
+    with pytest.raises(SourceError, match="nobody-of-this-name"):
+        find(source)
+
+
+def test_a_seed_is_no_negative_number(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(UsageError, match="seed -1"):
+        find(tmp_path, limit=1, seed=-1)

@@ -1,13 +1,16 @@
 """What becomes of files that break decoders: each outcome was looked at once, and is held from then on."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
+import featx
 from featx.errors import ImageError
 from featx.images import decode
 from featx.spec import PixelRules
@@ -125,3 +128,84 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     unit = 1 if sys.platform == "darwin" else 1024
     assert int(run.stdout) * unit < 100e6
     assert run.stderr == ""
+
+
+# What makes a file of each orientation from 2 on, out of the upright picture.
+TURNS = (
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_270,
+)
+
+
+def apart(store: featx.FeatureStore) -> float:
+    """Largest distance of any two features, as a share of their length."""
+    features = store.features.astype(float)
+    return float((np.linalg.norm(features[:, None] - features[None], axis=2) / np.linalg.norm(features, axis=1)).max())
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["hopper_orientation_*.jpg", "hopper_orientation_*.webp", "recurser/Landscape_*.jpg", "recurser/Portrait_*.jpg"],
+)
+def test_one_picture_in_all_orientations_has_one_colour(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "data").mkdir()
+    for file in (ROOT / "exif_orientation").glob(pattern):
+        shutil.copy(file, tmp_path / "data")
+    store = featx.extract(tmp_path / "data", backbone="mean-colour", out=tmp_path / "store.h5")
+    assert (store.failed, len(store) >= 7) == (0, True)
+    assert apart(store) < 0.01
+
+
+@pytest.mark.keras
+def test_one_picture_in_all_orientations_has_one_feature(tmp_path: Path) -> None:
+    """By a real network, of one photo turned without loss: it sees even how a JPEG was compressed anew."""
+    (tmp_path / "data").mkdir()
+    with Image.open(ROOT / "exif_orientation/recurser/Landscape_1.jpg") as photo:
+        for orientation, turn in enumerate((None, *TURNS), start=1):
+            exif = Image.Exif()
+            exif[ExifTags.Base.Orientation] = orientation
+            turned = photo.convert("RGB") if turn is None else photo.convert("RGB").transpose(turn)
+            for ending in ("png", "tif"):
+                turned.save(tmp_path / f"data/{orientation}.{ending}", exif=exif)
+    weights = ROOT.parent / "weights/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+    store = featx.extract(tmp_path / "data", backbone="mobilenetv2", weights=weights, out=tmp_path / "store.h5")
+    assert len(store) == 16
+    assert apart(store) < 0.01
+
+
+# Loaded into the decoder process: its peak so far, after each image.
+PEAKS = """
+import os, resource
+from pathlib import Path
+from featx.batches import worker
+
+real = worker._Job.run
+
+def run(self, *task):
+    try:
+        return real(self, *task)
+    finally:
+        with Path(os.environ["PEAKS"]).open("a") as peaks:
+            peaks.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}\\n")
+
+worker._Job.run = run
+"""
+
+
+def test_a_picture_of_four_gigapixels_costs_next_to_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through a whole extraction: the peak of its decoder process beside that of one that reads a small picture."""
+    (tmp_path / "sitecustomize.py").write_text(PEAKS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PEAKS", str(tmp_path / "peaks"))
+    (tmp_path / "data").mkdir()
+    shutil.copy(ROOT / "modes/hopper.png", tmp_path / "data/0 small.png")
+    shutil.copy(ROOT / "bomb/sharp_65536-uint32-limit.png", tmp_path / "data/1 bomb.png")
+    store = featx.extract(tmp_path / "data", backbone="mean-colour", out=tmp_path / "store.h5", workers=1)
+    assert [(failure.path, failure.reason) for failure in store.failures] == [("1 bomb.png", "too-large")]
+    small, bomb = map(int, (tmp_path / "peaks").read_text().split())
+    assert (bomb - small) * (1 if sys.platform == "darwin" else 1024) < 100e6

@@ -1,5 +1,6 @@
 """The verbs on a backbone whose features can be computed in one's head."""
 
+import dataclasses
 import os
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,8 +15,10 @@ from featx import manifest
 from featx.backbones import Request, resolve
 from featx.pipeline.earlier import Earlier
 from featx.pipeline.extraction import _fill, extract_all
+from featx.pipeline.fitting import fit_all
 from featx.pipeline.options import Extraction, Job, RunOptions, Unwatched
 from featx.pipeline.outlet import Outlet
+from featx.pipeline.scoring import score_all
 from featx.pipeline.stage import Stage
 
 MEANS = {"backbone": "mean-colour"}
@@ -69,8 +72,8 @@ def test_a_row_holds_the_feature_of_its_own_image(paint: Painter) -> None:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_features_depend_on_neither_batch_nor_workers(paint: Painter, batch_size: int, workers: int) -> None:
     source = paint(Path("data/train"))
-    one = featx.extract(source, **MEANS, out="one.h5", batch_size=7, workers=2)
-    two = featx.extract(source, **MEANS, out="two.h5", batch_size=batch_size, workers=workers)
+    one = featx.extract(source, **MEANS, out="one", batch_size=7, workers=2)
+    two = featx.extract(source, **MEANS, out="two", batch_size=batch_size, workers=workers)
     assert np.array_equal(one.features, two.features)
     assert one.content_digest != ""
     assert list(one.paths) == list(two.paths)
@@ -283,7 +286,7 @@ def test_several_stores_filled_together_are_those_filled_alone(paint: Painter) -
     featx.extract(source, **MEANS, pooling="max", out="max.h5")
     Image.new("RGB", (9, 9), (3, 2, 1)).save(source / "blue/new.png")
     (source / "green/green 00.png").rename(source / "green/renamed.png")
-    alone = {name: featx.extract(source, **MEANS, pooling=name, out=f"alone-{name}.h5") for name in ("avg", "max")}
+    alone = {name: featx.extract(source, **MEANS, pooling=name, out=f"alone/{name}.h5") for name in ("avg", "max")}
     (images,) = manifest.find(source)
     outlets = []
     for name in alone:
@@ -310,3 +313,111 @@ def test_overwriting_takes_no_row_from_what_was_there(paint: Painter) -> None:
     extraction(source)
     one = extraction(source, overwrite=True)
     assert (one.extracted, one.reused) == (24, 0)
+
+
+def test_a_score_on_training_images_says_so(paint: Painter) -> None:
+    model = featx.fit(featx.extract(paint(Path("data/train")), **MEANS))
+    assert any("fitted on 24 of the 24" in note for note in featx.score(model, "data/train").notes)
+    paint(Path("data/test"), each=3, seed=1)
+    assert not any("fitted on" in note for note in featx.score(model, "data/test").notes)
+
+
+def test_classes_whose_names_sort_otherwise_as_bytes_are_scored_right(paint: Painter) -> None:
+    names = ["a", os.fsdecode(b"\xe9t\xe9"), "한국"]
+    classes = dict(zip(names, ((250, 0, 0), (0, 250, 0), (0, 0, 250)), strict=True))
+    model = featx.fit(featx.extract(paint(Path("data/train"), classes=classes), **MEANS))
+    report = featx.score(model, paint(Path("data/test"), each=2, seed=1, classes=classes))
+    assert report.metrics.accuracy == 1
+
+
+def test_a_model_has_the_name_of_its_file(paint: Painter) -> None:
+    featx.fit(featx.extract(paint(Path("data/train")), **MEANS))
+    first = Path("artifacts/models/train-mean-colour-logreg.skops")
+    copy = first.with_name("mine.skops")
+    copy.write_bytes(first.read_bytes())
+    assert [report.model for report in score_all()] == ["mine", "train-mean-colour-logreg"]
+    elsewhere = Path("elsewhere/mine.skops")
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(copy.read_bytes())
+    with pytest.raises(featx.UsageError, match="same name"):
+        score_all([copy, elsewhere])
+
+
+def test_one_model_of_another_spec_does_not_keep_others_from_their_score(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    store = featx.extract(source, **MEANS)
+    featx.fit(store)
+    featx.fit(featx.extract(source, **MEANS, image_size=16, out="artifacts/features/small.h5"))
+    assert [report.model for report in score_all(source=store)] == ["train-mean-colour-logreg"]
+
+
+def test_folders_are_predicted_wherever_they_are(paint: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = featx.fit(featx.extract(paint(Path("data/train"), each=3), **MEANS))
+    Path("empty").mkdir()
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    found = featx.predict(model, ["../data/train/red", "../empty", "../data/../data/train/blue/blue 00.png", "x" * 300])
+    assert found.labels.tolist() == ["red"] * 3 + ["blue"]
+    assert all(Path(path).exists() for path in found.paths)
+    assert [failure.path for failure in found.failures] == ["../empty", "x" * 300]
+
+
+def _interrupted(source: Path, **how: object) -> None:
+    """Stop an extraction after its first batches, as Ctrl-C would."""
+
+    class Stop(Log):
+        def advance(self, target: Path, *, rows: int, failures: int) -> None:
+            super().advance(target, rows=rows, failures=failures)
+            if self.advanced >= 8:
+                raise KeyboardInterrupt
+
+    with pytest.raises(featx.Interrupted, match="are kept"):
+        featx.extract(source, **MEANS, batch_size=4, progress=Stop(), **how)
+
+
+def test_an_interrupted_run_is_not_dropped_for_other_work(paint: Painter) -> None:
+    ours, theirs = paint(Path("a/train")), paint(Path("b/train"), seed=1)
+    _interrupted(ours)
+    with pytest.raises(featx.StoreError, match="8 rows of an unfinished run"):
+        featx.extract(theirs, **MEANS)
+    with pytest.raises(featx.StoreError, match="another spec"):
+        featx.extract(ours, **MEANS, pooling="max")
+    assert extraction(ours, dry_run=True).reused == 8
+    one = extraction(ours)
+    assert (one.extracted, one.reused) == (16, 8)
+    _interrupted(ours, overwrite=True)
+    assert len(featx.extract(theirs, **MEANS, overwrite=True)) == 24
+
+
+def test_a_store_that_another_run_finished_meanwhile_is_not_replaced(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    (images,) = manifest.find(source)
+    target = Path("artifacts/features/train-mean-colour.h5").absolute()
+    spec, weights = resolve(Request(**MEANS))
+    outlet = Outlet(
+        target, images, Stage(spec, weights, RunOptions()), Earlier.at(target, images, spec, overwrite=False)
+    )
+    other = featx.extract(source, **MEANS, pooling="max")
+    with pytest.raises(featx.StoreInUse, match="another process"), outlet:
+        pass
+    assert featx.open(target).spec == other.spec
+
+
+def test_a_folder_that_was_scored_on_is_not_trained_on(paint: Painter) -> None:
+    model = featx.fit(featx.extract(paint(Path("data/train")), **MEANS))
+    featx.score(model, paint(Path("data/holdout"), each=3, seed=1))
+    assert [path.name for path in fit_all()] == ["train-mean-colour-logreg.skops"]
+
+
+def test_untrained_weights_are_named_all_the_way(paint: Painter) -> None:
+    from featx.weights import UNTRAINED, locate
+
+    assert locate("none", filename="weights.h5").recorded == UNTRAINED
+    source = paint(Path("data/train"))
+    store = featx.extract(source, **MEANS)
+    model = dataclasses.replace(
+        featx.fit(store), origin=dataclasses.replace(featx.fit(store).origin, weights_source=UNTRAINED)
+    )
+    report = featx.score(model)
+    assert report.untrained
+    assert any("untrained" in note for note in report.notes)

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     )
     from featx.manifest import Failure
     from featx.model import Model
+    from featx.pipeline.exporting import export
     from featx.pipeline.extraction import extract
     from featx.pipeline.fitting import fit
     from featx.pipeline.prediction import Predictions, predict
     from featx.pipeline.scoring import score
+    from featx.pipeline.verifying import Verification, verify
     from featx.reports import Report
     from featx.spec import ExtractionSpec
     from featx.store import FeatureStore
@@ -49,6 +51,9 @@ _PUBLIC = {
     "score": "featx.pipeline.scoring",
     "predict": "featx.pipeline.prediction",
     "Predictions": "featx.pipeline.prediction",
+    "verify": "featx.pipeline.verifying",
+    "Verification": "featx.pipeline.verifying",
+    "export": "featx.pipeline.exporting",
     "open": "featx.store:open_store",
     "FeatureStore": "featx.store",
     "make_classifier": "featx.classifiers",
@@ -94,14 +99,17 @@ __all__ = [
     "StoreInUse",
     "TooManyFailures",
     "UsageError",
+    "Verification",
     "WeightsError",
     "__version__",
+    "export",
     "extract",
     "fit",
     "make_classifier",
     "open",
     "predict",
     "score",
+    "verify",
 ]
 
 

@@ -1,5 +1,6 @@
 """The sample run: real images that come with scikit-learn, as folders, and the verbs on them."""
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -9,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from featx.backbones import Request, resolve
+from featx.backbones import Request
 from featx.errors import SourceError, WeightsError
 from featx.model import Model
-from featx.pipeline.extraction import extract_stages
+from featx.pipeline.extraction import extract_stages, listed
 from featx.pipeline.fitting import fit_all
 from featx.pipeline.options import Job, Progress, RunOptions
 from featx.pipeline.scoring import score_all
@@ -62,14 +63,14 @@ def run(
     announce(f"{train:,} handwritten digits are in data/train, {test:,} in data/test, a folder for each class")
     request = Request(backbone=BACKBONE, image_size=IMAGE_SIZE)
     try:
-        spec, source = resolve(request)
+        stage = Stage.resolve(request, RunOptions())
     except WeightsError as error:
         announce(f"ImageNet weights can't be had here, so the backbone stays UNTRAINED: {error}")
-        spec, source = resolve(Request(backbone=BACKBONE, image_size=IMAGE_SIZE, weights="none"))
-    weights = "" if source.kind == "imagenet" else " --weights none"
+        stage = Stage.resolve(dataclasses.replace(request, weights="none"), RunOptions())
+    weights = " --weights none" if stage.untrained else ""
     announce(f"$ featx extract data/train --backbone {BACKBONE} --image-size {IMAGE_SIZE}{weights}")
-    stage = Stage(spec, source, RunOptions())
-    (extraction,) = extract_stages(Job(source=Path("data/train"), beside=True), [stage], progress=progress)
+    job = Job(source=Path("data/train"), for_scoring=True)
+    (extraction,) = extract_stages(job, [stage], listed(job), progress=progress)
     models: list[Path] = []
     for clf in ("logreg", "svm"):
         announce(f"$ featx fit --clf {clf}")
@@ -173,7 +174,7 @@ def _holds(folder: Path, digits: dict[str, NDArray[np.uint8]]) -> bool:
     held = f"{strange[0]!r}" if strange else f"only {len(found):,} of {len(digits):,} of them"
     raise SourceError(
         f"can't write the sample images to {folder}: it holds {held}, and nothing is overwritten; "
-        "move it away or give another folder"
+        "move it away, or work in another folder"
     )
 
 

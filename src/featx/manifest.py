@@ -131,7 +131,7 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
     SourceError
         Nothing there, nothing in it, a folder that can't be listed, a CSV that can't be understood.
     UsageError
-        A limit below 1.
+        A limit below 1, or a seed below 0.
 
     Notes
     -----
@@ -141,7 +141,12 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
     """
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit} asked for: choose 1 image or more")
-    given = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100  (resolve would follow links)
+    if seed < 0:
+        raise UsageError(f"seed {seed} asked for: give 0 or more")
+    try:
+        given = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100  (resolve would follow links)
+    except RuntimeError as error:  # there is no such user
+        raise SourceError(f"{source}: {error}; {_WHAT_TO_GIVE}") from error
     try:
         mode = given.stat().st_mode
     except OSError as error:
@@ -175,6 +180,15 @@ def _split_folders(folder: Path) -> list[Path]:
     entries = _visible(folder)
     folders = [folder / entry.name for entry in entries if _is_folder(entry)]
     if any(inner.name.lower() not in SPLITS for inner in folders):
+        splits = [inner.name for inner in folders if inner.name.lower() in SPLITS]
+        if "train" in map(str.lower, splits) and len(splits) > 1:
+            others = next(inner.name for inner in folders if inner.name not in splits)
+            _logger.warning(
+                "%s: %s are taken for classes, since %r stands beside them; name one of them if they are splits",
+                folder,
+                " and ".join(splits),
+                others,
+            )
         return []
     if folders and len(entries) > len(folders):
         _logger.warning("%s: %d files beside the splits are left out", folder, len(entries) - len(folders))

@@ -60,6 +60,8 @@ class SelectionOptions:
             check_penalty(self.C)
         if self.folds < 2:
             raise UsageError(f"cross-validation needs two folds or more, found {self.folds}")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"a seed is a number from 0 to 2**32 - 1, found {self.seed}")
         if self.n_jobs == 0:
             raise UsageError("n_jobs must be a number of folds to work on at once, or -1 for one per core; found 0")
 

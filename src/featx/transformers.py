@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featx import backbones
 from featx.backbones import Request
 from featx.errors import ImageError
 from featx.images import decode
@@ -150,17 +149,15 @@ class Backbone(_Pretrained):
         """The network for images of this size, kept until a parameter or the size changes."""
         key = (image_size, tuple(sorted(self.get_params().items(), key=lambda item: item[0])))
         if getattr(self, "_built", (None, None))[0] != key:
-            spec, source = backbones.resolve(
-                Request(
-                    backbone=self.backbone,
-                    weights=self.weights,
-                    layer=self.layer,
-                    pooling=self.pooling,
-                    image_size=image_size,
-                    precision=self.precision,
-                )
+            request = Request(
+                backbone=self.backbone,
+                weights=self.weights,
+                layer=self.layer,
+                pooling=self.pooling,
+                image_size=image_size,
+                precision=self.precision,
             )
-            self._built = (key, Stage(spec, source, RunOptions(batch_size=self.batch_size)))
+            self._built = (key, Stage.resolve(request, RunOptions(batch_size=self.batch_size)))
         return self._built[1]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,15 +1,53 @@
 """The command line: parse, call one function of the library, show what it returned."""
 
+import contextlib
+import errno
+import functools
+import inspect
 import io
 import logging
+import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 import featx
-from featx.cli import backbones, demo, extract, fit, info, predict, score
-from featx.errors import FeatxError
+from featx.cli import backbones, demo, doctor, export, extract, fit, info, predict, score, verify
+from featx.cli.stopping import MESSAGE, Stopping
+from featx.errors import FeatxError, Interrupted
+
+REFUSALS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP}
+)
+"""What the system says where the place is at fault, and not the program."""
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+
+
+def _with_verbosity(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that every one has."""
+    own = {"quiet": Quiet, "verbose": Verbose}
+
+    @functools.wraps(function)
+    def command(*, quiet: bool, verbose: bool, **options: Any) -> None:
+        if quiet or verbose:
+            logging.getLogger("featx").setLevel(logging.ERROR if quiet else logging.INFO)
+        function(**options)
+
+    signature = inspect.signature(function)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for name, kind in own.items()
+    ]
+    # What typer reads a command's options from.
+    vars(command)["__signature__"] = signature.replace(parameters=[*signature.parameters.values(), *added])
+    command.__annotations__ = function.__annotations__ | own
+    return command
+
 
 app = typer.Typer(
     name="featx",
@@ -28,8 +66,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (extract, fit, score, predict, info, backbones, demo):
-    app.command()(getattr(command, command.__name__.rpartition(".")[2]))
+for command in (extract, fit, score, predict, info, verify, export, backbones, doctor, demo):
+    app.command()(_with_verbosity(getattr(command, command.__name__.rpartition(".")[2])))
 
 
 def _version(value: bool) -> None:
@@ -43,24 +81,34 @@ def _options(
     version: Annotated[  # noqa: ARG001  (its callback answers)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
-    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("featx").setLevel(level)
+    logging.getLogger("featx").setLevel(logging.WARNING)
 
 
 def main() -> None:
     """Run the command line; user errors are one line on stderr and an exit code, a bug keeps its traceback."""
+    # Daemons start without them.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name may be any bytes, and comes out as it went in
             stream.reconfigure(errors="surrogateescape")
-    try:
-        app()
-    except FeatxError as error:
-        typer.echo(f"featx: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("featx: stopped", err=True)
-        sys.exit(130)
+    with Stopping() as stopping:
+        try:
+            app()
+        except BaseException as end:
+            if stopping.signal is not None and getattr(end, "code", None) != 0:
+                # Whatever the interrupt became on its way: typer makes it an exit code, a half-loaded library an error.
+                typer.echo(f"featx: {end}" if isinstance(end, Interrupted) else MESSAGE, err=True)
+                stopping.told = True
+                sys.exit(stopping.exit_code)
+            if isinstance(end, FeatxError):
+                typer.echo(f"featx: {end}", err=True)
+                sys.exit(end.exit_code)
+            if isinstance(end, OSError) and end.errno in REFUSALS:
+                with contextlib.suppress(OSError):
+                    sys.stdout.close()  # or the interpreter tries once more to write what is left
+                typer.echo(f"featx: {end.filename or 'the output'}: {end.strerror}", err=True)
+                sys.exit(1)
+            raise

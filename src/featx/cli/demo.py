@@ -9,4 +9,6 @@ def demo() -> None:
     from featx.cli import show
     from featx.demo import run
 
-    show.reports(run(announce=show.step, fitted=show.model, progress=show.extraction_progress()))
+    with show.extraction_progress() as watcher:
+        reports = run(announce=show.step, fitted=show.model, progress=watcher)
+    show.reports(reports)

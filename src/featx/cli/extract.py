@@ -7,7 +7,7 @@ import typer
 
 from featx.backbones import Request
 from featx.cli import options as shared
-from featx.pipeline.options import Job, RunOptions
+from featx.pipeline.options import Check, Job, RunOptions
 from featx.spec import Interpolation, Pooling, Precision, Resize
 
 
@@ -55,6 +55,7 @@ def extract(
     device: shared.Device = RunOptions.device,
     batch_size: shared.BatchSize = RunOptions.batch_size,
     workers: shared.Workers = RunOptions.workers,
+    max_pixels: shared.MaxPixels = RunOptions.max_pixels,
     split: Annotated[
         str | None, typer.Option(help="Only this split of the source.", metavar="NAME", show_default="all")
     ] = Job.split,
@@ -73,6 +74,17 @@ def extract(
         ),
     ] = Job.out,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = Job.overwrite,
+    check: Annotated[
+        Check,
+        typer.Option(help="Know unchanged images by path, size and time, or by reading and digesting each."),
+    ] = Job.check,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try images again that failed before and haven't changed.")
+    ] = Job.retry_failed,
+    failures: Annotated[
+        Path | None,
+        typer.Option(help="Write a CSV of the images without a row: path, reason, message.", metavar="FILE"),
+    ] = Job.failures,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 if any image failed; the others' rows are kept.")
     ] = Job.strict,
@@ -98,6 +110,9 @@ def extract(
         seed=seed,
         out=out,
         overwrite=overwrite,
+        check=check,
+        retry_failed=retry_failed,
+        failures=failures,
         strict=strict,
         max_errors=max_errors,
         dry_run=dry_run,
@@ -115,7 +130,11 @@ def extract(
         )
         for name in backbone.split(",")
     ]
-    run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers)
-    extractions = extract_all(job, requests, run, progress=show.extraction_progress(dry_run=dry_run))
-    if json:
-        show.as_json([show.extraction_record(one) for one in extractions])
+    run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
+    with show.extraction_progress(dry_run=dry_run) as watcher:
+        try:
+            extract_all(job, requests, run, progress=watcher)
+        finally:
+            # Too many failures make an error of a run that is done, and whose stores are there.
+            if json and watcher.ended:
+                show.as_json([show.extraction_record(one) for one in watcher.ended])

@@ -38,6 +38,14 @@ def fit(
             show_default="the manifest's groups",
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV (path, label) to be used instead of the stores' own labels, joined by path; no image is needed.",
+            metavar="FILE",
+            show_default="the stores' labels",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(help="Folds worked on at once; -1 is one for each core.", metavar="N")
     ] = SelectionOptions.n_jobs,
@@ -57,7 +65,18 @@ def fit(
     from featx.cli import show
     from featx.pipeline.fitting import fit_all
 
-    models = fit_all(stores, clf=clf, kernel=kernel, C=C, folds=folds, seed=seed, group_by=group_by, jobs=jobs, out=out)
+    models = fit_all(
+        stores,
+        clf=clf,
+        kernel=kernel,
+        C=C,
+        folds=folds,
+        seed=seed,
+        group_by=group_by,
+        labels=labels,
+        jobs=jobs,
+        out=out,
+    )
     if json:
         show.as_json([show.model_record(path, model) for path, model in models.items()])
     else:

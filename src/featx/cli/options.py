@@ -34,7 +34,25 @@ Workers = Annotated[
         "--workers", "-j", help="Decoder processes.", metavar="N", min=1, show_default="one for each core, at most 8"
     ),
 ]
-Runtime = Annotated[str, typer.Option(help="What executes the backbone.", metavar="auto|keras")]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        help="Images whose header announces more fail; those that were too large before are tried again.",
+        metavar="N",
+        min=1,
+        show_default="the decoder's own",
+    ),
+]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="What executes the backbone; `auto` is Keras where it can use a GPU, else OpenVINO.",
+        metavar="auto|keras|openvino",
+    ),
+]
 Device = Annotated[str, typer.Option(help="Where the backbone runs.", metavar="auto|cpu|gpu|gpu:N")]
-Seed = Annotated[int, typer.Option(help="Of everything drawn at random.", metavar="N")]
+Seed = Annotated[
+    int, typer.Option(help="Of everything drawn at random: the same seed gives the same result.", metavar="N", min=0)
+]
 Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]

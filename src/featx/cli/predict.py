@@ -14,7 +14,8 @@ def predict(
         list[Path], typer.Argument(help="Image files, or folders of them.", metavar="IMAGE", show_default=False)
     ],
     model: Annotated[
-        Path | None, typer.Option("--model", help="Model.", metavar="FILE", show_default="the one there is")
+        Path | None,
+        typer.Option("--model", help="The model to label with.", metavar="FILE", show_default="the one there is"),
     ] = None,
     weights: shared.MovedWeights = None,
     runtime: shared.Runtime = RunOptions.runtime,
@@ -28,13 +29,7 @@ def predict(
     Images that can't be read are named on stderr and have no line.
     """
     from featx.cli import show
-    from featx.pipeline.prediction import only_model
-    from featx.pipeline.prediction import predict as predict_images
+    from featx.pipeline.prediction import only_model, predict_batches
 
-    predictions = predict_images(
-        model or only_model(),
-        images,
-        weights=weights,
-        options=RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers),
-    )
-    show.predictions(predictions, json=json)
+    run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers)
+    show.predictions(predict_batches(model or only_model(), images, weights=weights, options=run), json=json)

@@ -21,7 +21,10 @@ def score(
     models: Annotated[
         list[Path] | None,
         typer.Option(
-            "--model", help="Model; may be repeated.", metavar="FILE", show_default="every model under artifacts/models"
+            "--model",
+            help="A model to score; may be repeated.",
+            metavar="FILE",
+            show_default="every model under artifacts/models",
         ),
     ] = None,
     weights: shared.MovedWeights = None,
@@ -38,13 +41,14 @@ def score(
     from featx.cli import show
     from featx.pipeline.scoring import score_all
 
-    reports = score_all(
-        models,
-        source,
-        weights=weights,
-        options=RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers),
-        progress=show.extraction_progress(),
-    )
+    with show.extraction_progress() as watcher:
+        reports = score_all(
+            models,
+            source,
+            weights=weights,
+            options=RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers),
+            progress=watcher,
+        )
     if json:
         typer.echo("[" + ",".join(report.to_json() for report in reports) + "]")
     else:

@@ -4,9 +4,10 @@ import csv
 import json as json_format
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -47,7 +48,7 @@ ADVICE = {
 def console(*, data: bool = False) -> Console:
     """Console for data (stdout), or for everything else (stderr); a file or pipe is as wide as any table."""
     stream = sys.stdout if data else sys.stderr
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 200)
+    return Console(file=stream, highlight=False, emoji=False, width=None if stream.isatty() else 200)
 
 
 def line(text: str) -> None:
@@ -93,12 +94,21 @@ class _Speed(ProgressColumn):
 
 
 class Watcher:
-    """A progress bar for each store where stderr is a terminal, and a summary at the end."""
+    """A progress bar for each store where stderr is a terminal, and a summary at the end; a context manager."""
 
     def __init__(self, *, dry_run: bool) -> None:
         self.dry_run = dry_run
         self.bars: Progress | None = None
         self.tasks: dict[Path, TaskID] = {}
+        self.ended: list[Extraction] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()  # an error's message would be drawn over, and the cursor stay hidden
 
     def begin(self, target: Path, *, total: int, done: int) -> None:
         """Start a bar."""
@@ -132,6 +142,7 @@ class Watcher:
     def end(self, extraction: Extraction) -> None:
         """Show the summary."""
         self.stop()
+        self.ended.append(extraction)
         if not quiet():
             _extraction(extraction, dry_run=self.dry_run)
 
@@ -297,19 +308,29 @@ def reports(scored: "Sequence[Report]") -> None:
         line(f"[dim]note: {escape(printable(note))}[/]")
 
 
-def predictions(found: "Predictions", *, json: bool) -> None:
-    """Predictions as CSV or JSON on stdout, the failures named on stderr."""
-    failed = [{"path": one.path, "reason": one.reason, "message": one.message} for one in found.failures]
-    if json:
-        as_json({"predictions": found.records(), "failures": failed})
-    else:
+def predictions(batches: "Iterable[Predictions]", *, json: bool) -> None:
+    """Predictions as CSV, batch by batch, or JSON on stdout, the failures named on stderr."""
+    records: list[dict[str, Any]] = []
+    failed: list[Failure] = []
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    begun = False
+    for found in batches:
+        failed += found.failures
+        if json:
+            records += found.records()
+            continue
         values = found.margins if found.probabilities is None else found.probabilities
         kind = "margin" if found.probabilities is None else "probability"
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["path", "label", *(f"{kind}_{name}" for name in found.classes)])
+        if not begun:
+            writer.writerow(["path", "label", *(f"{kind}_{name}" for name in found.classes)])
+            begun = True
         for path, label, row in zip(found.paths, found.labels, values, strict=True):
             writer.writerow([path, label, *(f"{value:.6g}" for value in row)])
-    failures(found.failures)
+        sys.stdout.flush()
+    if json:
+        failures_told = [{"path": one.path, "reason": one.reason, "message": one.message} for one in failed]
+        as_json({"predictions": records, "failures": failures_told})
+    failures(failed)
 
 
 def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:

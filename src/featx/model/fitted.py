@@ -4,7 +4,7 @@ import json
 import logging
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -226,6 +226,7 @@ class Model:
         Parameters
         ----------
         path : Path or str
+            A copy under another name is a model of that name.
 
         Raises
         ------
@@ -235,7 +236,7 @@ class Model:
         path = Path(path)
         contents = archive.read(path)
         try:
-            model = cls._from_contents(contents)
+            model = replace(cls._from_contents(contents), name=path.stem)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{str(path)!r} is no model: its contents don't fit together ({error}); fit again"

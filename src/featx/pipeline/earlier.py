@@ -1,5 +1,8 @@
 """What earlier work has left at a target, and which of its rows hold for the images that are there now."""
 
+import dataclasses
+import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -8,10 +11,23 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import SpecMismatch, StoreError
+from featx.batches import Rows
+from featx.errors import Reason, SpecMismatch, StoreError, StoreInUse
 from featx.manifest import Failure, Manifest
+from featx.pipeline.naming import STORE_SUFFIXES
 from featx.spec import ExtractionSpec
-from featx.store import FeatureStore, StoredRows, open_store, partial_path, rows_of
+from featx.store import (
+    FeatureStore,
+    StoredRows,
+    Unfinished,
+    fingerprint_of,
+    open_store,
+    partial_path,
+    rows_of,
+    unfinished,
+)
+
+_ADVICE = "overwrite replaces it (--overwrite), or choose another name (--out)"
 
 
 class KnownRows:
@@ -30,6 +46,9 @@ class KnownRows:
     def digests(self) -> NDArray[np.uint8]:
         """Digests (k, 32) uint8 of the images whose features are known."""
         return np.concatenate([np.empty((0, 32), np.uint8), *(source.digests for source in self._sources)])
+
+    def __add__(self, other: "KnownRows") -> "KnownRows":
+        return KnownRows(*self._sources, *other._sources)
 
     def copy(self, digests: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Which of these digests (b, 32) are known, (b,) bool, and the features of those, (k, d) float32."""
@@ -58,8 +77,19 @@ class Earlier:
         Images whose file is unchanged (path, size and modification time), and their rows in `store`.
     failures : dict of str to Failure
         Images that failed before, by path, and whose file is unchanged: reading them again would tell nothing new.
-    unchanged : bool
-        Whether the store is already what a run would make.
+    rows_by_path : (n,) int64
+        Row in `store` of each image by its path alone, -1 where there is none.
+    same_names : bool
+        Whether the store has the same paths, labels, classes, groups and split.
+    reread : bool
+        Whether size and time of a file aren't enough: every image is to be read, and `slots` and `failures` only tell
+        what to expect.
+    overwrite : bool
+        Whether no row is to be taken from any store.
+    stamp : tuple of int or None
+        What tells the file that stands at the target from any other; None where there is none.
+    done : int
+        Rows that an unfinished run has left.
     """
 
     target: Path
@@ -67,11 +97,40 @@ class Earlier:
     slots: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     failures: dict[str, Failure] = field(default_factory=dict)
-    unchanged: bool = False
+    rows_by_path: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    same_names: bool = False
+    reread: bool = False
+    overwrite: bool = False
+    stamp: tuple[int, int] | None = None
+    done: int = 0
 
     @classmethod
-    def at(cls, target: Path, images: Manifest, spec: ExtractionSpec, *, overwrite: bool) -> Self:
+    def at(
+        cls,
+        target: Path,
+        images: Manifest,
+        spec: ExtractionSpec,
+        *,
+        overwrite: bool,
+        reread: bool = False,
+        retry: Collection[Reason] = (),
+    ) -> Self:
         """Look at what stands at a target.
+
+        Parameters
+        ----------
+        target : Path
+            Where the store is to be.
+        images : Manifest
+            Its images.
+        spec : ExtractionSpec
+            Its spec.
+        overwrite : bool
+            Take no notice of what is there.
+        reread : bool
+            As in `Earlier`.
+        retry : collection of Reason
+            Failures to be tried again although their files are unchanged.
 
         Raises
         ------
@@ -80,34 +139,57 @@ class Earlier:
         SpecMismatch
             It was made under another spec.
         """
-        if overwrite or not target.exists():
-            return cls(target=target)
-        store = _open(target, images, spec)
-        return cls._match(store, images)
+        stamp = _stamp(target)
+        if overwrite:
+            return cls(target=target, overwrite=True, reread=reread, stamp=stamp)
+        begun = unfinished(target)
+        if begun is not None:
+            _refuse_to_drop(begun, target, images, spec)
+        done = 0 if begun is None else begun.done
+        if stamp is None:
+            return cls(target=target, reread=reread, done=done)
+        matched = cls._match(_open(target, images, spec), images, reread=reread, retry=retry)
+        return dataclasses.replace(matched, stamp=stamp, done=done)
 
     @classmethod
-    def _match(cls, store: FeatureStore, images: Manifest) -> Self:
+    def _match(cls, store: FeatureStore, images: Manifest, *, reread: bool, retry: Collection[Reason]) -> Self:
         sizes, mtimes = images.sizes.tolist(), images.mtimes_ns.tolist()
         now = {path: (size, mtime) for path, size, mtime in zip(images.paths, sizes, mtimes, strict=True)}
-        then = zip(store.paths, store.sizes.tolist(), store.mtimes_ns.tolist(), strict=True)
-        row_of = {path: row for row, (path, size, mtime) in enumerate(then) if now.get(path) == (size, mtime)}
-        failures = {
-            failure.path: failure
-            for failure in store.failures
-            if now.get(failure.path) == (failure.size, failure.mtime_ns)
-        }
         _refuse_loss(store, images, now)
-        slots = [slot for slot, path in enumerate(images.paths) if path in row_of]
+        row_of = {path: row for row, path in enumerate(store.paths)}
+        rows_by_path = np.array([row_of.get(path, -1) for path in images.paths], np.int64)
+        there = np.flatnonzero(rows_by_path >= 0)
+        rows = rows_by_path[there]
+        same = (store.sizes[rows] == images.sizes[there]) & (store.mtimes_ns[rows] == images.mtimes_ns[there])
         return cls(
             target=store.path,
             store=store,
-            slots=np.array(slots, np.int64),
-            rows=np.array([row_of[images.paths[slot]] for slot in slots], np.int64),
-            failures=failures,
-            unchanged=len(slots) + len(failures) == len(images)
-            and len(slots) == len(store)
-            and len(failures) == len(store.failures)
-            and _same_names(store, images, slots),
+            slots=there[same],
+            rows=rows[same],
+            failures={
+                failure.path: failure
+                for failure in store.failures
+                if now.get(failure.path) == (failure.size, failure.mtime_ns)
+                and failure.reason not in retry
+                and not _readable_now(failure, images)
+            },
+            rows_by_path=rows_by_path,
+            same_names=len(there) == len(store)
+            and len(images) == store.found
+            and all(failure.path in now for failure in store.failures)
+            and _same_names(store, images, there),
+            reread=reread,
+        )
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the store is already what a run would make, as far as can be told without reading an image."""
+        return (
+            self.store is not None
+            and self.same_names
+            and not self.reread
+            and len(self.slots) == len(self.store)
+            and len(self.failures) == self.store.failed
         )
 
     @property
@@ -118,38 +200,104 @@ class Earlier:
     def known(self, spec: ExtractionSpec) -> KnownRows:
         """Every sound row that the store or an unfinished run there holds; none of a store to be overwritten."""
         places = [partial_path(self.target)] + ([] if self.store is None else [self.target])
-        found = (rows_of(place, fingerprint=spec.fingerprint) for place in places)
-        return KnownRows(*(rows for rows in found if rows is not None))
+        return _sound_rows(places, spec)
+
+    def beside(self, spec: ExtractionSpec) -> KnownRows:
+        """Every sound row of the other stores of the same spec in the same folder; none where one is overwritten."""
+        if self.overwrite:
+            return KnownRows()
+        try:
+            files = sorted(self.target.parent.iterdir())
+        except PermissionError:  # a folder in which one may write, but not look
+            return KnownRows()
+        others = (path for path in files if path.suffix.lower() in STORE_SUFFIXES and path.is_file())
+        return _sound_rows(
+            [path for path in others if path != self.target and fingerprint_of(path) == spec.fingerprint], spec
+        )
+
+    def check(self) -> None:
+        """Make sure that what was looked at still stands there: another run may have finished meanwhile.
+
+        Raises
+        ------
+        StoreInUse
+            It doesn't.
+        """
+        if _stamp(self.target) != self.stamp:
+            raise StoreInUse(
+                f"another process has finished {self.target} while this one began; the same command looks at it anew"
+            )
+
+    def confirms(self, files: Rows, features: NDArray[np.float32]) -> bool:
+        """Whether the store has just these rows for these files, features (b, d) included: its own may be damaged."""
+        if self.store is None:
+            return False
+        rows = self.rows_by_path[files.slots]
+        return bool(
+            (rows >= 0).all()
+            and np.array_equal(self.store.digests[rows], files.digests)
+            and np.array_equal(self.store.mtimes_ns[rows], files.mtimes_ns)
+            and self.store.features[rows].tobytes() == features.tobytes()
+        )
+
+
+def _sound_rows(places: Collection[Path], spec: ExtractionSpec) -> KnownRows:
+    found = (rows_of(place, fingerprint=spec.fingerprint) for place in places)
+    return KnownRows(*(rows for rows in found if rows is not None and len(rows)))
 
 
 def taken(target: Path, images: Manifest, spec: ExtractionSpec) -> bool:
     """Whether something stands at a target that a run of these images under this spec may not replace."""
-    if not target.exists():
-        return False
     try:
-        _open(target, images, spec)
+        if (begun := unfinished(target)) is not None:
+            _refuse_to_drop(begun, target, images, spec)
+        if target.exists():
+            _open(target, images, spec)
     except StoreError:
         return True
     return False
 
 
+def _stamp(target: Path) -> tuple[int, int] | None:
+    try:
+        status = target.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _refuse_to_drop(begun: Unfinished, target: Path, images: Manifest, spec: ExtractionSpec) -> None:
+    """Refuse to begin anew where an interrupted run of other work still waits to be completed."""
+    what = f"{begun.done} rows of an unfinished run are kept for {target}"
+    if begun.fingerprint != spec.fingerprint:
+        raise StoreError(f"{what}, under another spec; {_ADVICE}")
+    if begun.root != os.fspath(images.root):
+        raise StoreError(f"{what}, of the images of {begun.root}, not of {images.root}; {_ADVICE}")
+    if begun.done > 2 * len(images):
+        raise StoreError(f"{what}, and {images.root} holds only {len(images)} images now; {_ADVICE}")
+
+
 def _open(target: Path, images: Manifest, spec: ExtractionSpec) -> FeatureStore:
     """Open the store of the same images under the same spec; anything else is refused."""
-    advice = "overwrite replaces it (--overwrite), or choose another name (--out)"
     try:
         store = open_store(target)
     except StoreError as error:
-        raise StoreError(f"{error}; {advice}") from error
+        raise StoreError(f"{error}; {_ADVICE}") from error
     if differences := spec.differences(store.spec):
-        raise SpecMismatch(f"{target} was made under another spec; {advice}", differences)
+        raise SpecMismatch(f"{target} was made under another spec; {_ADVICE}", differences)
     if Path(store.root) != images.root:
-        raise StoreError(f"{target} holds the images of {store.root}, not of {images.root}; {advice}")
+        raise StoreError(f"{target} holds the images of {store.root}, not of {images.root}; {_ADVICE}")
     return store
 
 
-def _same_names(store: FeatureStore, images: Manifest, slots: list[int]) -> bool:
+def _readable_now(failure: Failure, images: Manifest) -> bool:
+    """Whether a file that could not be read can be by now: rights change without a trace in its time."""
+    return failure.reason == "unreadable" and os.access(images.root / failure.path, os.R_OK)
+
+
+def _same_names(store: FeatureStore, images: Manifest, slots: NDArray[np.int64]) -> bool:
     """Whether labels, classes, groups and split are still the same; the order of unchanged paths never differs."""
-    groups = None if images.groups is None else [images.groups[slot] for slot in slots]
+    groups = None if images.groups is None else [images.groups[slot] for slot in slots.tolist()]
     return (
         tuple(store.classes) == images.classes
         and np.array_equal(store.labels, images.labels[slots])

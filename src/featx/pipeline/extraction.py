@@ -1,18 +1,21 @@
 """Stage one: from a source of images to sealed feature stores, computing nothing that is there already."""
 
+import csv
+import dataclasses
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from pathlib import Path
 
-from featx import backbones, manifest
+from featx import manifest
 from featx.backbones import Request
-from featx.errors import Interrupted, SourceError, TooManyFailures, UsageError
+from featx.errors import FeatxError, Interrupted, SourceError, TooManyFailures, UsageError
 from featx.manifest import Manifest
 from featx.pipeline.earlier import Earlier, taken
 from featx.pipeline.naming import beside, store_path
-from featx.pipeline.options import Extraction, Job, Progress, RunOptions, Unwatched
+from featx.pipeline.options import Check, Extraction, Job, Progress, RunOptions, Unwatched
 from featx.pipeline.outlet import Outlet, common_digests
 from featx.pipeline.stage import Stage, decoders
 from featx.spec import Interpolation, Pooling, Precision, Resize
@@ -41,6 +44,9 @@ def extract(
     timeout: float = RunOptions.timeout,
     out: Path | str | None = Job.out,
     overwrite: bool = Job.overwrite,
+    check: Check = Job.check,
+    retry_failed: bool = Job.retry_failed,
+    failures: Path | str | None = Job.failures,
     strict: bool = Job.strict,
     max_errors: str | None = Job.max_errors,
     limit: int | None = Job.limit,
@@ -77,7 +83,7 @@ def extract(
         Arithmetic of the backbone.
     runtime, device, batch_size, workers, max_pixels, timeout
         As in `RunOptions`.
-    out, overwrite, strict, max_errors, limit, seed
+    out, overwrite, check, retry_failed, failures, strict, max_errors, limit, seed
         As in `Job`; the store's default place is ``artifacts/features/<source>-<backbone>.h5``.
     progress : Progress, optional
         Is told how the run goes.
@@ -102,19 +108,20 @@ def extract(
     Interrupted
         Stopped by the user; the next run goes on from there.
     """
-    if split is None and len(found := manifest.find(source)) > 1:
-        names = ", ".join(str(one.split) for one in found)
-        raise UsageError(f"{source} has the splits {names}, and a feature store holds one: name it with split=")
-    (extraction,) = extract_all(
+    extractions = extract_all(
         Job(
             source=Path(source),
             split=split,
             out=None if out is None else Path(out),
             overwrite=overwrite,
+            check=check,
+            retry_failed=retry_failed,
+            failures=None if failures is None else Path(failures),
             strict=strict,
             max_errors=max_errors,
             limit=limit,
             seed=seed,
+            one_split=True,
         ),
         [
             Request(
@@ -138,8 +145,8 @@ def extract(
         ),
         progress=progress,
     )
-    assert extraction.store is not None
-    return extraction.store
+    assert extractions[0].store is not None
+    return extractions[0].store
 
 
 def extract_all(
@@ -170,23 +177,46 @@ def extract_all(
     FeatxError
         As in `extract`.
     """
-    resolved = [backbones.resolve(request) for request in requests]
-    return extract_stages(job, [Stage(spec, source, options) for spec, source in resolved], progress=progress)
+    images = listed(job)  # a mistyped folder must not cost a download
+    return extract_stages(job, [Stage.resolve(request, options) for request in requests], images, progress=progress)
 
 
-def extract_stages(job: Job, stages: Sequence[Stage], *, progress: Progress | None = None) -> list[Extraction]:
-    """Extract every split of a source with backbones that are resolved already."""
+def listed(job: Job) -> list[Manifest]:
+    """The images of a job: a manifest for each of its splits."""
     found = manifest.find(job.source, limit=job.limit, seed=job.seed)
     chosen = [one for one in found if job.split in (None, one.split)]
+    splits = ", ".join(str(one.split) for one in found)
     if not chosen:
-        splits = ", ".join(str(one.split) for one in found)
         raise SourceError(f"{job.source} has no split {job.split!r} but {splits}")
+    if job.one_split and len(chosen) > 1:
+        raise UsageError(f"{job.source} has the splits {splits}, and a feature store holds one: name it with split=")
+    if job.for_scoring:
+        chosen = [dataclasses.replace(one, split=one.split or "test") for one in chosen]
+    return chosen
+
+
+def extract_stages(
+    job: Job, stages: Sequence[Stage], manifests: Sequence[Manifest], *, progress: Progress | None = None
+) -> list[Extraction]:
+    """Extract manifests with backbones that are resolved already."""
     watcher = progress or Unwatched()
     extractions = []
-    for images in chosen:
-        targets = _targets(job, images, stages, several=len(chosen) * len(stages) > 1)
+    for images in manifests:
+        targets = _targets(job, images, stages, several=len(manifests) * len(stages) > 1)
         outlets = [
-            Outlet(target, images, stage, Earlier.at(target, images, stage.spec, overwrite=job.overwrite))
+            Outlet(
+                target,
+                images,
+                stage,
+                Earlier.at(
+                    target,
+                    images,
+                    stage.spec,
+                    overwrite=job.overwrite,
+                    reread=job.check == "content",
+                    retry=job.retried(stage.options),
+                ),
+            )
             for target, stage in zip(targets, stages, strict=True)
         ]
         done = {outlet.target: outlet.planned() if job.dry_run else outlet.unchanged() for outlet in outlets}
@@ -198,6 +228,8 @@ def extract_stages(job: Job, stages: Sequence[Stage], *, progress: Progress | No
             assert extraction is not None
             watcher.end(extraction)
             extractions.append(extraction)
+    if job.failures is not None and not job.dry_run:
+        _write_failures(job.failures, extractions)
     _check_failures(job, extractions)
     return extractions
 
@@ -206,7 +238,7 @@ def _targets(job: Job, images: Manifest, stages: Iterable[Stage], *, several: bo
     targets = []
     for stage in stages:
         target = store_path(images, backbone=stage.spec.backbone, limit=job.limit, out=job.out, several=several)
-        if job.beside and taken(target, images, stage.spec):
+        if job.for_scoring and taken(target, images, stage.spec):
             target = beside(target, root=images.root, fingerprint=stage.spec.fingerprint)
         targets.append(target.absolute())
     if len(set(targets)) < len(targets):
@@ -232,11 +264,37 @@ def _fill(images: Manifest, outlets: Sequence[Outlet], progress: Progress) -> It
                         rows, failures = outlet.take(batch)
                         progress.advance(outlet.target, rows=rows, failures=failures)
                 seconds = dict(processes.seconds)
+            for outlet in outlets:
+                yield outlet.seal(seconds)
         except KeyboardInterrupt as stop:
             kept = ", ".join(f"{outlet.settled} of {len(images)} rows of {outlet.target}" for outlet in outlets)
             raise Interrupted(f"stopped: {kept} are kept; the same command goes on from there") from stop
-        for outlet in outlets:
-            yield outlet.seal(seconds)
+
+
+def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
+    """Write a CSV of the images that have no row, each once, with its full path; whole or not at all."""
+    failed = {
+        os.path.join(one.store.root, failure.path): failure  # noqa: PTH118  (the path as it was listed)
+        for one in extractions
+        if one.store is not None
+        for failure in one.failures
+    }
+    begun = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # A path may be any bytes, and is written as those.
+        with begun.open("w", encoding="utf-8", errors="surrogateescape", newline="") as lines:
+            writer = csv.writer(lines, lineterminator="\n")
+            writer.writerow(("path", "reason", "message"))
+            writer.writerows((path, failure.reason, failure.message) for path, failure in failed.items())
+        begun.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            begun.unlink()
+        raise FeatxError(
+            f"the failures can't be written to {file} ({error.strerror or error}): name another file (--failures); "
+            "the features are kept"
+        ) from error
 
 
 def _check_failures(job: Job, extractions: Iterable[Extraction]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from featx.errors import ModelError, StoreError, UsageError
 from featx.model import Model, Origin, TrainingData, fit_model
+from featx.pipeline.labels import labels_of
 from featx.pipeline.naming import FEATURES, default_stores, model_path
 from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
@@ -27,6 +28,7 @@ def fit(
     seed: int = SelectionOptions.seed,
     jobs: int = SelectionOptions.n_jobs,
     group_by: str | None = None,
+    labels: Path | str | None = None,
     out: Path | str | None = None,
 ) -> Model:
     """Fit a classifier on the features of a store, its C chosen by cross-validation, and save it.
@@ -52,6 +54,9 @@ def fit(
     group_by : str, optional
         Regular expression searched in each path; images that it matches alike (its first group, or all of the match)
         stay in one fold. By default the groups of the manifest.
+    labels : path, optional
+        CSV with the columns ``path`` and ``label``, joined by path, to be used in place of the store's own labels: no
+        image is needed. Images that it doesn't name take no part.
     out : path, optional
         The model's file; ``artifacts/models/<store>-<clf>.skops`` by default.
 
@@ -66,6 +71,8 @@ def fit(
         No labels, one class, or too few images of a class.
     StoreError
         `store` is no whole feature store.
+    SourceError
+        `labels` is no such CSV, or names images that the store doesn't have.
     UsageError
         An unknown classifier, or a `group_by` that leaves images without a group.
     """
@@ -73,11 +80,12 @@ def fit(
     target = model_path(store.path, clf=clf, kernel=kernel, out=None if out is None else Path(out))
     _refuse_foreign(target)
     groups = store.groups if group_by is None else groups_by(group_by, store.paths)
+    codes, classes = (store.labels, store.classes) if labels is None else labels_of(store, labels)
     model = fit_model(
         TrainingData(
             features=store.features,
-            labels=store.labels,
-            classes=store.classes,
+            labels=codes,
+            classes=classes,
             digests=store.digests,
             groups=groups,
             origin=Origin(

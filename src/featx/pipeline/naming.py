@@ -10,6 +10,7 @@ from featx.manifest import Manifest
 FEATURES = Path("artifacts/features")
 MODELS = Path("artifacts/models")
 REPORTS = Path("artifacts/reports")
+EXPORTS = Path("artifacts/exports")
 TEST_SOURCE = Path("data/test")
 STORE_SUFFIXES = frozenset({".h5", ".hdf5"})
 MODEL_SUFFIX = ".skops"
@@ -73,3 +74,21 @@ def model_path(store: Path, *, clf: str, kernel: str, out: Path | None) -> Path:
     if out is None:
         return MODELS / name
     return out if out.suffix.lower() == MODEL_SUFFIX and not out.is_dir() else out / name
+
+
+def export_path(store: Path, *, to: str, out: Path | None) -> Path:
+    """Path of what a store is exported to.
+
+    Parameters
+    ----------
+    store : Path
+        The feature store.
+    to : str
+        The format, which is the suffix as well.
+    out : Path or None
+        What the user asked for: a file with that suffix, or a folder.
+    """
+    name = f"{store.stem}.{to}"
+    if out is None:
+        return EXPORTS / name
+    return out if out.suffix.lower() == f".{to}" and not out.is_dir() else out / name

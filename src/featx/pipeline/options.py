@@ -1,23 +1,19 @@
 """How a run is computed, and who watches it: nothing here changes a feature's value."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from featx.errors import UsageError
+from featx.errors import REASONS, Reason, UsageError
 from featx.manifest import Failure
+from featx.runtimes import available_cores
 
 if TYPE_CHECKING:
     from featx.spec import ExtractionSpec
     from featx.store import FeatureStore
 
 
-def available_cores() -> int:
-    """Cores that this process may use: its affinity, where the system tells it."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+Check = Literal["mtime", "content"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +22,8 @@ class RunOptions:
 
     Parameters
     ----------
-    runtime : {"auto", "keras"}
-        What executes the backbone.
+    runtime : {"auto", "keras", "openvino"}
+        What executes the backbone; auto is Keras where it can use a GPU, else OpenVINO.
     device : str
         ``"auto"``, ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
     batch_size : int
@@ -82,8 +78,17 @@ class Job:
         File or folder of the stores; None is their default place.
     overwrite : bool
         Replace what is there, whatever it is, and take no row from it.
-    beside : bool
-        Where a store of another spec or folder has the default name, take another name instead of refusing.
+    for_scoring : bool
+        The stores are made to score models on: one without a split is a test set, and where a store of another spec or
+        folder has the default name, another name is taken.
+    check : {"mtime", "content"}
+        How an image is known to be unchanged: by its path, size and modification time, or by reading and digesting it.
+    retry_failed : bool
+        Try images again that failed before, also where their files are unchanged.
+    failures : Path or None
+        CSV to be written of the images that have no row: path, reason, message.
+    one_split : bool
+        Refuse a source of several splits.
     strict : bool
         No image may fail.
     max_errors : str or None
@@ -98,7 +103,11 @@ class Job:
     seed: int = 0
     out: Path | None = None
     overwrite: bool = False
-    beside: bool = False
+    for_scoring: bool = False
+    one_split: bool = False
+    check: Check = "mtime"
+    retry_failed: bool = False
+    failures: Path | None = None
     strict: bool = False
     max_errors: str | None = None
     dry_run: bool = False
@@ -107,7 +116,16 @@ class Job:
         """Refuse what can't be meant."""
         if self.limit is not None and self.limit <= 0:
             raise UsageError(f"limit must be positive, and is {self.limit}")
+        if self.check not in get_args(Check):
+            raise UsageError(f"check is one of {', '.join(get_args(Check))}, and is {self.check!r}")
         self.failures_allowed(0)
+
+    def retried(self, options: RunOptions) -> tuple[Reason, ...]:
+        """Reasons of earlier failures that are tried again although the file is the same.
+
+        A limit of pixels is no property of the file: where one is given, what was too large is tried again.
+        """
+        return REASONS if self.retry_failed else ("too-large",) if options.max_pixels is not None else ()
 
     def failures_allowed(self, found: int) -> float:
         """How many of that many images may fail before a finished run counts as failed."""

@@ -17,7 +17,7 @@ from featx.manifest import Failure, Manifest
 from featx.pipeline.earlier import Earlier
 from featx.pipeline.options import Extraction
 from featx.pipeline.stage import Stage
-from featx.store import Provenance, plan
+from featx.store import Provenance, plan, sweep
 
 COPY_ROWS = 4096
 """Rows copied from an older store at once, so that memory stays bounded."""
@@ -43,11 +43,11 @@ class Outlet:
         self.images = images
         self.stage = stage
         self.earlier = earlier
-        self._failures = dict(earlier.failures)
+        self._failures = {} if earlier.reread else dict(earlier.failures)
 
     def planned(self) -> Extraction:
         """What a run would do."""
-        reused, failed = len(self.earlier.rows), len(self.earlier.failures)
+        reused, failed = max(len(self.earlier.rows), self.earlier.done), len(self.earlier.failures)
         return self._extraction(extracted=len(self.images) - reused - failed, reused=reused)
 
     def unchanged(self) -> Extraction | None:
@@ -55,6 +55,7 @@ class Outlet:
         if not self.earlier.unchanged or self.earlier.store is None:
             return None
         store = self.earlier.store
+        sweep(self.target)
         return dataclasses.replace(self._extraction(extracted=0, reused=len(store)), store=store)
 
     def __enter__(self) -> Self:
@@ -70,11 +71,26 @@ class Outlet:
         )
         self._start_seconds = self.stage.start_seconds if starting else 0.0
         shape = self.stage.feature_shape
-        self._partial = plan(self.target, self.images, self.stage.spec, feature_shape=shape, provenance=provenance)
-        self._resumed = self._partial.done
+        self._partial = plan(
+            self.target,
+            self.images,
+            self.stage.spec,
+            feature_shape=shape,
+            provenance=provenance,
+            resume=not self.earlier.reread,  # what an interrupted run took over by size and time is read as well
+        )
+        self._as_before = self.earlier.same_names and not self._partial.done
         self._computed = 0
         self._write_seconds = 0.0
-        self._copy_unchanged()
+        try:
+            self.earlier.check()
+            if not self.earlier.reread:
+                self._copy_unchanged()
+            if self.pending():
+                self.known += self.earlier.beside(self.stage.spec)
+        except BaseException:
+            self._partial.close()
+            raise
         return self
 
     def __exit__(
@@ -104,7 +120,7 @@ class Outlet:
         return self.settled - before - len(failures), len(failures)
 
     def seal(self, seconds: dict[str, float]) -> Extraction:
-        """Make the store whole.
+        """Make the store whole; where it would say what the old one says, that one is left as it is.
 
         Parameters
         ----------
@@ -125,7 +141,12 @@ class Outlet:
                 f"(the first, {first.path!r}: {first.message})"
             )
         reused = self._partial.done - self._computed
-        store = self._partial.seal([self._failures[path] for path in images.paths if path in self._failures])
+        failures = tuple(self._failures[path] for path in images.paths if path in self._failures)
+        store = self.earlier.store
+        if store is not None and self._as_before and store.failures == failures:
+            self._partial.discard()
+        else:
+            store = self._partial.seal(failures)
         return dataclasses.replace(
             self._extraction(extracted=self._computed, reused=reused),
             seconds=time.perf_counter() - self._start,
@@ -189,6 +210,7 @@ class Outlet:
     def _write(self, files: Rows, features: NDArray[np.float32], *, reused: bool) -> None:
         start = time.perf_counter()
         self._partial.write(files.slots, features, files.digests, files.sizes, files.mtimes_ns, reused=reused)
+        self._as_before = self._as_before and reused and self.earlier.confirms(files, features)
         self._write_seconds += time.perf_counter() - start
 
     def _wanted(self, files: Rows) -> NDArray[np.bool_]:
@@ -205,9 +227,10 @@ class Outlet:
     def _as_listed(self, failure: Failure) -> Failure:
         """A failure with the file's size and time, as listed where its decoder died before it could tell them.
 
-        By these the next run knows that the file is still the same.
+        By these the next run knows that the file is still the same. A file that has gone since it was listed keeps
+        none: it is read when it is back, as whole folders are whose disk was gone for a while.
         """
-        if failure.mtime_ns != -1:
+        if failure.mtime_ns != -1 or failure.reason == "missing":
             return failure
         slot = self._slots[failure.path]
         return dataclasses.replace(

@@ -1,6 +1,7 @@
 """From a model and new images to labels and probabilities."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import backbones, manifest
-from featx.errors import ModelError, SourceError, SpecMismatch, WeightsError
+from featx import manifest
+from featx.errors import ModelError, SourceError
 from featx.manifest import Failure
 from featx.model import Model
 from featx.pipeline.naming import MODELS, default_models
 from featx.pipeline.options import RunOptions
-from featx.pipeline.stage import Stage, decoders
+from featx.pipeline.stage import Stage, decoders, stage_again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,31 +92,65 @@ def predict(
         The model can't be loaded, or its backbone's weights can't be found.
     """
     model = Model.load(model) if isinstance(model, Path | str) else model
-    paths = [
-        path for image in ([images] if isinstance(images, Path | str) else images) for path in _expand(Path(image))
-    ]
+    parts = list(predict_batches(model, images, weights=weights, options=options))
+    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+    return Predictions(
+        paths=tuple(path for part in parts for path in part.paths),
+        labels=np.concatenate([part.labels for part in parts]),
+        classes=model.classes,
+        probabilities=np.concatenate(probabilities) if probabilities else None,
+        margins=np.concatenate([part.margins for part in parts]),
+        failures=tuple(failure for part in parts for failure in part.failures),
+    )
+
+
+def predict_batches(
+    model: Model | Path | str,
+    images: Sequence[Path | str] | Path | str,
+    *,
+    weights: Path | str | None = None,
+    options: RunOptions | None = None,
+) -> Iterator[Predictions]:
+    """As `predict`, but batch by batch as they come: for more images than one waits for, or than fit in memory.
+
+    Yields
+    ------
+    Predictions
+        Of a batch; it may hold failures only.
+    """
+    model = Model.load(model) if isinstance(model, Path | str) else model
+    given = [images] if isinstance(images, Path | str) else images
+    paths, failures = _expand([Path(image) for image in given])
     stage = stage_of(model, weights=weights, options=options)
-    slots: list[int] = []
-    features: list[NDArray[np.float32]] = []
-    failures: list[Failure] = []
+    found = False
     with decoders(stage) as processes:
         for batch in processes.batches(Path.cwd(), enumerate(paths)):
+            X = stage.features(batch.images)
             failures += batch.failures
-            if len(batch.decoded.slots):
-                slots += batch.decoded.slots.tolist()
-                features.append(stage.features(batch.images).copy())
-    if not features:
+            found = found or len(X) > 0
+            if not len(X):
+                continue
+            yield Predictions(
+                paths=tuple(paths[slot] for slot in batch.decoded.slots),
+                labels=model.predict(X),
+                classes=model.classes,
+                probabilities=model.probabilities(X),
+                margins=model.scores(X),
+                failures=tuple(failures),
+            )
+            failures = []
+    if not found:
         what = f"{failures[0].path}: {failures[0].message}" if failures else "there is none"
-        raise SourceError(f"none of the {len(paths)} images could be read ({what})")
-    X = np.concatenate(features)
-    return Predictions(
-        paths=tuple(paths[slot] for slot in slots),
-        labels=model.predict(X),
-        classes=model.classes,
-        probabilities=model.probabilities(X),
-        margins=model.scores(X),
-        failures=tuple(failures),
-    )
+        raise SourceError(f"none of the {max(len(paths), len(failures))} images could be read ({what})")
+    if failures:
+        yield Predictions(
+            paths=(),
+            labels=np.empty(0, np.str_),
+            classes=model.classes,
+            probabilities=None,
+            margins=np.empty((0, len(model.classes))),
+            failures=tuple(failures),
+        )
 
 
 def only_model() -> Path:
@@ -143,40 +178,24 @@ def stage_of(model: Model, *, weights: Path | str | None, options: RunOptions | 
     WeightsError
         The weights are gone from where the model has them from, or are others now.
     """
-    wanted = model.spec
-    try:
-        spec, source = backbones.resolve(
-            backbones.Request(
-                backbone=wanted.backbone,
-                weights=str(weights or model.weights_source),
-                layer=wanted.layer,
-                pooling=wanted.pooling,
-                image_size=wanted.image_size,
-                resize=wanted.resize,
-                interpolation=wanted.interpolation,
-                precision=wanted.precision,
+    made = f"the model {model.name}"
+    return stage_again(model.spec, made=made, recorded=model.weights_source, weights=weights, options=options)
+
+
+def _expand(given: Sequence[Path]) -> tuple[list[str], list[Failure]]:
+    """Image files, those in folders included, as they were named; and the folders that hold none."""
+    paths: list[str] = []
+    failures: list[Failure] = []
+    for path in given:
+        if not os.path.isdir(path):  # noqa: PTH112  (pathlib's raises where a name is too long or not to be looked at)
+            paths.append(str(path))
+            continue
+        try:
+            for found in manifest.find(path):
+                below = os.path.relpath(found.root, path.absolute())
+                paths += [os.path.normpath(path / below / name) for name in found.paths]
+        except SourceError as error:
+            failures.append(
+                Failure(path=str(path), reason="unreadable", message=str(error), digest=None, size=-1, mtime_ns=-1)
             )
-        )
-    except WeightsError as error:
-        if weights is not None:
-            raise
-        raise WeightsError(
-            f"{error}; the model {model.name} needs the weights it was made with: name their file with --weights"
-        ) from error
-    if differences := wanted.differences(spec):
-        raise SpecMismatch(
-            f"the weights are not those that the model {model.name} was made with; name the right file with --weights",
-            differences,
-        )
-    return Stage(spec, source, options or RunOptions())
-
-
-def _expand(path: Path) -> list[str]:
-    """The images that a path stands for: itself, or those of a folder."""
-    if not path.is_dir():
-        return [str(path)]
-    return [
-        str(path / found.root.relative_to(path.absolute()) / name)
-        for found in manifest.find(path)
-        for name in found.paths
-    ]
+    return paths, failures

@@ -1,21 +1,25 @@
 """From a model and labelled images to a report."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from featx import manifest, reports
-from featx.errors import DataError, ModelError
+from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageError
 from featx.model import Model
-from featx.pipeline.extraction import extract_stages
+from featx.pipeline.extraction import extract_stages, listed
 from featx.pipeline.naming import MODELS, REPORTS, STORE_SUFFIXES, TEST_SOURCE, default_models
 from featx.pipeline.options import Job, Progress, RunOptions
 from featx.pipeline.prediction import stage_of
 from featx.reports import Report
 from featx.store import FeatureStore, open_store
+
+logger = logging.getLogger(__name__)
 
 
 def score(
@@ -90,19 +94,38 @@ def score_all(
     ------
     ModelError
         There is no model to score.
+    UsageError
+        Two models have the same name.
+    SpecMismatch, DataError
+        None of the models can be scored; one that can't beside others that can is logged and left out.
     """
     chosen = models or default_models()
     if not chosen:
         raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with --model")
+    if len({path.stem for path in chosen}) < len(chosen):
+        raise UsageError("two models of the same name would share a report: score them one by one, with out=")
     source = TEST_SOURCE if source is None and TEST_SOURCE.exists() else source
     stores: dict[str, FeatureStore] = {}
-    scored = []
+    scored: list[Report] = []
+    unscored: list[FeatxError] = []
     for path in chosen:
         model = Model.load(path)
-        if source is not None and model.spec.fingerprint not in stores:
-            stores[model.spec.fingerprint] = labelled_store(model, source, **options)
-        scored.append(score(model, stores.get(model.spec.fingerprint)))
+        try:
+            if source is not None and model.spec.fingerprint not in stores:
+                stores[model.spec.fingerprint] = labelled_store(model, source, **options)
+            scored.append(score(model, stores.get(model.spec.fingerprint)))
+        except (SpecMismatch, DataError) as error:
+            # Says something of this model only; the others still have their score.
+            unscored.append(error)
+            logger.warning("%s is not scored: %s", path, error)
+    if unscored and not scored:
+        raise unscored[0]
     return scored
+
+
+def _keys(digests: NDArray[np.uint8]) -> NDArray[np.void]:
+    """Digests (n, 32) as (n,) values that compare as a whole."""
+    return np.ascontiguousarray(digests).view(np.dtype((np.void, 32))).ravel()
 
 
 def labelled_store(
@@ -119,10 +142,11 @@ def labelled_store(
     source = Path(source)
     if source.suffix.lower() in STORE_SUFFIXES:
         return open_store(source)
-    found = manifest.find(source)
-    split = "test" if len(found) > 1 else found[0].split
+    split = "test" if len(manifest.find(source)) > 1 else None
+    job = Job(source=source, split=split, for_scoring=True)
+    images = listed(job)
     stage = stage_of(model, weights=weights, options=options)
-    extractions = extract_stages(Job(source=source, split=split, beside=True), [stage], progress=progress)
+    extractions = extract_stages(job, [stage], images, progress=progress)
     store = extractions[0].store
     assert store is not None
     return store
@@ -144,11 +168,14 @@ def _on(model: Model, store: FeatureStore) -> Report:
         for name in unseen
         if (count := int((y == classes.index(name)).sum()))
     ]
+    seen = np.isin(_keys(store.digests[labelled]), _keys(model.digests))
+    if shared := int(seen.sum()):
+        notes.append(f"the model was fitted on {shared} of the {len(y)} images: the figures are too high")
     if skipped := len(store) - len(labelled):
         notes.append(f"{skipped} images without a label take no part")
     metrics = reports.evaluate(
         y,
-        np.searchsorted(model.classes, model.predict(X)),
+        [model.classes.index(name) for name in model.predict(X)],
         classes=classes,
         scores=model.scores(X),
         probabilities=model.probabilities(X),

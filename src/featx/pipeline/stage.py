@@ -1,13 +1,18 @@
 """A resolved backbone on its way to run: loaded late, shared by everything that uses it."""
 
+import dataclasses
 import time
 from functools import cached_property
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx import backbones, runtimes
+from featx.backbones import Request
 from featx.batches import DecodeOptions, Decoders
+from featx.errors import SpecMismatch, WeightsError
 from featx.images import DEFAULT_MAX_PIXELS
 from featx.pipeline.options import RunOptions
 from featx.spec import ExtractionSpec
@@ -24,6 +29,37 @@ class Stage:
         self.start_seconds = 0.0
         self.seconds = 0.0
 
+    @classmethod
+    def resolve(cls, request: Request, options: RunOptions, *, recorded: str | None = None) -> Self:
+        """Find a backbone's weights, and at reduced precision what will truly execute it, which the spec then holds.
+
+        Parameters
+        ----------
+        request : Request
+            What a feature is.
+        options : RunOptions
+            How it is computed.
+        recorded : str or None
+            The runtime of an earlier spec (`ExtractionSpec.runtime`), to be used again where `options` leave it open.
+
+        Raises
+        ------
+        UsageError, WeightsError
+            As `featx.backbones.resolve` and `featx.runtimes.executed`.
+        """
+        spec, source = backbones.resolve(request)
+        stage = cls(dataclasses.replace(spec, runtime=recorded), source, options)
+        stage.spec = dataclasses.replace(spec, runtime=runtimes.executed(stage.spec, stage.runtime_options))
+        return stage
+
+    @property
+    def runtime_options(self) -> runtimes.RuntimeOptions:
+        """The part of the options that a runtime is given."""
+        options = self.options
+        return runtimes.RuntimeOptions(
+            runtime=options.runtime, device=options.device, batch_size=options.batch_size, threads=None
+        )
+
     @property
     def untrained(self) -> bool:
         """Whether the backbone never saw an image, so that its features say little."""
@@ -38,16 +74,7 @@ class Stage:
     def runtime(self) -> runtimes.Runtime:
         """What executes the backbone."""
         start = time.perf_counter()
-        ready = runtimes.runtime(
-            self.spec,
-            self.source,
-            runtimes.RuntimeOptions(
-                runtime=self.options.runtime,
-                device=self.options.device,
-                batch_size=self.options.batch_size,
-                threads=None,
-            ),
-        )
+        ready = runtimes.runtime(self.spec, self.source, self.runtime_options)
         self.start_seconds = time.perf_counter() - start
         return ready
 
@@ -58,6 +85,67 @@ class Stage:
         features = runtime(images)
         self.seconds += time.perf_counter() - start
         return features
+
+
+def stage_again(
+    wanted: ExtractionSpec,
+    *,
+    made: str,
+    recorded: str,
+    weights: Path | str | None = None,
+    options: RunOptions | None = None,
+) -> Stage:
+    """The backbone that something was made with, its weights found again and checked.
+
+    Parameters
+    ----------
+    wanted : ExtractionSpec
+        Its spec.
+    made : str
+        What was made with it, for messages.
+    recorded : str
+        Where its weights were then.
+    weights : path, optional
+        Where they are now, if no longer there.
+    options : RunOptions, optional
+        How features are computed.
+
+    Raises
+    ------
+    WeightsError
+        The weights are gone.
+    SpecMismatch
+        They are others now, or this version of featx makes other features of them.
+    """
+    try:
+        stage = Stage.resolve(
+            Request(
+                backbone=wanted.backbone,
+                weights=str(weights or recorded),
+                layer=wanted.layer,
+                pooling=wanted.pooling,
+                image_size=wanted.image_size,
+                resize=wanted.resize,
+                interpolation=wanted.interpolation,
+                precision=wanted.precision,
+            ),
+            options or RunOptions(),
+            recorded=wanted.runtime,
+        )
+    except WeightsError as error:
+        if weights is not None:
+            raise
+        raise WeightsError(
+            f"{error}; {made} needs the weights it was made with: name their file with --weights"
+        ) from error
+    if differences := wanted.differences(stage.spec):
+        what = (
+            f"the weights are not those that {made} was made with; name the right file with --weights"
+            if "weights" in differences
+            else f"{made} was made under a spec that is another one here and now; extract again"
+        )
+        raise SpecMismatch(what, differences)
+    return stage
 
 
 def decoders(stage: Stage, *, known: NDArray[np.uint8] | None = None) -> Decoders:

@@ -10,21 +10,32 @@
 `featx.store.partial`   fill a store, seal it
 `featx.store.planning`  plan a store, or resume it
 `featx.store.rows`      rows of an older store or of a partial one, to be copied by digest
+`featx.store.verifying` hold a whole file against every rule and every checksum
+`featx.store.repairing` write damaged rows anew, into a copy that takes the store's place
 """
 
 from featx.store.contents import Provenance
 from featx.store.partial import Partial, partial_path
-from featx.store.planning import plan
-from featx.store.rows import StoredRows, rows_of
+from featx.store.planning import plan, sweep
+from featx.store.repairing import Repair
+from featx.store.rows import StoredRows, Unfinished, fingerprint_of, rows_of, unfinished
 from featx.store.sealed import FeatureStore, open_store
+from featx.store.verifying import Findings, check
 
 __all__ = [
     "FeatureStore",
+    "Findings",
     "Partial",
     "Provenance",
+    "Repair",
     "StoredRows",
+    "Unfinished",
+    "check",
+    "fingerprint_of",
     "open_store",
     "partial_path",
     "plan",
     "rows_of",
+    "sweep",
+    "unfinished",
 ]

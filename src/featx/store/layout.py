@@ -4,6 +4,8 @@ h5py makes the structure and tells where the bytes lie; the bytes themselves go 
 waits in a buffer that a kill would lose, and a full disk is an error before the first row.
 """
 
+import functools
+import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,13 +35,19 @@ BLOCK_BYTES = 4 << 20
 """Features that are held in memory at once."""
 
 # What h5py raises where the bytes it reads make no sense; which one depends on where they stop making sense.
-_H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
+_H5PY_ERRORS = (
+    *(OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError),
+    *(MemoryError, ArithmeticError),
+)
 
 # So that every dataset begins on a cache line, and no reader is handed misaligned floats.
 _ALIGNMENT = 64
 
 # More than the structure and the attributes take.
 _STRUCTURE_BYTES = 128 << 10
+
+# HDF5 keeps no attribute longer than this.
+_LONGEST_ATTRIBUTE = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -223,9 +231,10 @@ def _attributes(h5: h5py.File) -> dict[str, NDArray[Any]]:
     attributes = {}
     for name in h5.attrs:
         found = h5.attrs.get_id(name)
-        if found.dtype.kind not in "Siuf":
+        dtype, shape = found.dtype, found.shape
+        if not _is_plain(found, dtype) or math.prod(shape) * dtype.itemsize > _LONGEST_ATTRIBUTE:
             raise LayoutError(f"has the attribute {name!r} of an unknown type")
-        value = np.zeros(found.shape, found.dtype)
+        value = np.zeros(shape, dtype)
         found.read(value)
         attributes[name] = value
     return attributes
@@ -247,18 +256,47 @@ def _check_version(attributes: Mapping[str, NDArray[Any]]) -> None:
 def _places(h5: h5py.File, size: int) -> dict[str, Place]:
     places = {}
     for name in _names(h5):
-        dataset = h5[name]
-        if isinstance(dataset, h5py.Group) and name in GROUPS:
+        member = h5py.h5o.open(h5.id, name.encode())
+        if h5py.h5a.get_num_attrs(member):
+            raise LayoutError(f"has attributes of {name!r}, where only the root group has any")
+        if isinstance(member, h5py.h5g.GroupID) and name in GROUPS:
             continue
-        if not isinstance(dataset, h5py.Dataset):
+        if not isinstance(member, h5py.h5d.DatasetID):
             raise LayoutError(f"has {name!r}, which is no dataset")
-        place = Place(dataset.dtype, dataset.shape, dataset.id.get_offset() or 0)
-        if place.nbytes and (dataset.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS or not place.offset):
+        dtype = member.dtype
+        if not _is_plain(member, dtype):
+            raise LayoutError(f"has {name!r} of an unknown type")
+        place = Place(dtype, member.shape, member.get_offset() or 0)
+        creation = member.get_create_plist()
+        contiguous = creation.get_layout() == h5py.h5d.CONTIGUOUS and bool(place.offset or not place.nbytes)
+        if not contiguous or creation.get_nfilters() or creation.get_external_count():
             raise LayoutError(f"has {name!r}, which isn't contiguous")
         if place.offset + place.nbytes > size:
             raise LayoutError("is cut off")
         places[name] = place
+    _check_apart(places)
     return places
+
+
+def _is_plain(member: h5py.h5d.DatasetID | h5py.h5a.AttrID, dtype: np.dtype[Any]) -> bool:
+    """Whether a member is text or numbers, of exactly the type that numpy's code says: every reader sees the same."""
+    if dtype.kind not in "Siuf" or member.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        return False
+    return bool(member.get_type().equal(_type(dtype.str)))
+
+
+@functools.lru_cache
+def _type(code: str) -> h5py.h5t.TypeID:
+    return h5py.h5t.py_create(_stored(np.dtype(code)), logical=True)
+
+
+def _check_apart(places: Mapping[str, Place]) -> None:
+    """Refuse datasets that share bytes."""
+    in_order = sorted((place.offset, place.offset + place.nbytes, name) for name, place in places.items())
+    taken = [one for one in in_order if one[0] < one[1]]
+    for (_, stop, name), (first, _, other) in itertools.pairwise(taken):
+        if first < stop:
+            raise LayoutError(f"has {name!r} and {other!r} in one place")
 
 
 def _names(h5: h5py.File) -> Iterable[str]:

@@ -1,16 +1,86 @@
 """One process at a time on one target, by a lock that dies with its process."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from featx.errors import StoreInUse
 
+_NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without flock answer: NFS without its lock service, some clusters', some in user space."""
+
+
+class Holder(NamedTuple):
+    """Who holds a lock, as the lock file says it: a line for people, and where nobody else can be that process.
+
+    Parameters
+    ----------
+    process : int
+        Its number.
+    host : str
+        Name of its machine.
+    place : str
+        Boot of that machine and namespace of its process numbers; ``-`` where the system tells neither.
+    start : str
+        When it started, in ticks since that boot, so that a number given again is not taken for it; ``-`` likewise.
+    """
+
+    process: int
+    host: str
+    place: str
+    start: str
+
+    @classmethod
+    def this(cls) -> Self:
+        """The process that asks."""
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, process: int) -> Self:
+        """A process of this machine."""
+        return cls(process, socket.gethostname() or "-", _place(), _start(process))
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """What `__str__` wrote; None for anything else."""
+        match text.split():
+            case ["process", process, "on", host, place, start] if process.isdecimal():
+                return cls(int(process), host, place, start)
+        return None
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host} {self.place} {self.start}\n"
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether that process is gone for certain: this machine and container must be its own to tell."""
+        here = self.this()
+        if (self.host, self.place) != (here.host, here.place):
+            return False
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # another user's
+        return _start(self.process) != self.start
+
+
+def lock_path(target: Path) -> Path:
+    """Where the lock on a target is."""
+    return target.with_name(target.name + ".lock")
+
 
 class Lock:
-    """An exclusive flock on ``<target>.lock``, held until `release`; the file is there only while it is held.
+    """An exclusive lock on a target, held until `release`; ``<target>.lock`` is there only while it is held.
+
+    The file is locked by flock, which ends with its process, whatever its end: what a dead one left never blocks. On a
+    file system without flock the file alone is the lock, made only where there is none. It is taken away from a process
+    only where that is dead for certain, on this machine; another machine's is refused.
 
     Parameters
     ----------
@@ -26,27 +96,98 @@ class Lock:
     """
 
     def __init__(self, target: Path) -> None:
-        self._path = target.with_name(target.name + ".lock")
-        while True:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._target = target
+        self._path = lock_path(target)
+        self._fd: int | None = None
+        while self._fd is None:
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(fd, 1024, 0).decode("utf-8", "replace").strip() or "another process"
-                os.close(fd)
-                raise StoreInUse(f"{target} is being written by {holder}; wait until it is done, or end it") from None
-            except BaseException:
-                os.close(fd)
-                raise
+                self._fd = self._by_flock()
+            except OSError as error:
+                if error.errno not in _NO_FLOCK:
+                    raise
+                self._fd = self._by_file()
+
+    def release(self) -> None:
+        """Let go; further calls do nothing."""
+        if self._fd is not None:
+            if self._named_still(self._fd):
+                self._path.unlink(missing_ok=True)
+            os.close(self._fd)
+            self._fd = None
+
+    def _by_flock(self) -> int | None:
+        """Lock the file, made where it isn't there; None where another try is needed."""
+        fd = self._make()
+        made = fd is not None
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC) if fd is None else fd
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # A holder removes the file as it goes: what was locked here may no longer be what the name stands for.
-            if self._named_still(fd):
-                break
+            if not self._named_still(fd):
+                os.close(fd)
+                return None
+        except BlockingIOError:
+            holder = os.pread(fd, 1024, 0).decode("utf-8", "replace")
             os.close(fd)
-        self._fd: int | None = fd
-        # Only for people: a full disk, on which a partial store may well be completed, is no reason to refuse.
+            raise self._in_use(holder, "wait until it is done, or end it") from None
+        except BaseException:
+            os.close(fd)
+            if made:
+                self._path.unlink(missing_ok=True)
+            raise
+        self._sign(fd)
+        return fd
+
+    def _by_file(self) -> int | None:
+        """Make the file where there is none; None where a dead process's was taken away."""
+        if (fd := self._make()) is not None:
+            self._sign(fd)
+            return fd
+        try:
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        holder = Holder.read(text)
+        if holder is None or not holder.is_dead:
+            raise self._in_use(text, f"wait until it is done, or, where it is gone for certain, delete {self._path}")
+        self._take_away(text)
+        return None
+
+    def _take_away(self, text: str) -> None:
+        """Remove a dead process's file, unless another process was quicker; they take turns by another file."""
+        turn = self._path.with_name(self._path.name + ".taking")
+        try:
+            os.close(os.open(turn, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        except FileExistsError:
+            raise self._in_use("", f"try again, or, where no other process is there, delete {turn}") from None
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                if self._path.read_text(encoding="utf-8", errors="replace") == text:
+                    self._path.unlink()
+        finally:
+            turn.unlink()
+
+    def _make(self) -> int | None:
+        """Make the file and open it; None where there is one."""
+        try:
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            return None
+
+    def _in_use(self, text: str, advice: str) -> StoreInUse:
+        holder = Holder.read(text)
+        who = "another process" if holder is None else f"process {holder.process} on {holder.host}"
+        return StoreInUse(f"{self._target} is being written by {who}; {advice}")
+
+    def _sign(self, fd: int) -> None:
+        # Under a flock it is only for people: a full disk, on which a partial store may well be completed, is no
+        # reason to refuse.
         with contextlib.suppress(OSError):
             os.ftruncate(fd, 0)
-            os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            os.pwrite(fd, str(Holder.this()).encode(), 0)
 
     def _named_still(self, fd: int) -> bool:
         try:
@@ -54,9 +195,18 @@ class Lock:
         except FileNotFoundError:
             return False
 
-    def release(self) -> None:
-        """Let go; further calls do nothing."""
-        if self._fd is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(self._fd)
-            self._fd = None
+
+def _place() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return "-"
+
+
+def _start(process: int) -> str:
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "-"
+    return stat.rpartition(")")[2].split()[19]

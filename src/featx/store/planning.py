@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import StoreError
+from featx.errors import StoreError, StoreInUse
 from featx.manifest import Manifest
 from featx.spec import ExtractionSpec
 from featx.store import layout as hdf5
@@ -18,16 +18,16 @@ from featx.store.contents import Provenance, planned
 from featx.store.disk import store_errors, sync_folder
 from featx.store.format import ROW_COLUMNS, LayoutError
 from featx.store.layout import Layout
-from featx.store.locking import Lock
+from featx.store.locking import Lock, lock_path
 from featx.store.partial import Partial, partial_path, sealing_path
 
 logger = logging.getLogger(__name__)
 
-_MAY_DIFFER = (
-    *("featx_version", "source", "source_raw", "name", "name_raw"),
-    *("found", "extracted", "reused", "failed", "created", "seconds", "content_digest"),
-)
-"""Attributes that don't keep a partial store from being resumed."""
+_MAY_DIFFER = ("found", "extracted", "reused", "failed", "created", "seconds", "content_digest")
+"""Attributes that don't keep a partial store from being resumed, since they are written when it is sealed.
+
+All others are sealed as they stand there, so they must be what a new store would say.
+"""
 
 
 def plan(
@@ -37,6 +37,7 @@ def plan(
     *,
     feature_shape: tuple[int, ...],
     provenance: Provenance,
+    resume: bool = True,
 ) -> "Partial":
     """Give every image a slot in ``<target>.partial``, its space reserved, or resume the one that is there.
 
@@ -56,6 +57,8 @@ def plan(
         Shape of one feature before it is flattened.
     provenance : Provenance
         How they are computed.
+    resume : bool
+        Whether the partial store that is there may be gone on with; if not, it is replaced whatever it is.
 
     Returns
     -------
@@ -80,12 +83,37 @@ def plan(
         for leftover in (_planning_path(target), sealing_path(target)):
             leftover.unlink(missing_ok=True)
         attributes, columns = planned(manifest, spec, feature_shape, provenance)
-        layout = _resumable(target, attributes, columns)
+        layout = _resumable(target, attributes, columns) if resume else None
         if layout is None:
             layout = _create(target, attributes, columns, math.prod(feature_shape))
         partial = Partial(target, layout, lock)
         on_error.pop_all()
     return partial
+
+
+def sweep(target: Path) -> None:
+    """Remove what a process has left beside a whole store by dying just after it was sealed.
+
+    A partial store of another plan holds work that another run may want, and is kept. Where another process is at work
+    or nothing may be removed, all is.
+    """
+    beside = (partial_path(target), sealing_path(target), _planning_path(target), lock_path(target))
+    if not any(path.exists() for path in beside):
+        return
+    with contextlib.suppress(OSError, StoreInUse), contextlib.ExitStack() as locked:
+        locked.callback(Lock(target).release)
+        for leftover in (sealing_path(target), _planning_path(target)):
+            leftover.unlink(missing_ok=True)
+        if _plan_of(partial_path(target)) == _plan_of(target):
+            partial_path(target).unlink()
+
+
+def _plan_of(path: Path) -> str | None:
+    try:
+        with path.open("rb", buffering=0) as file:
+            return hdf5.scan(file).text("plan")
+    except (LayoutError, FileNotFoundError):
+        return None
 
 
 def _resumable(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]]) -> Layout | None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from featx.store.format import LayoutError
 from featx.store.layout import intact, scan
+from featx.store.partial import partial_path
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,43 @@ class StoredRows:
         known, wanted = _keys(self.digests), _keys(digests)
         at = np.searchsorted(known, wanted).clip(max=len(known) - 1)
         return np.where(known[at] == wanted, self.rows[at], -1)
+
+
+def fingerprint_of(path: Path) -> str | None:
+    """Fingerprint that a file has as a feature store, sealed or partial; None where it is none. Reads no row."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return scan(file).text("fingerprint")
+    except (LayoutError, OSError):
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """What an interrupted run has left.
+
+    Parameters
+    ----------
+    fingerprint, root : str
+        As in `FeatureStore`.
+    done : int
+        Rows that are there.
+    """
+
+    fingerprint: str
+    root: str
+    done: int
+
+
+def unfinished(target: Path) -> Unfinished | None:
+    """What an interrupted run has left of a store to be at a target; None where there is nothing to go on from."""
+    try:
+        with partial_path(target).open("rb", buffering=0) as file:
+            layout = scan(file)
+            done = int(np.count_nonzero(layout.read(file.fileno(), "status")))
+            return Unfinished(fingerprint=layout.text("fingerprint"), root=layout.text("root"), done=done)
+    except (LayoutError, OSError):
+        return None
 
 
 def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:

@@ -1,20 +1,24 @@
 """Open a finished feature store and hand out what it holds."""
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import Reason, StoreError
+from featx.errors import Reason, StoreError, UsageError
 from featx.manifest import Failure
 from featx.spec import ExtractionSpec
 from featx.store.disk import reason
 from featx.store.format import LayoutError, content_digest
 from featx.store.layout import Layout, scan
 from featx.store.text import decode, decode_attribute
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ADVICE = "give a file that featx extract wrote, or extract again"
 
@@ -107,6 +111,34 @@ class FeatureStore:
         """Images of each class, in the order of the labels; those without a label aren't counted."""
         counts = np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
         return dict(zip(self.classes, counts.tolist(), strict=True))
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Table for pandas: path, label (a categorical, missing where there is none), split, group, features.
+
+        Split and group are there where the store has them. The features are float32 columns ``feature_0``, ..., which
+        from pandas 3 on stay mapped from the file; ``frame.filter(regex="^feature_").to_numpy()`` is the matrix (n, d).
+
+        Raises
+        ------
+        UsageError
+            pandas isn't installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UsageError("to_pandas needs pandas, not found here: run `pip install 'featx[pandas]'`") from error
+        # Names need not be UTF-8, so they are Python's own text, not Arrow's.
+        columns = {
+            "path": pd.Series(self.paths, dtype=object),
+            "label": pd.Categorical.from_codes(self.labels, categories=pd.Index(self.classes, dtype=object)),
+        }
+        if self.split is not None:
+            columns["split"] = pd.Categorical.from_codes(np.zeros(len(self), np.int8), categories=[self.split])
+        if self.groups is not None:
+            columns["group"] = pd.Series(self.groups, dtype=object)
+        names = [f"feature_{i}" for i in range(self.features.shape[1])]
+        features = pd.DataFrame(self.features, columns=names, copy=False)
+        return pd.concat([pd.DataFrame(columns), features], axis=1)
 
     @property
     def fingerprint(self) -> str:
@@ -228,7 +260,8 @@ def open_store(path: Path | str) -> FeatureStore:
                     "extraction again to complete it"
                 )
             columns = layout.read_all(file)
-        _check(layout, columns)
+        if broken := disagreements(layout, columns):
+            raise LayoutError(f"was altered after it was written ({', '.join(broken)} no longer agrees)")
         return FeatureStore(path, layout, columns)
     except LayoutError as error:
         raise StoreError(f"{path} {error}; {_ADVICE}") from error
@@ -236,8 +269,14 @@ def open_store(path: Path | str) -> FeatureStore:
         raise StoreError(f"{path} can't be opened as a feature store: {reason(error)}; {_ADVICE}") from error
 
 
-def _check(layout: Layout, columns: dict[str, NDArray[Any]]) -> None:
-    """Hold what was read against what the file says about itself."""
+def disagreements(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """What no longer agrees with what the file says about itself, the rows' checksums apart.
+
+    Raises
+    ------
+    LayoutError
+        The spec can't be read.
+    """
     attributes = layout.attributes
     status = np.bincount(columns["status"], minlength=3)
     counts = (0, int(attributes["extracted"]), int(attributes["reused"]))
@@ -258,5 +297,4 @@ def _check(layout: Layout, columns: dict[str, NDArray[Any]]) -> None:
         "found": int(attributes["found"]) == len(labels) + failed,
         "labels": not len(labels) or (labels.min() >= -1 and labels.max() < classes),
     }
-    if broken := [name for name, holds in rules.items() if not holds]:
-        raise LayoutError(f"was altered after it was written ({', '.join(broken)} no longer agrees)")
+    return [name for name, holds in rules.items() if not holds]

@@ -1,0 +1,57 @@
+"""``featx doctor``."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.cli import options as shared
+
+if TYPE_CHECKING:
+    from featx.doctor import Finding
+
+_WORDS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "failed": "[bold red]FAILED[/]"}
+
+
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out what loads Keras (10 to 20 seconds).")] = False,
+    json: shared.Json = False,
+) -> None:
+    """Check this machine: versions, devices, weights, folders, and whether known images get their known features.
+
+    The last is the golden check: small images with every kind of trouble go through decoding, resizing, preprocessing
+    and two small untrained networks on each runtime. Exit code 1 where anything FAILED: features computed here would be
+    wrong, or none could be computed.
+    """
+    from featx.cli import show
+    from featx.doctor import examine
+
+    if not quick and not json:
+        show.step("this loads Keras, which takes 10 to 20 seconds; --quick leaves it out")
+    found = []
+    for finding in examine(quick=quick):
+        found.append(finding)
+        if not json and (finding.state == "failed" or not show.quiet()):
+            _show(finding)
+    if json:
+        show.as_json([dataclasses.asdict(finding) for finding in found])
+    if any(finding.state == "failed" for finding in found):
+        raise typer.Exit(1)
+
+
+def _show(finding: "Finding") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from featx.cli import show
+
+    screen = show.console(data=True)
+    words = (_WORDS[finding.state], f"[bold]{finding.name}[/]", escape(show.printable(finding.text)))
+    if not screen.is_terminal:
+        screen.print(*words, sep="\t", soft_wrap=True)
+        return
+    row = Table.grid(padding=(0, 1))
+    for width in (6, 11, None):
+        row.add_column(width=width, overflow="fold")
+    row.add_row(*words)
+    screen.print(row)

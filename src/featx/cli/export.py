@@ -1,0 +1,45 @@
+"""``featx export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as shared
+from featx.pipeline.exporting import Format
+
+
+def export(
+    store: Annotated[Path, typer.Argument(help="Feature store.", metavar="STORE", show_default=False)],
+    to: Annotated[
+        Format,
+        typer.Option(help="`parquet` for pandas, polars, R or Spark, `npz` for numpy, `csv` for everything else."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File or folder.",
+            metavar="PATH",
+            show_default="artifacts/exports/<store>.<format>",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    json: shared.Json = False,
+) -> None:
+    """Write a feature store's features, with paths and labels, to a file that other programs read.
+
+    Memory is bounded, however large the store. Rows are checked on their way: a damaged one ends the export, and no
+    file is left.
+    """
+    from rich.markup import escape
+
+    from featx.cli import show
+    from featx.pipeline import exporting
+
+    target = exporting.export(store, to=to, out=out, overwrite=overwrite)
+    if json:
+        show.as_json({"file": str(target), "bytes": target.stat().st_size})
+    elif not show.quiet():
+        show.line(f"[bold]{escape(show.shorten(target))}[/]  {target.stat().st_size / 1e6:,.1f} MB")

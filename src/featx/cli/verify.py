@@ -1,0 +1,100 @@
+"""``featx verify``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featx.cli import options as shared
+from featx.pipeline.options import RunOptions
+
+if TYPE_CHECKING:
+    from featx.pipeline.verifying import Verification
+
+
+def verify(
+    stores: Annotated[list[Path], typer.Argument(help="Feature stores.", metavar="STORE", show_default=False)],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Extract damaged rows again from their images, into a new store.")
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help="Also compute N rows, drawn at random, again from their images and compare.",
+            metavar="N",
+            min=1,
+            show_default="none",
+        ),
+    ] = None,
+    seed: shared.Seed = 0,
+    weights: shared.MovedWeights = None,
+    runtime: shared.Runtime = RunOptions.runtime,
+    device: shared.Device = RunOptions.device,
+    batch_size: shared.BatchSize = RunOptions.batch_size,
+    workers: shared.Workers = RunOptions.workers,
+    max_pixels: shared.MaxPixels = RunOptions.max_pixels,
+    json: shared.Json = False,
+) -> None:
+    """Hold feature stores against their checksums and every rule of the format; exit with 1 where anything is wrong.
+
+    With --repair, damaged rows are extracted again, where image and weights still are what they were. With --sample,
+    changed weights or preprocessing are found, which no checksum can tell.
+    """
+    from featx.cli import show
+    from featx.errors import StoreError
+    from featx.pipeline.verifying import verify as verify_store
+
+    run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
+    found = [
+        verify_store(store, repair=repair, sample=sample, seed=seed, weights=weights, options=run) for store in stores
+    ]
+    if json:
+        show.as_json([_record(one) for one in found])
+    else:
+        for one in found:
+            _show(one)
+    if wrong := [f"{one.path}: {'; '.join(one.problems)}" for one in found if not one.ok]:
+        raise StoreError(" | ".join(wrong))
+
+
+def _show(found: "Verification") -> None:
+    """What became of a store that was verified, for people; what is wrong with it is an error, and told as one."""
+    from rich.markup import escape
+
+    from featx.cli import show
+
+    if show.quiet():
+        return
+    name = escape(show.shorten(found.path))
+    if found.ok:
+        show.line(f"[bold]{name}[/]  sound: {found.rows:,} rows agree with their checksums")
+    if found.repaired:
+        show.line(f"[bold]{name}[/]  {len(found.repaired):,} rows repaired")
+    if found.sample is not None:
+        sample = found.sample
+        show.line(f"  {sample.compared:,} rows computed again, {len(sample.differing):,} differ")
+        if sample.changed:
+            first = escape(show.printable(sample.changed[0]))
+            show.line(f"  {len(sample.changed):,} images have another content now, such as {first}")
+        show.failures(sample.unread)
+
+
+def _record(found: "Verification") -> dict[str, Any]:
+    """A verification for programs."""
+    sample = found.sample
+    return {
+        "store": str(found.path),
+        "ok": found.ok,
+        "rows": found.rows,
+        "broken": list(found.broken),
+        "damaged": list(found.damaged),
+        "repaired": list(found.repaired),
+        "sample": None
+        if sample is None
+        else {
+            "compared": sample.compared,
+            "differing": sample.differing,
+            "changed": list(sample.changed),
+            "unread": [{"path": one.path, "reason": one.reason, "message": one.message} for one in sample.unread],
+        },
+    }

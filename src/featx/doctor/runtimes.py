@@ -1,0 +1,162 @@
+"""The golden check on each runtime: known pictures through known networks, held against known features."""
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx import runtimes
+from featx.backbones import configured_backend, find
+from featx.doctor import golden
+from featx.doctor.finding import Finding
+from featx.doctor.golden import Known
+from featx.errors import FeatxError
+from featx.runtimes import RuntimeOptions
+from featx.runtimes.choosing import gpu_for_keras
+from featx.spec import PixelRules, Precision
+from featx.weights import locate, remember, remembered
+
+Pixels = dict[PixelRules, NDArray[np.uint8]]
+
+_REDUCED: tuple[Precision, ...] = ("bfloat16", "float16")
+
+# Keras first: where it is loaded already, exporting to OpenVINO takes two seconds and not twenty.
+_ORDER = ("keras", "openvino")
+
+_ADVICE = "its features are not to be trusted; install featx in a fresh environment, and report it if this stays"
+
+
+def examine(*, quick: bool) -> Iterator[Finding]:
+    """Check the pixels, then each runtime that is installed."""
+    formula, *networks = golden.known()
+    try:
+        pixels = {one.spec.pixels: golden.pixels(one) for one in (formula, networks[0])}
+    except FeatxError as error:
+        yield Finding(name="pixels", state="failed", text=str(error))
+        return
+    yield check_pixels(formula, pixels[formula.spec.pixels])
+    yield _choice(networks[0])
+    for name in _ORDER:
+        yield _left_out(name, networks, quick=quick) or check(name, networks, pixels)
+
+
+def check_pixels(formula: Known, pixels: NDArray[np.uint8]) -> Finding:
+    """Hold decoded pictures, the features of ``mean-colour`` without pooling, against what is known."""
+    features, _ = _features(formula, "numpy", pixels)
+    facts = {"errors": _plain(formula.errors(features))}
+    if wrong := formula.wrong(features):
+        return Finding(name="pixels", state="failed", text=f"{_named(wrong)}; {_ADVICE}", facts=facts)
+    text = f"{len(formula.files)} pictures are decoded, turned and resized as they should be"
+    return Finding(name="pixels", state="ok", text=text, facts=facts)
+
+
+def check(name: str, networks: list[Known], pixels: Pixels) -> Finding:
+    """Hold a runtime's features against what is known, and try it at reduced precision.
+
+    Parameters
+    ----------
+    name : {"keras", "openvino"}
+        The runtime.
+    networks : list of Known
+        What is known.
+    pixels : dict of PixelRules to (n, H, W, 3) uint8
+        The pictures.
+    """
+    start = time.perf_counter()
+    facts: dict[str, Any] = {"runtime": name, "networks": {}, "precisions": {}}
+    ran: dict[str, Any] = {}
+    worst, wrong = 0.0, ""
+    try:
+        for one in networks:
+            features, ran = _features(one, name, pixels[one.spec.pixels])
+            facts["networks"][one.spec.backbone] = _plain(one.errors(features))
+            worst = max(worst, *one.errors(features).values())
+            if off := one.wrong(features):
+                wrong += f"{'; ' if wrong else ''}{one.spec.backbone}: {_named(off)}"
+        facts |= ran
+        facts["precisions"] = {"float32": worst} | _reduced(name, networks[-1], pixels)
+    except Exception as error:  # noqa: BLE001  (whatever a broken installation raises is what is looked for)
+        text = f"does not work ({_said(error)}); {_ADVICE}"
+        return Finding(name=name, state="failed", text=text, facts=facts)
+    facts["seconds"] = round(time.perf_counter() - start, 1)
+    if wrong:
+        return Finding(name=name, state="failed", text=f"{wrong}; {_ADVICE}", facts=facts)
+    if name == "openvino":
+        remember(_exports_key(networks), {"exported": True})
+    offs = ", ".join(f"{precision} (off by {error:.0e})" for precision, error in facts["precisions"].items())
+    text = f"{ran['name']} on {ran['device']} gives the known features: {offs}"
+    if lacking := [precision for precision in _REDUCED if precision not in facts["precisions"]]:
+        text += f"; can't execute {' or '.join(lacking)}"
+    if name == "keras" and ran["device"].startswith("cpu") and gpu_for_keras():
+        text += "; it doesn't see the GPU: look at `nvidia-smi`, and at `pip install --upgrade 'featx[gpu]'`"
+        return Finding(name=name, state="note", text=text, facts=facts)
+    return Finding(name=name, state="ok", text=text, facts=facts)
+
+
+def _choice(network: Known) -> Finding:
+    chosen = runtimes.choose(network.spec, RuntimeOptions())
+    facts = {"auto": chosen}
+    if chosen == "keras" and not gpu_for_keras():
+        text = "keras, since OpenVINO isn't installed: `pip install openvino` makes the CPU two to four times as fast"
+        return Finding(name="runtime", state="note", text=text, facts=facts)
+    return Finding(name="runtime", state="ok", text=f"{chosen} is what --runtime auto takes here", facts=facts)
+
+
+def _left_out(name: str, networks: list[Known], *, quick: bool) -> Finding | None:
+    """Why a runtime isn't checked; None where it is."""
+    facts = {"runtime": name}
+    if importlib.util.find_spec(name) is None:
+        return Finding(name=name, state="note", text="not installed", facts=facts)
+    if quick and (name == "keras" or remembered(_exports_key(networks)) is None):
+        return Finding(name=name, state="note", text="not checked: leave out --quick", facts=facts)
+    return None
+
+
+def _features(one: Known, name: str, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Any]]:
+    """Features of known pictures on a runtime, and what the runtime says of itself."""
+    source = locate("none", filename=find(one.spec.backbone).weights_file)
+    options = RuntimeOptions(runtime=name, batch_size=len(pixels))
+    ready = runtimes.runtime(one.spec, source, options)
+    try:
+        ran = {"name": ready.name, "device": ready.device, "precision": ready.precision}
+        return ready(pixels).copy(), ran
+    finally:
+        ready.close()
+
+
+def _reduced(name: str, one: Known, pixels: Pixels) -> dict[str, float]:
+    """Error at each reduced precision that the runtime truly executes here."""
+    found: dict[str, float] = {}
+    for precision in _REDUCED:
+        spec = dataclasses.replace(one.spec, precision=precision)
+        try:
+            spec = dataclasses.replace(spec, runtime=runtimes.executed(spec, RuntimeOptions(runtime=name)))
+            features, _ = _features(dataclasses.replace(one, spec=spec), name, pixels[spec.pixels])
+        except FeatxError:  # what a runtime that would execute another precision answers
+            continue
+        found[precision] = max(one.errors(features).values())
+    return found
+
+
+def _exports_key(networks: list[Known]) -> tuple[str, ...]:
+    versions = [importlib.metadata.version(name) for name in ("keras", "openvino")]
+    return ("doctor", *versions, configured_backend(), *(one.spec.fingerprint for one in networks))
+
+
+def _plain(errors: dict[str, float]) -> dict[str, float | None]:
+    """Errors as JSON can hold them: none where there is no number."""
+    return {file: error if math.isfinite(error) else None for file, error in errors.items()}
+
+
+def _named(wrong: dict[str, float]) -> str:
+    return "other than known: " + ", ".join(f"{file} (off by {error:.0e})" for file, error in wrong.items())
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -1,0 +1,86 @@
+"""Other labels for a store's rows, from a CSV: no image is needed and nothing is computed."""
+
+import csv
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import SourceError
+from featx.store import FeatureStore
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("path", "label")
+
+
+def labels_of(store: FeatureStore, file: Path | str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Labels of a store's rows by a CSV that names them.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Its paths are what the CSV's are held against.
+    file : path
+        CSV (UTF-8) with a header and the columns ``path``, as in the store or absolute, and ``label``; others are
+        ignored. Images that it doesn't name, or names with an empty label, have none. It may name images that failed.
+
+    Returns
+    -------
+    labels : (n,) int32
+        Index into the classes, -1 for none.
+    classes : tuple of str
+        Sorted.
+
+    Raises
+    ------
+    SourceError
+        The file can't be read as such a CSV, names an image twice, or one that the store doesn't have.
+    """
+    file = Path(file)
+    given: dict[str, str] = {}
+    for line, path, label in _rows(file):
+        plain = PurePosixPath(path)
+        path = str(plain.relative_to(store.root) if plain.is_relative_to(store.root) else plain)
+        if path in given:
+            raise SourceError(f"{file}, line {line}: {path} is there a second time; delete one of them")
+        given[path] = label
+    known = {failure.path for failure in store.failures}.union(store.paths)
+    unknown = [path for path in given if path not in known]
+    if unknown:
+        raise SourceError(
+            f"{len(unknown)} of the {len(given)} images of {file} are not in {store.path} (the first, {unknown[0]!r}, "
+            f"where the store has paths such as {store.paths[0] if store.paths else ''!r}): name them as the store does"
+        )
+    classes = tuple(sorted(set(given.values()) - {""}, key=os.fsencode))
+    index = {name: number for number, name in enumerate(classes)}
+    labels = np.array([index.get(given.get(path, ""), -1) for path in store.paths], np.int32)
+    if without := int((labels < 0).sum()):
+        logger.warning("%d of the %d images have no label in %s and are left out", without, len(store), file)
+    return labels, classes
+
+
+def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield line number, path and label of each row."""
+    try:
+        # Paths are bytes to the file system: what is no UTF-8 goes through unchanged.
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            reader = csv.DictReader(lines, restval="")
+            header = [name.strip().lower() for name in reader.fieldnames or ()]
+            if missing := [name for name in COLUMNS if name not in header]:
+                found = ", ".join(header) or "no header"
+                raise SourceError(f"{file}, line 1: no column {' or '.join(missing)}, found {found}; name the columns")
+            reader.fieldnames = header
+            for row in reader:
+                if not row["path"]:
+                    raise SourceError(f"{file}, line {reader.line_num}: the path is empty; name an image")
+                yield reader.line_num, row["path"], row["label"].strip()
+    except csv.Error as error:
+        raise SourceError(f"{file} is no CSV ({error}); correct it") from error
+    except OSError as error:
+        raise SourceError(
+            f"{file} can't be read ({error.strerror or error}); allow it, or give another file"
+        ) from error

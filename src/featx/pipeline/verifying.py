@@ -1,0 +1,258 @@
+"""Whether a feature store still is what it was written as, and what its images give today."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import StoreError, UsageError
+from featx.manifest import Failure
+from featx.pipeline.options import RunOptions
+from featx.pipeline.stage import Stage, decoders, stage_again
+from featx.runtimes.choosing import RUNTIMES
+from featx.store import FeatureStore, Findings, Repair, check, open_store
+
+TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 2e-2}
+"""Most that a feature computed again may be off, as a share of its length, by the precision it is computed in.
+
+Runtimes and processors agree to about 1e-6 at float32, and to 6e-3 at the others.
+"""
+
+NAMED = 5
+"""Images named in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What came of computing some rows again from their images.
+
+    Parameters
+    ----------
+    compared : int
+        Rows whose image still is the one that was read.
+    differing : dict of str to float
+        Images whose feature is another now, with how far it is off, as a share of its length.
+    changed : tuple of str
+        Images whose file has another content now: nothing can be said of their rows.
+    unread : tuple of Failure
+        Images that can't be read any more: likewise.
+    """
+
+    compared: int
+    differing: dict[str, float]
+    changed: tuple[str, ...]
+    unread: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What `verify` found.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rows : int
+        Rows that were held against their checksums; 0 where the file can't be read that far.
+    broken : tuple of str
+        What the file as a whole breaks, a phrase for each rule.
+    damaged : tuple of str
+        Images whose rows no longer are what their checksums say.
+    repaired : tuple of str
+        Images whose rows were damaged and are sound again.
+    sample : Sample or None
+        What rows computed again gave, where that was asked for and the file is sound.
+    """
+
+    path: Path
+    rows: int
+    broken: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+    sample: Sample | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a phrase for each; empty where nothing is."""
+        found = list(self.broken)
+        if self.damaged:
+            found.append(f"{len(self.damaged)} of {self.rows} rows are damaged: {_named(self.damaged)}")
+        if self.sample is not None and self.sample.differing:
+            worst = max(self.sample.differing.values())
+            found.append(
+                f"{len(self.sample.differing)} of {self.sample.compared} rows computed again differ, by up to "
+                f"{worst:.2g} of their length: {_named(tuple(self.sample.differing))}"
+            )
+        if self.sample is not None and not self.sample.compared and (self.sample.changed or self.sample.unread):
+            count = len(self.sample.changed) + len(self.sample.unread)
+            found.append(f"none of {count} rows could be computed again: their images are gone or changed")
+        return tuple(found)
+
+
+def verify(
+    path: Path | str,
+    *,
+    repair: bool = False,
+    sample: int | None = None,
+    seed: int = 0,
+    weights: Path | str | None = None,
+    options: RunOptions | None = None,
+) -> Verification:
+    """Hold a feature store against every rule of its format and every row against its checksum.
+
+    Parameters
+    ----------
+    path : path
+        The store.
+    repair : bool
+        Extract damaged rows again from their images, into a new store that takes the old one's place. A row that comes
+        out as it was is restored to the bit.
+    sample : int, optional
+        Also compute so many rows again from their images, drawn at random, and compare: this finds what no checksum
+        can, such as weights or preprocessing that changed.
+    seed : int
+        Of that draw.
+    weights : path, optional
+        Where the backbone's weights are now, if no longer where the store has them from.
+    options : RunOptions, optional
+        How features are computed.
+
+    Returns
+    -------
+    Verification
+        Whatever is wrong with the file itself is told there, and not raised.
+
+    Raises
+    ------
+    StoreError
+        It can't be repaired: more than rows is damaged, or an image is gone or changed. The file is as it was.
+    SpecMismatch, WeightsError
+        Rows can't be computed again: the weights are others now, or gone.
+    UsageError
+        A sample of less than one row.
+    """
+    path = Path(path).absolute()
+    if sample is not None and sample < 1:
+        raise UsageError(f"sample {sample} asked for: choose 1 row or more")
+    found = check(path)
+    repaired: tuple[str, ...] = ()
+    if repair and (found.broken or found.paths):
+        repaired = _repair(path, weights=weights, options=options)
+        found = check(path)
+    compared = None
+    if sample is not None and not found.broken:
+        compared = _sample(open_store(path), found, count=sample, seed=seed, weights=weights, options=options)
+    return Verification(
+        path=path, rows=found.rows, broken=found.broken, damaged=found.paths, repaired=repaired, sample=compared
+    )
+
+
+def _repair(path: Path, *, weights: Path | str | None, options: RunOptions | None) -> tuple[str, ...]:
+    """Extract the damaged rows again; their images."""
+    with Repair(path) as repair:
+        store = repair.store
+        options = options or RunOptions()
+        made_by = store.runtime.partition("-")[0]
+        if options.runtime == "auto" and made_by in RUNTIMES:
+            options = dataclasses.replace(options, runtime=made_by)
+        stage = _stage(store, weights=weights, options=options)
+        if (stage.runtime.name, stage.runtime.precision) != (store.runtime, store.precision):
+            raise StoreError(
+                f"{path} was computed by {store.runtime} in {store.precision}, and its rows would be repaired by "
+                f"{stage.runtime.name} in {stage.runtime.precision}: choose the same (--runtime), or extract it again"
+            )
+        for again in _extract_again(stage, store, repair.damaged):
+            if again.changed or again.unread:
+                gone = (*again.changed, *(failure.path for failure in again.unread))
+                raise StoreError(
+                    f"{path} can't be repaired and is left as it is: {len(gone)} images of damaged rows are gone or "
+                    f"changed ({_named(gone)}); bring them back, or extract it again"
+                )
+            repair.write(again.rows, again.features)
+        repair.finish()
+    return tuple(store.paths[row] for row in repair.damaged.tolist())
+
+
+def _sample(
+    store: FeatureStore,
+    found: Findings,
+    *,
+    count: int,
+    seed: int,
+    weights: Path | str | None,
+    options: RunOptions | None,
+) -> Sample:
+    """Compute rows again that are not damaged, and compare."""
+    sound = np.setdiff1d(np.arange(len(store)), found.damaged)
+    rows = np.sort(np.random.default_rng(seed).choice(sound, min(count, len(sound)), replace=False))
+    tolerance = TOLERANCES[store.spec.precision]
+    compared = 0
+    differing: dict[str, float] = {}
+    changed: list[str] = []
+    unread: list[Failure] = []
+    for again in _extract_again(_stage(store, weights=weights, options=options), store, rows):
+        changed += again.changed
+        unread += again.unread
+        compared += len(again.rows)
+        for row, distance in zip(
+            again.rows.tolist(), distances(store.features[again.rows], again.features).tolist(), strict=True
+        ):
+            if not distance <= tolerance:
+                differing[store.paths[row]] = distance
+    return Sample(compared=compared, differing=differing, changed=tuple(changed), unread=tuple(unread))
+
+
+def distances(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Distance (b,) of features (b, d) as a share of the longer one's length; NaN where that is none."""
+    one, other = before.astype(np.float64), after.astype(np.float64)
+    length = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1))
+    with np.errstate(invalid="ignore"):  # infinite in both
+        apart = np.linalg.norm(one - other, axis=1)
+    found: NDArray[np.float64] = np.divide(apart, length, out=apart.copy(), where=length > 0)
+    found[((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)] = 0
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Again:
+    """Features (b, d) of rows (b,), computed anew; beside them images that are other ones now, or none."""
+
+    rows: NDArray[np.int64]
+    features: NDArray[np.float32]
+    changed: tuple[str, ...]
+    unread: tuple[Failure, ...]
+
+
+def _extract_again(stage: Stage, store: FeatureStore, rows: NDArray[np.int64]) -> Iterator[_Again]:
+    """Compute rows from their images, as far as these still are what was read."""
+    if not len(rows):
+        return
+    with decoders(stage) as processes:
+        wanted = ((row, store.paths[row]) for row in rows.tolist())
+        for batch in processes.batches(Path(store.root), wanted):
+            same = (batch.decoded.digests == store.digests[batch.decoded.slots]).all(axis=1)
+            images = batch.images[same]
+            yield _Again(
+                rows=batch.decoded.slots[same],
+                features=stage.features(images) if len(images) else np.empty((0, store.features.shape[1]), np.float32),
+                changed=tuple(store.paths[row] for row in batch.decoded.slots[~same].tolist()),
+                unread=batch.failures,
+            )
+
+
+def _stage(store: FeatureStore, *, weights: Path | str | None, options: RunOptions | None) -> Stage:
+    made = f"the store {store.path}"
+    return stage_again(store.spec, made=made, recorded=store.weights_source, weights=weights, options=options)
+
+
+def _named(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(paths[:NAMED]) + more

@@ -1,0 +1,199 @@
+"""Hold a whole file against the format: every rule of ``docs/feature-store.md``, and every row's checksum."""
+
+import datetime as dt
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import REASONS
+from featx.spec import ExtractionSpec
+from featx.store.disk import reason
+from featx.store.format import TEXT, LayoutError
+from featx.store.layout import Layout, intact, scan
+from featx.store.sealed import disagreements
+from featx.store.text import RAW, decode
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Findings:
+    """What is wrong with a file that should be a feature store; nothing, where both are empty.
+
+    Parameters
+    ----------
+    broken : tuple of str
+        What the file as a whole breaks, a phrase for each rule.
+    damaged : (m,) int64
+        Rows that no longer are what their checksums say, in order.
+    paths : tuple of str, length m
+        Their images.
+    rows : int
+        Rows of the store; 0 where the file can't be read that far.
+    """
+
+    broken: tuple[str, ...] = ()
+    damaged: NDArray[np.int64]
+    paths: tuple[str, ...] = ()
+    rows: int = 0
+
+
+def check(path: Path) -> Findings:
+    """Hold a file against every rule of the format and every row against its checksum.
+
+    The features are read once, in blocks of a few megabytes; all else is held in memory, as by `open_store`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    nothing = np.empty(0, np.int64)
+    try:
+        with path.open("rb", buffering=0) as file:
+            layout = scan(file)
+            columns = layout.read_all(file)
+            rows = np.arange(len(columns["features"]), dtype=np.int64)
+            damaged = rows[~intact(layout, file.fileno(), rows)]
+    except LayoutError as error:
+        return Findings(broken=(str(error),), damaged=nothing)
+    except OSError as error:
+        return Findings(broken=(f"can't be read: {reason(error)}",), damaged=nothing)
+    named = {name: columns[name][damaged] for name in ("paths", "paths" + RAW) if name in columns}
+    return Findings(
+        broken=tuple(_broken(layout, columns)), damaged=damaged, paths=decode(named, "paths"), rows=len(rows)
+    )
+
+
+def _broken(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    if not layout.text("content_digest"):
+        return ["is unfinished"]
+    try:
+        found = [f"{name} no longer agrees" for name in disagreements(layout, columns)]
+    except LayoutError as error:
+        found = [str(error)]
+    found += [f"{name} is no UTF-8 filled up with zeros" for name, value in _texts(layout, columns) if not _text(value)]
+    for phrase, holds in _RULES.items():
+        try:
+            broken = not holds(layout.attributes, columns)
+        except ValueError:  # text that is no UTF-8, JSON that is none
+            broken = True
+        if broken:
+            found.append(phrase)
+    return found
+
+
+def _texts(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[tuple[str, NDArray[Any]]]:
+    members = [*layout.attributes.items(), *columns.items()]
+    return [(name, value) for name, value in members if value.dtype.kind == TEXT]
+
+
+def _text(value: NDArray[Any]) -> bool:
+    """Whether texts are UTF-8 with zeros at their end only."""
+    if not value.size:
+        return True
+    flat = np.ascontiguousarray(value).reshape(-1)
+    characters = flat[:, None].view(np.uint8)
+    if ((characters[:, :-1] == 0) & (characters[:, 1:] != 0)).any():
+        return False
+    try:
+        for one in flat.tolist():
+            one.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+Members = Mapping[str, NDArray[Any]]
+
+
+def _word(attributes: Members, name: str) -> str:
+    return bytes(attributes[name].item()).decode("utf-8")
+
+
+def _names(columns: Members, name: str) -> NDArray[np.bytes_]:
+    """Names as the bytes that the file system has, by which they sort."""
+    raw = columns.get(name + RAW)
+    if raw is None or not raw.size:
+        return columns[name]
+    return np.ascontiguousarray(raw).view(f"S{raw.shape[1]}")[:, 0]
+
+
+def _rising(names: NDArray[np.bytes_]) -> bool:
+    return bool((names[:-1] < names[1:]).all())
+
+
+def _stands_for(members: Members, name: str) -> bool:
+    """Whether a text is what can be shown of the bytes beside it."""
+    if name + RAW not in members:
+        return True
+    raw, shown = np.atleast_2d(members[name + RAW]), np.atleast_1d(members[name])
+    pairs = zip(raw, shown.tolist(), strict=True)
+    return all(one.tobytes().rstrip(b"\0").decode("utf-8", "replace").encode() == text for one, text in pairs)
+
+
+def _canonical_spec(attributes: Members) -> bool:
+    try:
+        return ExtractionSpec.from_json(_word(attributes, "spec")).to_json() == _word(attributes, "spec")
+    except (TypeError, KeyError):
+        return False
+
+
+def _counts(attributes: Members) -> bool:
+    found, *parts = (int(attributes[name]) for name in ("found", "extracted", "reused", "failed"))
+    return min(parts) >= 0 and found == sum(parts)
+
+
+def _sealed_at(attributes: Members) -> bool:
+    dt.datetime.strptime(_word(attributes, "created"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=dt.UTC)
+    return True
+
+
+_RULES: dict[str, Callable[[Members, Members], bool]] = {
+    "the paths are not sorted and unique": lambda _, columns: _rising(_names(columns, "paths")),
+    "the classes are not sorted and unique": lambda _, columns: _rising(_names(columns, "classes")),
+    "the paths of the failures are not sorted and unique": lambda _, columns: _rising(
+        _names(columns, "failures/paths")
+    ),
+    "an image has a row and a failure": lambda _, columns: (
+        not len(np.intersect1d(_names(columns, "paths"), _names(columns, "failures/paths"), assume_unique=True))
+    ),
+    "a path, a class or a group is empty": lambda _, columns: all(
+        bool((columns[name] != b"").all())
+        for name in ("paths", "classes", "groups", "failures/paths")
+        if name in columns
+    ),
+    "a text is not that of the bytes beside it": lambda attributes, columns: all(
+        _stands_for(members, name.removesuffix(RAW))
+        for members in (attributes, columns)
+        for name in members
+        if name.endswith(RAW)
+    ),
+    "a reason of a failure is unknown": lambda _, columns: bool(
+        np.isin(columns["failures/reasons"], np.array(REASONS, "S")).all()
+    ),
+    "the size of an image is negative": lambda _, columns: bool(
+        (columns["sizes"] >= 0).all() and (columns["failures/sizes"] >= -1).all()
+    ),
+    "found is not extracted + reused + failed": lambda attributes, _: _counts(attributes),
+    "the fingerprint is not the SHA-256 of the spec": lambda attributes, _: (
+        hashlib.sha256(attributes["spec"].item()).hexdigest() == _word(attributes, "fingerprint")
+    ),
+    "the spec is not canonical JSON": lambda attributes, _: _canonical_spec(attributes),
+    "a digest is not 64 hexadecimal digits": lambda attributes, _: all(
+        _DIGEST.fullmatch(_word(attributes, name)) for name in ("fingerprint", "plan", "content_digest")
+    ),
+    "the time of its making is none": lambda attributes, _: _sealed_at(attributes),
+    "the seconds of its making are none": lambda attributes, _: (
+        math.isfinite(seconds := float(attributes["seconds"])) and seconds >= 0
+    ),
+    "the shape of a feature is none": lambda attributes, _: bool((attributes["feature_shape"] > 0).all()),
+}
+"""What a file breaks, said in full, beyond what `featx.store.sealed.disagreements` finds; whether it doesn't."""

@@ -1,0 +1,109 @@
+"""The throughput benchmark still runs, and its arithmetic is right; how fast anything is, is not tested."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import featx
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def results(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The modules of the benchmarks that make figures and the page; they are scripts, not a package."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import records
+    import results
+
+    return types.SimpleNamespace(**vars(records) | vars(results))
+
+
+def record(results: Any, *, row: str, rate: float | None = None, **fields: Any) -> Any:
+    usual = {"section": "loop", "turn": 0, "backbone": "mobilenetv2", "images": 100, "wall": 1.0, "cpu": 1.0}
+    return results.Record(**usual | {"others": 0.0, "memory": None, "more": {}} | fields, row=row, rate=rate)
+
+
+def test_ratios_are_taken_within_a_turn(results: Any) -> None:
+    # The machine is three times slower in the second turn; the ratio is 2 in each, that of the medians is not.
+    rates = [(200.0, 100.0), (60.0, 30.0), (220.0, 110.0)]
+    records = []
+    for turn, (ours, theirs) in enumerate(rates):
+        records.append(record(results, row="featx f32", rate=ours, turn=turn))
+        records.append(record(results, row="tf.data", rate=theirs, turn=turn))
+    records.append(record(results, row="featx f32", rate=1.0, turn=9))  # without its partner it says nothing
+    found = results.Runs(records).ratios("loop", "mobilenetv2", ("featx f32", "tf.data"), results.faster)
+    assert (found.median, found.least, found.most) == (2.0, 2.0, 2.0)
+
+
+def test_the_share_is_one_where_the_halves_follow_one_another(results: Any) -> None:
+    decoder, backbone = (record(results, row=row, rate=rate) for row, rate in (("d", 600.0), ("b", 300.0)))
+    assert results.share(record(results, row="featx f32", rate=200.0), decoder, backbone) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("rate", "reached"), [(300.0, "yes"), (200.0, "**no**")])
+def test_a_target_missed_is_named(results: Any, rate: float, reached: str) -> None:
+    records = [record(results, row="featx f32", rate=rate), record(results, row="tf.data", rate=100.0)]
+    (target,) = [line for one in results.TARGETS if (line := one.line(results.Runs(records))) is not None]
+    assert target[1].split()[0] == f"{rate / 100:.2f}"
+    assert reached in target
+
+
+def test_joined_findings_keep_every_turn_apart(results: Any) -> None:
+    one = results.Findings(records=[record(results, row="tf.data", rate=1.0)], images=["a"], weights={}, skipped={})
+    two = results.Findings.from_json(one.joined(one).to_json())
+    assert [one.turn for one in two.records] == [0, 1]
+    assert two.images == ["a"]
+
+
+def test_pages_hold_no_path(results: Any) -> None:
+    skipped = {"timm f32": "ImportError: cannot import name 'x' (/home/somebody/x.py)"}
+    findings = results.Findings(records=[], images=[], weights={}, skipped=skipped)
+    assert "/home" not in results.page(findings, [])
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_small_run(tmp_path: Path) -> None:
+    keep, page, records = tmp_path / "kept", tmp_path / "page.md", tmp_path / "records.json"
+    command = [sys.executable, str(BENCHMARKS / "throughput.py"), "--small", "--keep", str(keep)]
+    command += ["--write", str(page), "--records", str(records), "--sections", "loop", "unchanged", "--made"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stdout + done.stderr
+
+    found = {one["row"]: one for one in json.loads(records.read_text())["records"] if one["section"] != "warm"}
+    assert {"featx f32", "decoder alone", "backbone alone f32", "tf.data", "one at a time"} <= set(found)
+    assert {"featx extract", "interpreter alone"} <= set(found)
+    for name, one in found.items():
+        assert one["rate"] is None or one["rate"] > 0, name
+    assert found["interpreter alone"]["wall"] < found["featx extract"]["wall"]
+    text = page.read_text()
+    assert "timm f32, mobilenetv2-0.35: no --timm-python was given" in text
+    assert str(tmp_path) not in text
+    assert str(Path.home()) not in text
+
+    # All did the same work: the features of the same images in the same order, of the same network where it's trained.
+    stores = [featx.open(file) for file in keep.rglob("*.h5")]
+    ours, again = (store.features for store in stores if len(store) == 16 and store.spec.precision == "float32")
+    assert np.array_equal(ours, again)
+    theirs = {len(features): features for features in map(np.load, keep.rglob("*.npy"))}
+    assert {count: features.shape for count, features in theirs.items()} == {4: (4, 1280), 16: ours.shape}
+    if os.environ.get("FEATX_MATERIAL"):
+        assert list(cosines(theirs[16], ours).argmax(axis=1)) == list(range(16))
+        nearest = cosines(theirs[4], ours)
+        assert nearest.max(axis=1).min() > 0.9
+        assert len(set(nearest.argmax(axis=1))) == 4
+
+
+def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(a, b) cosines of the rows of one with the rows of the other."""
+    some, others = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (some, others))
+    return some @ others.T
