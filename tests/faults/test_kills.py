@@ -12,7 +12,7 @@ import pytest
 
 import featx
 from faults.conftest import Undisturbed
-from faults.running import FOUND, SYNC, Program, contents, end_all, wait_for
+from faults.running import FOUND, Program, contents, end_all
 
 Kind = Callable[[str], Program]
 Expected = Callable[[str], Undisturbed]
@@ -69,10 +69,10 @@ def test_killed_at_any_time(program: Kind, undisturbed: Expected, figure: Figure
     rng = random.Random(0)
     found: Counter[str] = Counter()
     for number in range(4):
-        with there.start(fault={"decoder": "slow", "seconds": 0.01, "sync": SYNC}) as process:
+        with there.start(fault={"decoder": "slow", "seconds": 0.01, "sync": 0}) as process:
             if number:
-                wait_for(there.partial, process)
-            time.sleep(rng.uniform(0.2, 0.7))
+                there.wait_for_rows(process)
+            time.sleep(rng.uniform(0.1, 0.5))
             end_all(process) if number % 2 else os.kill(process.pid, signal.SIGKILL)
             process.wait()
             found[state(there)] += 1
