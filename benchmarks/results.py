@@ -223,8 +223,9 @@ def _starts(runs: Runs) -> list[str]:
             if found := list(runs.of("start", backbone, row).values()):
                 ours = [runs.ratios("start", backbone, (f"featx {kind}", row), shorter) for kind in ("f32", "bf16")]
                 cells = ["" if one is None or row.startswith("featx") else one.text() for one in ours]
-                lines.append([what, _text(one.wall for one in found), *cells])
-        heads = ["what", "s", "featx f32 is faster by", "featx bf16 is faster by"]
+                others = f"{statistics.median(one.others for one in found):.0%}"
+                lines.append([what, _text(one.wall for one in found), *cells, others])
+        heads = ["what", "s", "featx f32 is faster by", "featx bf16 is faster by", "others"]
         count = max(one.images for one in runs.records if one.section == "start")
         parts += [f"## The whole process, {count} images, {backbone}", _table(heads, lines)]
     return parts

@@ -202,7 +202,7 @@ def measure_all(bench: Bench) -> None:
     options = bench.options
     names = [name for name in ROWS if name in options.rows]
     first = options.backbones[0]
-    for backbone in options.backbones:  # the caches are warm from here on
+    for backbone in options.backbones if options.sections else ():  # the caches are warm from here on
         for name in names:
             if ROWS[name].contender == "featx":
                 bench.measure("warm", 0, backbone, name, min(options.images, 16))
@@ -230,7 +230,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--backbones", nargs="+", default=["mobilenetv2", "resnet50"])
     parser.add_argument("--rows", "--only", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW")
-    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument(
+        "--sections",
+        nargs="*",
+        default=list(SECTIONS),
+        metavar="SECTION",
+        help=f"of {', '.join(SECTIONS)}; none: the page",
+    )
     parser.add_argument("--slow-images", type=int, default=200, help="images for the row that takes them one at a time")
     parser.add_argument("--unchanged", type=int, default=10_000, help="images of the folder that is extracted again")
     parser.add_argument("--many", type=int, default=0, help="images of a second look at the memory, such as 60000")
@@ -250,6 +256,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     if options.small:
         options.images, options.repeats, options.slow_images, options.unchanged = 16, 1, 4, 50
         options.backbones, options.batch_size = ["mobilenetv2-0.35"], 8
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"--sections: {', '.join(sorted(unknown))}: not of {', '.join(SECTIONS)}")
     options.backbones = [find(name).name for name in options.backbones]
     return options
 
@@ -268,7 +276,7 @@ def main() -> int:
     findings = Findings(
         records=bench.records,
         images=list(bench.kinds.values()),
-        weights={name: bench.weights(name) for name in options.backbones},
+        weights={name: bench.weights(name) for name in options.backbones if bench.records},
         skipped=bench.skipped,
     )
     if options.records:

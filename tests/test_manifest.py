@@ -231,6 +231,12 @@ def test_a_home_folder_of_nobody_is_a_source_that_is_not_there(source):
         find(source)
 
 
+def test_splits_that_would_share_a_store_are_refused(tmp_path):
+    (tmp_path / "list.csv").write_text("path,split\na.png,a/b\nb.png,a_b\n")
+    with pytest.raises(SourceError, match="share a name"):
+        find(tmp_path / "list.csv")
+
+
 def test_a_seed_is_no_negative_number(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(UsageError, match="seed -1"):

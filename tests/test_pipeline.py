@@ -184,6 +184,15 @@ def test_a_limit_is_balanced_and_has_its_own_name(paint: Painter) -> None:
     store = featx.extract(paint(Path("data/train")), **MEANS, limit=6)
     assert np.bincount(store.labels).tolist() == [2, 2, 2]
     assert store.path.name == "train-mean-colour-limit6.h5"
+    other = featx.extract("data/train", **MEANS, limit=6, seed=1)
+    assert other.path.name == "train-mean-colour-limit6-seed1.h5"
+    assert other.paths != store.paths
+
+
+def test_the_size_of_spatial_features_is_announced(paint: Painter, caplog: pytest.LogCaptureFixture) -> None:
+    store = featx.extract(paint(Path("data/train")), **MEANS, pooling="none")
+    assert (store.feature_shape, store.features.shape) == ((32, 32, 3), (24, 3072))
+    assert "32 x 32 x 3 are flattened: 3072 numbers an image" in caplog.text
 
 
 def test_a_store_per_split(paint: Painter) -> None:

@@ -273,11 +273,14 @@ def _from_csv(file: Path) -> list[Manifest]:
         ) from error
     if not by_split:
         raise SourceError(f"{file} has a header and no rows; name one image per line")
+    names = {split: f"{file.stem}-{split}".replace("/", "_") if split else file.stem for split in by_split}
+    if len(set(names.values())) < len(names):
+        raise SourceError(f"{file}: the splits {', '.join(by_split)} would share a name; give them others")
     return _in_order(
         _manifest(
             source=file,
             root=file.parent,
-            name=f"{file.stem}-{split}".replace("/", "_") if split else file.stem,
+            name=names[split],
             listed=listed,
             split=split or SPLITS.get(file.stem.lower()),
         )

@@ -237,7 +237,7 @@ def extract_stages(
 def _targets(job: Job, images: Manifest, stages: Iterable[Stage], *, several: bool) -> list[Path]:
     targets = []
     for stage in stages:
-        target = store_path(images, backbone=stage.spec.backbone, limit=job.limit, out=job.out, several=several)
+        target = store_path(images, backbone=stage.spec.backbone, drawn=job.drawn, out=job.out, several=several)
         if job.for_scoring and taken(target, images, stage.spec):
             target = beside(target, root=images.root, fingerprint=stage.spec.fingerprint)
         targets.append(target.absolute())

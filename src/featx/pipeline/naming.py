@@ -16,7 +16,7 @@ STORE_SUFFIXES = frozenset({".h5", ".hdf5"})
 MODEL_SUFFIX = ".skops"
 
 
-def store_path(manifest: Manifest, *, backbone: str, limit: int | None, out: Path | None, several: bool) -> Path:
+def store_path(manifest: Manifest, *, backbone: str, drawn: str, out: Path | None, several: bool) -> Path:
     """Path of the feature store of one manifest.
 
     Parameters
@@ -25,14 +25,14 @@ def store_path(manifest: Manifest, *, backbone: str, limit: int | None, out: Pat
         Its images.
     backbone : str
         Name of the backbone.
-    limit : int or None
-        Marks the name of a store of part of a source, so that it never replaces the whole.
+    drawn : str
+        Which part of the source it is, so that it never replaces the whole or another part; empty for the whole.
     out : Path or None
         What the user asked for: a file ending in ``.h5``, or a folder.
     several : bool
         Whether the source gives more than one store, so that a file can't be meant.
     """
-    name = f"{manifest.name}-{backbone}" + (f"-limit{limit}" if limit is not None else "") + ".h5"
+    name = f"{manifest.name}-{backbone}{drawn}.h5"
     if out is None:
         return FEATURES / name
     if out.suffix.lower() in STORE_SUFFIXES and not out.is_dir():

@@ -120,6 +120,12 @@ class Job:
             raise UsageError(f"check is one of {', '.join(get_args(Check))}, and is {self.check!r}")
         self.failures_allowed(0)
 
+    @property
+    def drawn(self) -> str:
+        """Mark in the name of a store of part of a source: the draw that it holds; empty for the whole."""
+        seed = f"-seed{self.seed}" if self.seed else ""
+        return "" if self.limit is None else f"-limit{self.limit}{seed}"
+
     def retried(self, options: RunOptions) -> tuple[Reason, ...]:
         """Reasons of earlier failures that are tried again although the file is the same.
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import logging
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +20,8 @@ from featx.pipeline.earlier import Earlier
 from featx.pipeline.options import Extraction
 from featx.pipeline.stage import Stage
 from featx.store import Provenance, plan, sweep
+
+logger = logging.getLogger(__name__)
 
 COPY_ROWS = 4096
 """Rows copied from an older store at once, so that memory stays bounded."""
@@ -71,6 +75,12 @@ class Outlet:
         )
         self._start_seconds = self.stage.start_seconds if starting else 0.0
         shape = self.stage.feature_shape
+        if len(shape) > 1:
+            width, sides = math.prod(shape), " x ".join(map(str, shape))
+            size = 4e-6 * width * len(self.images)
+            logger.warning(
+                "features of shape %s are flattened: %d numbers an image, %.1f MB in all", sides, width, size
+            )
         self._partial = plan(
             self.target,
             self.images,
