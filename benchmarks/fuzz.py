@@ -341,7 +341,7 @@ def peak() -> int:
 
 def kind_of(answer: str) -> str:
     """What is the same for answers of one kind: their words, without what the input itself put in."""
-    plain = re.sub(r"0x[0-9a-f]+|b?'[^']*'|b?\"[^\"]*\"|\(.*?\)", "", answer)
+    plain = re.sub(r"0x[0-9a-f]+|b?'[^']*'|b?\"[^\"]*\"|\(.*\)", "", answer)
     words = re.findall(r"(?<![\w\\])[A-Za-z]{3,}(?!\w)", plain)
     return " ".join(words[-12:] if answer.startswith("FOUND") else words[:8])
 

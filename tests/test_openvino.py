@@ -50,7 +50,11 @@ def entry(monkeypatch, tmp_path):
     exported(*resolve(REQUEST))
     shutil.copytree(os.environ["FEATX_CACHE"], tmp_path / "cache")
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
-    return exported(*resolve(REQUEST)).graph.parent
+    found = exported(*resolve(REQUEST)).graph.parent
+    for other in found.parent.iterdir():
+        if other != found:  # of tests before this one
+            shutil.rmtree(other)
+    return found
 
 
 @pytest.mark.keras

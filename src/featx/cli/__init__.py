@@ -28,6 +28,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 
 
+def _level(*, quiet: bool, verbose: bool) -> int:
+    return logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+
+
 def _with_verbosity(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that every one has."""
     own = {"quiet": Quiet, "verbose": Verbose}
@@ -35,7 +39,7 @@ def _with_verbosity(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*, quiet: bool, verbose: bool, **options: Any) -> None:
         if quiet or verbose:
-            logging.getLogger("featx").setLevel(logging.ERROR if quiet else logging.INFO)
+            logging.getLogger("featx").setLevel(_level(quiet=quiet, verbose=verbose))
         function(**options)
 
     signature = inspect.signature(function)
@@ -81,9 +85,11 @@ def _options(
     version: Annotated[  # noqa: ARG001  (its callback answers)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("featx").setLevel(logging.WARNING)
+    logging.getLogger("featx").setLevel(_level(quiet=quiet, verbose=verbose))
 
 
 def main() -> None:

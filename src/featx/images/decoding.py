@@ -85,7 +85,7 @@ _ORIENTATIONS: dict[int, tuple[bool, int | None]] = {
 # Pillow expands grey of 2 and 4 bits to 8, but not the colour key that goes with it.
 _KEY_STEPS = {"L;2": 85, "L;4": 17}
 
-_PNG_END = re.compile(rb"IEND\xae\x42\x60\x82")
+_PNG_SIGNATURE = 8
 
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"})
 
@@ -298,9 +298,9 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
         # Pillow keeps the high byte, at most one level below: all that it gives of a TIFF, whose premultiplied alpha,
         # separations and orientation cv2 does not see.
         return _over_white(image)
-    # Pillow has found the file whole, but keeps the high bytes only.
-    if not _PNG_END.search(data):
-        raise ImageError("truncated", "png: the end chunk is missing")
+    # Pillow has found the pixels whole, but keeps the high bytes only. cv2 takes memory for what a chunk announces.
+    if not _has_whole_chunks(data):
+        raise ImageError("truncated", "png: a chunk is cut off, or the end chunk is missing")
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != image.size[::-1] or samples.ndim != 3:
         raise ImageError("unsupported", "png of 16 bits that cv2 does not read")
@@ -312,3 +312,14 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
     else:
         return colours
     return _over_white(Image.fromarray(np.dstack([colours, alpha])))
+
+
+def _has_whole_chunks(data: bytes | memoryview) -> bool:
+    """Whether the chunks of a PNG follow one another to the end chunk, none longer than the file."""
+    position = _PNG_SIGNATURE
+    while position + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if kind == b"IEND":
+            return bool(position <= len(data))
+    return False
