@@ -137,6 +137,11 @@ def test_csv_is_read_by_pandas_as_it_was_written(tmp_path: Path) -> None:
     assert table["label"].isna().all()
 
 
+def from_npz(file: Path) -> np.ndarray:
+    with np.load(file) as arrays:
+        return arrays["features"]
+
+
 def test_npz_gives_back_the_arrays_of_the_store(store: FeatureStore) -> None:
     with np.load(featx.export(store, to="npz", out="elsewhere/x.npz"), allow_pickle=False) as arrays:
         assert set(arrays) == {"features", "labels", "digests", "paths", "classes", "groups", "split", "spec"}
@@ -186,7 +191,7 @@ def test_a_store_without_rows_is_a_file_without_rows(to: str, tmp_path: Path) ->
     file = featx.export(store.path, to=to)
     read = {
         "csv": lambda: len(pd.read_csv(file)),
-        "npz": lambda: len(np.load(file)["features"]),
+        "npz": lambda: len(from_npz(file)),
         "parquet": lambda: len(pd.read_parquet(file)),
     }
     assert read[to]() == len(store.to_pandas()) == 0
@@ -211,7 +216,7 @@ def test_memory_is_bounded_and_blocks_join(to: str, tmp_path: Path, monkeypatch:
     assert pool.max_memory() < features.nbytes / 2
     read = {
         "csv": lambda: pd.read_csv(file).filter(regex="^feature_").to_numpy(np.float32),
-        "npz": lambda: np.load(file)["features"],
+        "npz": lambda: from_npz(file),
         "parquet": lambda: np.stack(pd.read_parquet(file)["features"]),
     }
     same(read[to](), store)
