@@ -316,7 +316,7 @@ def test_leaving_early_leaves_no_process_and_no_file_open(tmp_path, leave):
                 raise errors[leave]
     except tuple(errors.values()):
         pass
-    assert time.perf_counter() - began < 10  # not as long as an image may take
+    assert time.perf_counter() - began < 1
     assert not children()
     batches.close()
     assert kept.images.sum() > 0  # its memory is still there,
@@ -364,7 +364,7 @@ def test_processes_die_with_their_parent_even_where_they_hang(tmp_path):
         assert len(theirs) == 2
         time.sleep(0.3)
         parent.kill()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 5
     while any(is_running(folder) for folder in theirs):
         assert time.monotonic() < deadline
         time.sleep(0.02)

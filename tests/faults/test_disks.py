@@ -52,10 +52,7 @@ def test_a_disk_that_is_full_at_any_time(program: Kind, small_disk: Path, kind: 
     with ballast(small_disk, free=2_000_000):
         _, _, err = there.run(*command, code=1)
         assert "no space for the 3 MB of its features" in err
-        assert [line for line in err.splitlines() if not line.startswith("WARNING: features of shape")] == [
-            err.splitlines()[-1]
-        ]
-        assert err.splitlines()[-1].startswith("featx: ")
+        assert len(err.splitlines()) == 1
         assert there.left() == []
     with there.start(*command, fault={"decoder": "slow", "seconds": 0.005, "sync": SYNC}) as process:
         wait_for(there.partial, process)

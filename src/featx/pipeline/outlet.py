@@ -74,18 +74,11 @@ class Outlet:
             precision=self.stage.runtime.precision,
         )
         self._start_seconds = self.stage.start_seconds if starting else 0.0
-        shape = self.stage.feature_shape
-        if len(shape) > 1:
-            width, sides = math.prod(shape), " x ".join(map(str, shape))
-            size = 4e-6 * width * len(self.images)
-            logger.warning(
-                "features of shape %s are flattened: %d numbers an image, %.1f MB in all", sides, width, size
-            )
         self._partial = plan(
             self.target,
             self.images,
             self.stage.spec,
-            feature_shape=shape,
+            feature_shape=self.stage.feature_shape,
             provenance=provenance,
             resume=not self.earlier.reread,  # what an interrupted run took over by size and time is read as well
         )
@@ -94,6 +87,7 @@ class Outlet:
         self._write_seconds = 0.0
         try:
             self.earlier.check()
+            self._announce_size()  # once there is room for it
             if not self.earlier.reread:
                 self._copy_unchanged()
             if self.pending():
@@ -181,6 +175,15 @@ class Outlet:
             failures=tuple(self._failures[path] for path in self.images.paths if path in self._failures),
             untrained=self.stage.untrained,
         )
+
+    def _announce_size(self) -> None:
+        shape = self.stage.feature_shape
+        if len(shape) > 1:
+            width, sides = math.prod(shape), " x ".join(map(str, shape))
+            size = 4e-6 * width * len(self.images)
+            logger.warning(
+                "features of shape %s are flattened: %d numbers an image, %.1f MB in all", sides, width, size
+            )
 
     def _copy_unchanged(self) -> None:
         """Copy the rows of files that need not even be read."""
