@@ -1,0 +1,27 @@
+"""What people and programs see: tables and bars for people on stderr, data on stdout."""
+
+from featx.cli.show.description import backbones, description
+from featx.cli.show.extraction import extraction_progress, extraction_record
+from featx.cli.show.fitting import model, model_record
+from featx.cli.show.prediction import predictions
+from featx.cli.show.scoring import reports
+from featx.cli.show.terminal import as_json, console, failures, line, printable, quiet, shorten, step
+
+__all__ = [
+    "as_json",
+    "backbones",
+    "console",
+    "description",
+    "extraction_progress",
+    "extraction_record",
+    "failures",
+    "line",
+    "model",
+    "model_record",
+    "predictions",
+    "printable",
+    "quiet",
+    "reports",
+    "shorten",
+    "step",
+]
