@@ -145,7 +145,7 @@ def check_table() -> int:
 
     file_utils.get_file = get_file
     wrong = 0
-    entries = [entry for entry in table() if entry.constructor is not None]
+    entries = [entry for entry in table() if not entry.formula]
     offered = {name for name in dir(keras.applications) if name[0].isupper()}
     missing = offered - {str(entry.constructor).rpartition(".")[2] for entry in entries}
     for entry in entries:
@@ -172,7 +172,7 @@ def main() -> int:
     families: dict[str, Entry] = {}
     for entry in sorted(table(), key=lambda entry: -entry.parameters):
         # The smallest of each family, but with all that the family is made of.
-        if entry.constructor is not None and "minimalistic" not in entry.arguments:
+        if not entry.formula and "minimalistic" not in entry.arguments:
             families[entry.family] = entry
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--families", nargs="*", choices=list(families), default=list(families), metavar="FAMILY")

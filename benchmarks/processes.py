@@ -98,13 +98,16 @@ def _cpu() -> float:
 
 
 def _busy() -> float:
-    """CPU seconds of all programs, and of the machine's other guests, since the start; 0 where that isn't told."""
+    """CPU seconds of all programs, and of the machine's other guests, since the start; 0 where that isn't told.
+
+    Programs of a lower priority don't count: they stand back.
+    """
     try:
         line = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
     except OSError:
         return 0.0
-    user, nice, system, _idle, _waiting, *rest = (int(word) for word in line.split()[1:9])
-    return (user + nice + system + sum(rest)) / TICKS
+    user, _nice, system, _idle, _waiting, *rest = (int(word) for word in line.split()[1:9])
+    return (user + system + sum(rest)) / TICKS
 
 
 class _MemoryWatcher:

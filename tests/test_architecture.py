@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "classifiers": set(),
     "selection": {"classifiers"},
     "model": {"spec", "classifiers", "selection"},
-    "reports": set(),
+    "leakage": set(),
+    "reports": {"leakage"},
     "pipeline": {
         "spec",
         "manifest",
@@ -39,6 +40,7 @@ MAY_IMPORT = {
         "classifiers",
         "selection",
         "model",
+        "leakage",
         "reports",
     },
     "transformers": {"spec", "images", "backbones", "pipeline"},
@@ -48,6 +50,7 @@ MAY_IMPORT = {
         "spec",
         "backbones",
         "selection",
+        "leakage",
         "reports",
         "pipeline",
         "transformers",
@@ -71,12 +74,14 @@ HEAVY = (
     "pandas",
     "pyarrow",
     "skops",
+    "plotly",
 )
 
 ONLY_HERE = {
     "keras": {"backbones"},
     "tensorflow": {"backbones"},
     "h5py": {"store", "backbones"},  # weights are HDF5 files as well
+    "plotly": {"reports"},
     "cv2": {"images"},
 }
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -28,8 +29,11 @@ def _faulty_decoder_is_found(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(faulty_decoder.__file__).parent))
 
 
-def options(workers=2, batch_size=4, timeout_s=60.0, max_pixels=1000):
-    return DecodeOptions(workers=workers, batch_size=batch_size, max_pixels=max_pixels, timeout_s=timeout_s)
+def options(workers=2, batch_size=4, timeout_s=60.0, max_pixels=1000, ahead=1):
+    """With the smallest ring: three batches."""
+    return DecodeOptions(
+        workers=workers, batch_size=batch_size, max_pixels=max_pixels, timeout_s=timeout_s, ahead=ahead
+    )
 
 
 def write(folder, contents):
@@ -472,6 +476,61 @@ def test_work_in_flight_is_bounded_and_images_are_not_copied(tmp_path):
     assert not np.shares_memory(given[0], given[1])
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "ahead", "image_size", "batches"),
+    [
+        (32, 64, (224, 224), 2),  # as many as two batches
+        (4, 64, (224, 224), 16),
+        (7, 64, (224, 224), 10),
+        (128, 64, (224, 224), 2),
+        (1, 64, (1000, 1000), 22),  # 64 MB
+        (1, 64, (8000, 8000), 2),
+        (1, 1, (4, 5), 2),
+    ],
+)
+def test_small_batches_are_decoded_as_far_ahead_as_large_ones(batch_size, ahead, image_size, batches):
+    assert options(batch_size=batch_size, ahead=ahead).batches_ahead(image_size) == batches
+
+
+def test_small_batches_keep_every_process_busy(tmp_path):
+    """While the consumer is busy with two images, all that fit ahead of them are decoded."""
+    contents = good(40)
+    listed = write(tmp_path, contents)
+    taken = 0
+
+    def counted():
+        nonlocal taken
+        for one in listed:
+            taken += 1
+            yield one
+
+    with Decoders(RULES, options(3, batch_size=2, ahead=16), decoder=FAULTY) as decoders:
+        batches = decoders.batches(tmp_path, counted())
+        next(batches)
+        assert taken == 18
+        assert sum(len(batch.images) for batch in batches) == 38
+
+
+def test_the_decoders_own_limit_of_pixels_needs_no_decoder_in_this_process(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from featx.batches import DecodeOptions, Decoders
+from featx.spec import PixelRules
+options = DecodeOptions(workers=1, batch_size=2, timeout_s=60)
+with Decoders(PixelRules(image_size=(4, 5)), options) as decoders:
+    for batch in decoders.batches(Path({str(tmp_path)!r}), enumerate(["fine.png", "bomb.png"])):
+        print(len(batch.images), [failure.reason for failure in batch.failures], {{"cv2", "PIL"}} & set(sys.modules))
+"""
+    (tmp_path / "fine.png").write_bytes(cv2.imencode(".png", np.zeros((3, 3, 3), np.uint8))[1].tobytes())
+    bomb = bytearray((tmp_path / "fine.png").read_bytes())
+    bomb[16:24] = (20_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1 ['too-large'] set()\n", "")
+
+
 def test_seconds_are_counted_per_stage(tmp_path):
     listed = write(tmp_path, [b"slow"] * 4)
     with Decoders(RULES, options(workers=1), decoder=FAULTY) as decoders:
@@ -505,7 +564,7 @@ def test_a_ring_that_does_not_fit_is_an_error_that_says_what_to_do():
         pass
 
 
-@pytest.mark.parametrize("field", ["workers", "batch_size", "max_pixels", "timeout_s"])
+@pytest.mark.parametrize("field", ["workers", "batch_size", "max_pixels", "timeout_s", "ahead"])
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_options_out_of_range(field, value):
     with pytest.raises(UsageError, match=field):

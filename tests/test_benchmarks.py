@@ -107,3 +107,36 @@ def cosines(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(a, b) cosines of the rows of one with the rows of the other."""
     some, others = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (some, others))
     return some @ others.T
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_small_run_of_stage_two(tmp_path: Path) -> None:
+    page, records = tmp_path / "page.md", tmp_path / "records.json"
+    command = [sys.executable, str(BENCHMARKS / "stage_two.py"), "--small", "--write", str(page)]
+    command += ["--records", str(records), "--sections", "linear", "rbf", "logreg", "map"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stdout + done.stderr
+
+    found = {(one["case"], one["row"]): one["found"] for one in json.loads(records.read_text())["runs"]}
+    for case in ("linear", "rbf"):
+        ours, theirs = found[case, "featx"], found[case, "GridSearchCV"]
+        assert ours["table"] == theirs["table"]
+        assert ours["equal"] == 1
+    ours, theirs = (np.array(found["logreg", row]["table"]) for row in ("featx", "LogisticRegressionCV"))
+    assert np.abs(ours - theirs).max() < 0.1
+    assert all(one["seconds"] > 0 for one in found.values())
+    text = page.read_text()
+    assert "## Large sets" in text
+    assert str(tmp_path) not in text
+
+
+def test_a_choice_that_the_reference_scores_lower_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from stage_two_page import Run, apart, behind
+
+    usual = {"case": "linear", "turn": 0, "row": "featx", "shape": (9, 2, 3), "wall": 1.0, "others": 0, "memory": 1.0}
+    ours = Run(**usual, found={"table": [[0.5, 0.7], [0.8, 0.8]], "place": 1})
+    theirs = Run(**usual, found={"table": [[0.9, 0.9], [0.8, 0.7]], "place": 0})
+    assert behind(ours, theirs) == pytest.approx(15)
+    assert apart(ours, theirs) == pytest.approx(40)

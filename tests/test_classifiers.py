@@ -4,14 +4,21 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from featx.classifiers import (
     RECIPES,
     ROWS_AT_ONCE,
+    Blueprint,
     check_features,
     class_probabilities,
     class_scores,
@@ -19,6 +26,9 @@ from featx.classifiers import (
     make_classifier,
     trusted_steps,
 )
+from featx.classifiers.fitting import fit_pipeline
+from featx.classifiers.logistic import Logistic
+from featx.classifiers.machines import OneVsRestLinear, PairwiseSVC
 from featx.errors import DataError, UsageError
 
 KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
@@ -34,43 +44,140 @@ def clusters(n=120, d=12, k=4, *, seed=0, spread=3.0):
 
 
 PLAIN = {
-    ("logreg", "linear"): lambda C: LogisticRegression(C=C, max_iter=5000),
-    ("svm", "linear"): lambda C: SVC(kernel="linear", C=C),
-    ("svm", "rbf"): lambda C: SVC(kernel="rbf", C=C),
+    ("logreg", "linear"): lambda **kw: LogisticRegression(C=0.1, max_iter=5000, tol=1e-8, **kw),
+    ("svm", "linear"): lambda **kw: SVC(kernel="linear", C=0.1, **kw),
+    ("svm", "rbf"): lambda **kw: SVC(kernel="rbf", C=0.1, **kw),
+    ("knn", "linear"): lambda: KNeighborsClassifier(5),
+    ("centroid", "linear"): NearestCentroid,
+    ("ridge", "linear"): lambda **kw: RidgeClassifier(alpha=1.0, **kw),
+    ("lda", "linear"): lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1),
 }
+C = {"logreg": {"C": 0.1}, "svm": {"C": 0.1}}
+
+
+def decisions(fitted, X):
+    return (getattr(fitted, "decision_function", None) or fitted.predict_proba)(X)
 
 
 @pytest.mark.parametrize(("name", "kernel"), KINDS)
 @pytest.mark.parametrize("k", [2, 4])
-def test_is_the_plain_scikit_learn_pipeline(name, kernel, k):
+@pytest.mark.parametrize("how", ["ordinary", "solver"])
+def test_is_the_plain_scikit_learn_pipeline(name, kernel, k, how):
+    """Whether it is fitted by scikit-learn's own call or by the solver that shares work along a grid."""
     X, y = clusters(k=k)
-    ours = make_classifier(name, C=0.1, kernel=kernel).fit(X, y)
-    plain = make_pipeline(StandardScaler(), PLAIN[name, kernel](0.1)).fit(X, y)
+    plain = make_pipeline(StandardScaler(), PLAIN[name, kernel]()).fit(X, y)
+    if how == "ordinary":
+        ours = make_classifier(name, kernel=kernel, **C.get(name, {})).fit(X, y)
+        assert clone(ours).get_params()["classifier"].get_params() == ours[-1].get_params()
+    else:
+        solver = "gram" if name == "svm" else "direct"
+        ours = fit_pipeline(Blueprint(clf=name, kernel=kernel), C.get(name, {}), X, y, solver=solver)
     np.testing.assert_array_equal(ours.predict(X), plain.predict(X))
-    np.testing.assert_array_equal(ours.decision_function(X), plain.decision_function(X))
-    assert clone(ours).get_params()["classifier__C"] == 0.1
+    tolerance = 1e-2 if name == "logreg" else 1e-3
+    np.testing.assert_allclose(decisions(ours, X), decisions(plain, X), rtol=tolerance, atol=tolerance)
     assert all(isinstance(step, trusted_steps()) for _, step in ours.steps)
+
+
+@pytest.mark.parametrize(("name", "kernel"), [kind for kind in KINDS if RECIPES[kind[0]].weighs_classes])
+def test_balanced_weights_are_scikit_learn_s(name, kernel):
+    X, y = clusters(n=160)
+    y = np.where(np.arange(len(y)) < 90, 0, y)
+    plain = make_pipeline(StandardScaler(), PLAIN[name, kernel](class_weight="balanced")).fit(X, y)
+    solver = "gram" if name == "svm" else "direct"
+    blueprint = Blueprint(clf=name, kernel=kernel, class_weight="balanced")
+    ours = fit_pipeline(blueprint, C.get(name, {}), X, y, solver=solver)
+    np.testing.assert_array_equal(ours.predict(X), plain.predict(X))
+    unweighted = fit_pipeline(Blueprint(clf=name, kernel=kernel), C.get(name, {}), X, y, solver=solver)
+    assert (ours.predict(X) != unweighted.predict(X)).any()
+
+
+@pytest.mark.parametrize("k", [2, 3, 6])
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+@pytest.mark.parametrize("penalty", [1e-4, 0.01, 1.0, 100.0])
+def test_pairwise_machine_is_libsvm_s(kernel, penalty, k):
+    """Votes, ties and margins are those of SVC, of uneven classes, of any labels, on rows it never saw."""
+    rng = np.random.default_rng(k)
+    X, y = clusters(n=150, k=k, d=40, spread=2.0)
+    X, y = StandardScaler().fit_transform(X), y[rng.permutation(len(y))] // (rng.integers(1, 3, len(y)))
+    new = rng.normal(size=(300, 40))
+    ours = PairwiseSVC(C=penalty, kernel=kernel).fit(X, y)
+    plain = SVC(C=penalty, kernel=kernel).fit(X, y)
+    np.testing.assert_array_equal(ours.predict(new), plain.predict(new))
+    np.testing.assert_array_equal(ours.support_, plain.support_)
+    np.testing.assert_allclose(ours.decision_function(new), plain.decision_function(new), rtol=1e-5, atol=1e-7)
+    one_to_one = plain.set_params(decision_function_shape="ovo").decision_function(new)
+    margins = -ours.margins(new)[:, 0] if len(ours.classes_) == 2 else ours.margins(new)
+    np.testing.assert_allclose(margins, one_to_one, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(class_scores(ours, new), class_scores(plain, new), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("machine", [PairwiseSVC(), PairwiseSVC(kernel="rbf"), OneVsRestLinear()], ids=str)
+def test_own_estimators_keep_scikit_learn_s_contract(machine):
+    for estimator, check in estimator_checks_generator(machine):
+        check(estimator)
 
 
 @pytest.mark.parametrize(("name", "kernel"), KINDS)
 @pytest.mark.parametrize("k", [2, 4])
 def test_scores_have_a_column_per_class_and_rank_as_the_labels_do(name, kernel, k):
     X, y = clusters(k=k)
-    fitted = make_classifier(name, C=0.1, kernel=kernel).fit(X, y)
+    fitted = make_classifier(name, kernel=kernel, **C.get(name, {})).fit(X, y)
     scores, labels = class_scores(fitted, X), fitted.predict(X)
     assert scores.shape == (len(X), k)
     if name == "svm" and k > 2:
-        # A score is a number of votes and a fraction below 1/3: the label may only differ among equal votes.
-        scores = np.round(scores)
-    np.testing.assert_array_equal(scores[np.arange(len(X)), labels], scores.max(axis=1))
+        # A label is the class with the most pairs won, a score the mean margin of a class.
+        assert (scores.argmax(axis=1) == labels).mean() > 0.8
+    else:
+        np.testing.assert_array_equal(scores[np.arange(len(X)), labels], scores.max(axis=1))
+    assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("estimator", [RandomForestClassifier(20), GaussianNB(), DecisionTreeClassifier()])
+def test_any_estimator_is_fitted_after_the_scaler_and_scored(estimator):
+    X, y = clusters()
+    ours = make_classifier(estimator, seed=3).fit(X, y)
+    assert [type(step) for _, step in ours.steps] == [StandardScaler, type(estimator)]
+    again = make_classifier(estimator, seed=3).fit(X, y)
+    np.testing.assert_array_equal(class_scores(ours, X), class_scores(again, X))
+    assert not hasattr(estimator, "classes_")
+    whole = make_pipeline(Normalizer(), GaussianNB())
+    assert [type(step) for _, step in make_classifier(whole).steps] == [Normalizer, GaussianNB]
+
+
+def test_steps_come_in_their_order():
+    steps = make_classifier("svm", normalize="l2", pca=3).named_steps
+    assert list(steps) == ["normalizer", "scaler", "pca", "classifier"]
+    X, y = clusters()
+    blueprint = Blueprint(clf="logreg", normalize="l2", pca=3)
+    fitted = fit_pipeline(blueprint, {"C": 1.0}, X, y, solver="direct")
+    np.testing.assert_array_equal(fitted.predict(X), blueprint.pipeline({"C": 1.0}).fit(X, y).predict(X))
+    assert fitted[:-1].transform(X).shape == (len(X), 3)
 
 
 def test_probabilities_where_there_are_any():
     X, y = clusters()
-    assert class_probabilities(make_classifier("svm").fit(X, y), X) is None
-    probabilities = class_probabilities(make_classifier("logreg").fit(X, y), X)
-    assert probabilities is not None
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    for name in ("svm", "centroid", "ridge"):
+        assert class_probabilities(make_classifier(name).fit(X, y), X) is None
+    for name in ("logreg", "knn", "lda"):
+        probabilities = class_probabilities(make_classifier(name).fit(X, y), X)
+        assert probabilities is not None
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(60, 200), (200, 60)])
+@pytest.mark.parametrize("k", [2, 5])
+def test_logistic_regression_reaches_scikit_learn_s_minimum(shape, k):
+    """For every C, also those it comes to from a smaller one; of more columns than rows, or of fewer."""
+    n, d = shape
+    X, y = clusters(n=n, d=d, k=k)
+    X = StandardScaler().fit_transform(X @ np.random.default_rng(1).normal(size=(d, d)).astype(np.float32))
+    solver = Logistic(Blueprint(clf="logreg"), X.copy(), y)
+    for penalty in (1e-4, 1e-2, 1.0, 100.0):
+        ours = solver.fit({"C": penalty})
+        plain = LogisticRegression(C=penalty, max_iter=20_000, tol=1e-9).fit(X.astype(np.float64), y)
+        assert np.mean(ours.predict(X) == plain.predict(X)) >= 0.99
+        np.testing.assert_allclose(ours.predict_proba(X), plain.predict_proba(X), atol=1e-2)
+        assert np.linalg.norm(ours.coef_ - plain.coef_) < 2e-2 * np.linalg.norm(plain.coef_)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +191,14 @@ def test_probabilities_where_there_are_any():
         ("svm", {"C": -1.0}, "above zero"),
         ("logreg", {"C": float("nan")}, "nan"),
         ("logreg", {"C": float("inf")}, "inf"),
+        ("knn", {"C": 1.0}, "'knn' has no C: its hyperparameters are n_neighbors"),
+        ("knn", {"class_weight": "balanced"}, "takes no class_weight"),
+        ("svm", {"class_weight": "even"}, "None, balanced"),
+        ("svm", {"normalize": "l1"}, "None, l2"),
+        ("svm", {"pca": 0}, "1 or more"),
+        (GaussianNB(), {"kernel": "rbf"}, "in the estimator itself"),
+        (GaussianNB, {}, "a scikit-learn estimator"),
+        (make_pipeline(GaussianNB()), {"pca": 3}, "steps of the pipeline itself"),
     ],
 )
 def test_refuses_what_makes_no_sense(name, options, said):
@@ -94,9 +209,9 @@ def test_refuses_what_makes_no_sense(name, options, said):
 
 @pytest.mark.parametrize(("name", "kernel"), KINDS)
 def test_grids_ascend(name, kernel):
-    grid = RECIPES[name].grids[kernel]
-    assert list(grid) == sorted(set(grid))
-    assert grid[0] > 0
+    for axis in RECIPES[name].grids[kernel].values():
+        assert list(axis.values) == sorted(set(axis.values))
+        assert axis.values[0] > 0
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

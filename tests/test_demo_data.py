@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from featx import demo
 from featx.demo import write_digits
-from featx.errors import SourceError
+from featx.errors import SourceError, WeightsError
 
 
 def contents(folder):
@@ -150,3 +151,19 @@ def test_interrupted_it_can_be_repeated(written, tmp_path, monkeypatch):
     assert write_digits(tmp_path / "data") == counts
     expected = {name: data for name, data in contents(folder).items() if not name.endswith(".DS_Store")}
     assert contents(tmp_path / "data") == expected
+
+
+@pytest.mark.keras
+def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, monkeypatch):
+    def no_network(entry, *, top):
+        raise WeightsError(f"--weights imagenet: {entry.name} could not be downloaded")
+
+    monkeypatch.setattr("featx.backbones.resolving.download", no_network)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+    said: list[str] = []
+    stage = demo.stage(said.append)
+    assert (stage.spec.backbone, stage.spec.image_size, stage.untrained) == ("scattering", (96, 96), False)
+    (words,) = said
+    assert "could not be downloaded" in words
+    assert "scattering" in words

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.dummy import DummyClassifier
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
 
-from featx.classifiers import ROWS_AT_ONCE, make_classifier
+from featx.classifiers import RECIPES, ROWS_AT_ONCE, class_probabilities, class_scores, make_classifier
 from featx.errors import DataError, ModelError, SpecMismatch
 from featx.model import Model, Origin, TrainingData, fit_model
-from featx.model.archive import SEAL, write
+from featx.model.archive import FORMAT, SEAL, write
 from featx.selection import SelectionOptions
 from featx.spec import ExtractionSpec
 
@@ -29,7 +32,7 @@ ORIGIN = Origin(
     spec=SPEC,
     weights_source="none",
 )
-KINDS = [("logreg", "linear"), ("svm", "linear"), ("svm", "rbf")]
+KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
 
 
 def training(n=80, d=6, classes=("ant", "bee", "cat"), *, labels=None, seed=0, **changes):
@@ -69,18 +72,32 @@ def rewrite(path, change):
 def test_is_the_plain_pipeline_refitted_on_all_rows(clf, kernel, classes):
     data = training(classes=classes)
     model = fit_model(data, name="m", clf=clf, options=SelectionOptions(kernel=kernel))
-    plain = make_classifier(clf, C=model.selection.C, kernel=kernel).fit(data.features, data.labels)
+    chosen = model.selection.params
+    plain = make_classifier(clf, kernel=kernel, **chosen).fit(data.features, data.labels)
     new = training(classes=classes, seed=0, n=50).features
     np.testing.assert_array_equal(model.predict(new), np.array(classes)[plain.predict(new)])
     scores = model.scores(new)
     assert scores.shape == (50, len(classes))
-    decision = plain.decision_function(new)
-    np.testing.assert_array_equal(scores[:, 1] if len(classes) == 2 else scores, decision)
-    if clf == "svm":
-        assert model.probabilities(new) is None
-    else:
-        np.testing.assert_array_equal(model.probabilities(new), plain.predict_proba(new))
-    assert model.params == {"C": model.selection.C, "kernel": kernel, "seed": 0}
+    # The solvers go closer to the minimum than scikit-learn's default tolerance does.
+    np.testing.assert_allclose(scores, class_scores(plain, new), rtol=1e-2, atol=1e-2)
+    np.testing.assert_array_equal(model.probabilities(new), model.calibration.probabilities(scores))
+    of_svm = {"kernel": kernel} if clf == "svm" else {}
+    assert model.params == {**chosen, **of_svm, "class_weight": None, "normalize": None, "pca": None, "seed": 0}
+
+
+@pytest.mark.parametrize(("clf", "own"), [("logreg", True), ("svm", False), ("knn", True)])
+def test_without_cross_validation_probabilities_are_the_classifier_s_own(clf, own):
+    data = training()
+    lonely = dataclasses.replace(data, labels=np.where(np.arange(80) == 3, 2, data.labels % 2))
+    model = fit_model(data, name="m", clf=clf)
+    bare = dataclasses.replace(model, calibration=None)
+    found = bare.probabilities(data.features)
+    assert (found is not None) == own
+    if own:
+        np.testing.assert_array_equal(found, class_probabilities(model.pipeline, data.features))
+    if clf != "knn":
+        fitted = fit_model(lonely, name="m", clf=clf, options=SelectionOptions(C=1.0))
+        assert (fitted.calibration, fitted.selection.oof) == (None, None)
 
 
 @pytest.mark.parametrize(("clf", "kernel"), KINDS)
@@ -174,6 +191,12 @@ CASES = [
         for clf, kernel in KINDS
     ],
     pytest.param("logreg", SelectionOptions(C=0.1), ("ant", "bee"), id="two classes"),
+    pytest.param("svm", SelectionOptions(nested=True, rule="one-se"), ("ant", "bee"), id="nested"),
+    pytest.param("svm", SelectionOptions(normalize="l2", pca=4, class_weight="balanced"), ("ant", "bee"), id="steps"),
+    pytest.param("svm", SelectionOptions(solver="blockwise"), ("ant", "bee", "cat"), id="svm in blocks"),
+    pytest.param("logreg", SelectionOptions(solver="blockwise"), ("ant", "bee"), id="logreg in blocks"),
+    pytest.param(GaussianNB(), SelectionOptions(), ("ant", "bee"), id="estimator"),
+    pytest.param(make_pipeline(Normalizer(), GaussianNB()), SelectionOptions(), ("ant", "bee"), id="pipeline"),
     pytest.param("svm", SelectionOptions(), ("naïve café", "猫\n犬", "\udcff\udcfe x"), id="any name"),
 ]
 
@@ -191,17 +214,17 @@ def test_comes_back_from_its_file_as_it_was(clf, options, classes, tmp_path):
     assert loaded.origin.fingerprint == SPEC.fingerprint
     for array in ("labels", "digests"):
         np.testing.assert_array_equal(getattr(loaded, array), getattr(fitted, array), strict=True)
-    assert (loaded.selection.C, loaded.selection.folds, loaded.selection.seed, loaded.selection.rows) == (
-        fitted.selection.C,
-        fitted.selection.folds,
-        fitted.selection.seed,
-        fitted.selection.rows,
-    )
-    for name, value in vars(fitted.selection.oof).items():
-        if value is None:
-            assert getattr(loaded.selection.oof, name) is None
-        else:
-            np.testing.assert_array_equal(getattr(loaded.selection.oof, name), value, strict=True)
+    for plain in ("params", "folds", "seed", "rows", "rule"):
+        assert getattr(loaded.selection, plain) == getattr(fitted.selection, plain), plain
+    assert loaded.calibration == fitted.calibration
+    for part in ("oof", "nested"):
+        before, after = getattr(fitted.selection, part), getattr(loaded.selection, part)
+        assert (before is None) == (after is None)
+        for name, value in ({} if before is None else vars(before)).items():
+            if value is None:
+                assert getattr(after, name) is None
+            else:
+                np.testing.assert_array_equal(getattr(after, name), value, strict=True)
 
 
 def test_a_model_without_cross_validation_comes_back_too(tmp_path):
@@ -215,8 +238,9 @@ def test_a_model_without_cross_validation_comes_back_too(tmp_path):
 
 
 def test_its_file_is_one_ordinary_skops_file(saved, model):
-    assert skops.io.get_untrusted_types(file=saved) == []
-    contents = skops.io.load(saved, trusted=[])
+    own = ["featx.classifiers.machines.PairwiseSVC"]
+    assert skops.io.get_untrusted_types(file=saved) == own
+    contents = skops.io.load(saved, trusted=own)
     X = training().features
     np.testing.assert_array_equal(contents["pipeline"].predict(X), model.pipeline.predict(X))
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
@@ -268,6 +292,14 @@ def foreign(path):
     skops.io.dump({"pipeline": make_classifier("svm")}, path)
 
 
+def planted(path):
+    """A file that is whole, with a type that nobody trusts."""
+    skops.io.dump({"pipeline": Stranger()}, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        members = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
+        archive.writestr(SEAL, json.dumps({"format": FORMAT, "format_version": 1, "members": members}))
+
+
 def newer(path):
     def raise_version(name, data):
         return json.dumps({**json.loads(data), "format_version": 2}) if name == SEAL else data
@@ -313,7 +345,7 @@ def folder(path):
         (newer, "format 2, this featx reads up to 1"),
         (extra_member, "was changed"),
         (lambda path: rewrite(path, lambda name, data: None if name.endswith(".npy") else data), "was changed"),
-        (lambda path: write(path, {"pipeline": Stranger()}), r"not safe to load, it holds .*Stranger"),
+        (planted, r"not safe to load, it holds .*Stranger"),
         (lambda path: write(path, {"record": "{}"}), "don't fit together"),
         (lambda path: write(path, {"pipeline": 3, "record": "{}"}), "steps of type int"),
     ],
@@ -324,6 +356,21 @@ def test_what_is_no_model_is_refused_in_one_line(saved, spoil, said):
         Model.load(saved)
     assert "\n" not in str(caught.value)
     assert saved.name in str(caught.value)
+
+
+class Strange(GaussianNB):
+    """An estimator of nobody's library."""
+
+
+def test_an_estimator_that_is_not_safe_to_load_is_not_saved(tmp_path):
+    data = training()
+    model = fit_model(data, name="m", clf=Strange())
+    assert model.clf == "Strange"
+    assert len(model.predict(data.features)) == 80
+    with pytest.raises(ModelError, match=r"not be safe to load: it holds .*Strange.* another estimator") as caught:
+        model.save(tmp_path / "m.skops")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pickle_is_never_executed(tmp_path):

@@ -146,7 +146,8 @@ from featx.runtimes import RuntimeOptions, runtime
 import numpy as np
 run = runtime(*resolve(Request(backbone="mobilenetv2-0.35", weights="none", image_size=64)), RuntimeOptions({options}))
 features = run(np.zeros((3, 64, 64, 3), np.uint8))
-loaded = {{"keras", "tensorflow", "sklearn", "pandas", "matplotlib"}} & set(sys.modules)
+heavy = {{"keras", "tensorflow", "sklearn", "pandas", "matplotlib", "cv2", "openvino.tools.ovc", "openvino_telemetry"}}
+loaded = heavy & set(sys.modules)
 print(run.name, features.shape, sorted(loaded), file=sys.stderr)
 """
 
@@ -161,6 +162,21 @@ def test_neither_keras_nor_tensorflow_is_loaded_in_this_process(cold, entry):
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "openvino (3, 1280) []\n")
     assert [path.name for path in entry.parent.iterdir()] == [entry.name]
+
+
+def test_openvinos_converter_is_loaded_when_it_is_asked_for_and_not_before():
+    code = """
+import sys
+import featx.runtimes.openvino
+import openvino
+names = {"openvino.tools.ovc", "openvino_telemetry", "ssl"}
+before = names & set(sys.modules)
+from openvino import convert_model
+print(before, callable(convert_model), openvino.convert_model is convert_model, hasattr(openvino, "nonsense"))
+"""
+    environment = {**os.environ, "CI": "true"}  # in which the converter reports nothing
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set() True True False\n", "")
 
 
 @pytest.mark.keras

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn import metrics as sk
 
-from featx.errors import DataError, FeatxError, UsageError
-from featx.reports import Interval, Report, evaluate, plot_confusion, rows, wilson
+from featx.errors import DataError, FeatxError
+from featx.reports import Report, evaluate, plot_confusion, rows, wilson
 from featx.reports.metrics import Metrics
 
 NAMES = tuple(f"class {i}" for i in range(400))
@@ -43,63 +43,13 @@ def make_report(k=3, n=60, seed=0, names=NAMES, unseen=0, **changes):
         "scored_on": f"data/test ({n} images)",
         "backbone": "resnet50",
         "clf": "svm",
-        "C": 0.1,
+        "params": {"C": 0.1},
         "classes": names[:k],
         "metrics": metrics,
         "spec": '{"backbone":"resnet50","image_size":[224,224],"layer":null}',
         "fingerprint": "0" * 64,
     }
     return Report(**(fields | changes))
-
-
-# Intervals
-
-
-def test_wilson_is_the_solution_of_its_equation():
-    # Wilson (1927): the ends are the p for which the observed share lies z standard errors away.
-    for successes, n, level in [(0, 1, 0.95), (1, 1, 0.95), (7, 10, 0.9), (45, 50, 0.95), (999, 1000, 0.99)]:
-        interval = wilson(successes, n, level=level)
-        z = {0.9: 1.6448536, 0.95: 1.9599640, 0.99: 2.5758293}[level]
-        for end in (interval.low, interval.high):
-            if 0 < end < 1:
-                assert abs(successes / n - end) / math.sqrt(end * (1 - end) / n) == pytest.approx(z, rel=1e-6)
-    # The score interval of 8 in 10, as textbooks print it.
-    assert (round(wilson(8, 10).low, 4), round(wilson(8, 10).high, 4)) == (0.4902, 0.9433)
-
-
-@given(n=st.integers(1, 10**7), share=st.floats(0, 1), level=st.floats(0.5, 0.999))
-def test_wilson_holds_the_share_and_mirrors(n, share, level):
-    successes = round(share * n)
-    interval, mirrored = wilson(successes, n, level=level), wilson(n - successes, n, level=level)
-    assert 0 <= interval.low <= successes / n <= interval.high <= 1
-    assert interval.low < interval.high
-    assert mirrored.low == pytest.approx(1 - interval.high, abs=1e-12)
-    wider, narrower = wilson(successes, n, level=0.9995), wilson(10 * successes, 10 * n, level=level)
-    assert wider.high - wider.low > interval.high - interval.low > narrower.high - narrower.low
-    assert (interval.level, interval.method) == (level, "wilson")
-
-
-def test_wilson_covers_at_its_level():
-    rng = np.random.default_rng(0)
-    coverage = []
-    for n in (20, 50, 200, 1000):
-        intervals = [wilson(successes, n) for successes in range(n + 1)]
-        low, high = np.array([one.low for one in intervals]), np.array([one.high for one in intervals])
-        for p in np.linspace(0.5, 0.97, 20):
-            drawn = rng.binomial(n, p, size=4000)
-            coverage.append(np.mean((low[drawn] <= p) & (p <= high[drawn])))
-    assert 0.945 < np.mean(coverage) < 0.96
-    assert min(coverage) > 0.91
-
-
-def test_wilson_knows_nothing_without_trials():
-    assert wilson(0, 0) == Interval(low=0.0, high=1.0, level=0.95, method="wilson")
-
-
-@pytest.mark.parametrize(("successes", "n", "level"), [(-1, 3, 0.95), (4, 3, 0.95), (1, 3, 0.0), (1, 3, 1.0)])
-def test_wilson_refuses_what_is_no_count(successes, n, level):
-    with pytest.raises(UsageError):
-        wilson(successes, n, level=level)
 
 
 # Metrics
@@ -133,7 +83,38 @@ def test_figures_equal_those_of_scikit_learn(n, k, skill, seed):
     else:
         assert found.top5_accuracy is None
     assert found.intervals["accuracy"] == wilson(round(found.accuracy * n), n)
-    assert set(found.intervals) == {"accuracy"} | ({"top5_accuracy"} if k > 5 else set())
+    assert 0 <= found.calibration_error <= 1
+
+
+@pytest.mark.parametrize("probabilities", [True, False])
+@pytest.mark.parametrize(("n", "k", "skill"), [(300, 8, 2), (40, 3, 9), (1, 2, 0), (30, 7, -9)])
+def test_every_figure_has_an_interval_that_holds_it(n, k, skill, probabilities):
+    y, scores = random_case(n, k, 0, skill=skill)
+    shares = softmax(scores) if probabilities else None
+    found = evaluate(y, scores.argmax(axis=1), classes=NAMES[:k], scores=scores, probabilities=shares)
+    figures = ["accuracy", "balanced_accuracy", "macro_f1", "top5_accuracy", "log_loss", "calibration_error"]
+    of_classes = [(one, name) for one in found.per_class for name in ("precision", "recall", "f1")]
+    held = [(found, name) for name in figures if getattr(found, name) is not None] + of_classes
+    assert len(held) == 3 * (k + 1) + (k > 5) + 2 * probabilities
+    for one, name in held:
+        interval = one.intervals[name]
+        assert 0 <= interval.low <= getattr(one, name) + 1e-12, name
+        assert getattr(one, name) - 1e-12 <= interval.high, name
+        assert interval.low < interval.high, name
+        assert (interval.level, bool(interval.method)) == (0.95, True)
+    assert set(found.intervals) == {name for one, name in held if one is found}
+    assert found.intervals["accuracy"].low <= found.intervals["accuracy"].high < math.inf
+
+
+def test_a_report_of_an_earlier_version_has_no_interval_of_a_class_and_no_calibration_error():
+    found = make_report().metrics
+    plain = found.to_dict()
+    del plain["calibration_error"]
+    for one in plain["per_class"]:
+        del one["intervals"]
+    earlier = Metrics.from_dict(plain)
+    assert (earlier.calibration_error, earlier.per_class[0].intervals) == (None, {})
+    assert earlier.per_class[0].f1 == found.per_class[0].f1
 
 
 def test_images_of_classes_never_seen_are_errors_and_have_no_loss():
@@ -245,7 +226,7 @@ def test_json_round_trip_is_exact(names, unseen, C, failures, notes, spec, untra
         len(names) - unseen,
         names=tuple(names),
         unseen=unseen,
-        C=C,
+        params={"C": C},
         failures=tuple(failures),
         notes=tuple(notes),
         spec=json.dumps(spec, indent=1, ensure_ascii=False),
@@ -269,13 +250,13 @@ def test_reports_that_differ_are_not_equal():
 
 def test_json_has_null_for_what_is_no_finite_number():
     report = make_report()
-    report = replace(report, C=math.inf, metrics=replace(report.metrics, log_loss=math.nan))
+    report = replace(report, params={"C": math.inf}, metrics=replace(report.metrics, log_loss=math.nan))
 
     def refuse(constant):
         raise AssertionError(constant)
 
     plain = json.loads(report.to_json(), parse_constant=refuse)
-    assert (plain["C"], plain["metrics"]["log_loss"]) == (None, None)
+    assert (plain["params"]["C"], plain["metrics"]["log_loss"]) == (None, None)
     assert Report.from_json(report.to_json()).metrics.log_loss is None
 
 
@@ -437,10 +418,10 @@ def test_reports_load_nothing_heavy_and_leave_pyplot_alone(tmp_path):
         "heavy = {'matplotlib', 'sklearn', 'scipy', 'h5py', 'cv2', 'tensorflow', 'keras'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "ours = {m for m in sys.modules if m.startswith('featx.')} - {'featx.errors', 'featx.reports'}\n"
-        "assert all(m.startswith('featx.reports.') for m in ours), ours\n"
+        "assert all(m.startswith(('featx.reports.', 'featx.leakage')) for m in ours), ours\n"
         "m = r.evaluate([0, 1], [0, 0], classes=('a', 'b'))\n"
-        "report = r.Report(model='m', scored_on='s', backbone='b', clf='svm', C=1.0, classes=('a', 'b'), metrics=m,\n"
-        "                  spec='{}', fingerprint='f')\n"
+        "report = r.Report(model='m', scored_on='s', backbone='b', clf='svm', params={}, classes=('a', 'b'),\n"
+        "                  metrics=m, spec='{}', fingerprint='f')\n"
         "r.plot_confusion(report, sys.argv[1])\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

@@ -5,15 +5,28 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import featx
 from featx.backbones import Request, feature_shape, resolve
 from featx.errors import UsageError
-from featx.runtimes import Runtime, RuntimeOptions, available_cores, choose, choosing, executed, runtime
+from featx.runtimes import (
+    Runtime,
+    RuntimeOptions,
+    available_cores,
+    batch_size,
+    choose,
+    choosing,
+    executed,
+    runtime,
+)
 from featx.runtimes.choosing import gpu_for_keras
 from featx.runtimes.fixed_shape import FixedShape
+from featx.runtimes.mean_colour import MeanColourRuntime
 from featx.spec import ExtractionSpec
 
 
@@ -218,6 +231,23 @@ def test_what_is_chosen(options, fields, gpu, chosen, monkeypatch):
     assert choose(spec_of(**fields), RuntimeOptions(**options)) == chosen
 
 
+@pytest.mark.parametrize(
+    ("options", "fields", "gpu", "size"),
+    [
+        ({}, {}, False, 32),
+        ({}, {}, True, 64),
+        ({"device": "cpu", "runtime": "keras"}, {}, True, 32),
+        ({"device": "gpu:1"}, {}, False, 64),
+        ({"runtime": "openvino"}, {}, True, 32),
+        ({}, {"backbone": "mean-colour"}, True, 32),
+        ({"batch_size": 5}, {}, True, 5),
+    ],
+)
+def test_how_many_images_at_once(options, fields, gpu, size, monkeypatch):
+    monkeypatch.setattr(choosing, "gpu_for_keras", lambda: gpu)
+    assert batch_size(spec_of(**fields), RuntimeOptions(**options)) == size
+
+
 def test_without_openvino_keras_is_chosen(monkeypatch):
     monkeypatch.setattr(choosing, "gpu_for_keras", lambda: False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
@@ -301,27 +331,57 @@ OUT_OF_MEMORY = [
 ]
 
 
-def program_for(room, error, sizes):
-    """Programs that give each image's first value, and have memory for so many images."""
+def program_for(room, error, sizes, *, late=False):
+    """Programs that give each image's first value, and have memory for so many images.
+
+    They read the images when the features are asked for, as a device may, and may find only then that it has no room.
+    """
 
     def compile_for(size):
         def program(images):
             sizes.append(len(images))
             assert len(images) == size
-            if size > room:
+
+            def features():
+                if size > room:
+                    raise error
+                return images[:, 0, 0, :1].astype(np.float32)
+
+            if size > room and not late:
                 raise error
-            return images[:, 0, 0, :1].astype(np.float32)
+            return features
 
         return program
 
     return compile_for
 
 
+class Device:
+    """Programs of a device that computes nothing until it is told to; what it was given is read as late as that."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.given = []
+
+    def compile_for(self, size):
+        def program(images):
+            self.given.append(size)
+
+            def features():
+                assert self.go.wait(10)
+                return images[:, 0, 0, :1].astype(np.float32)
+
+            return features
+
+        return program
+
+
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
 @pytest.mark.parametrize(("room", "settled"), [(64, 32), (31, 16), (5, 4), (1, 1)])
-def test_a_batch_is_halved_until_it_fits(error, room, settled, caplog):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_batch_is_halved_until_it_fits(error, room, settled, late, caplog):
     images, sizes = pixels(37), []
-    run = FixedShape(program_for(room, error, sizes), batch_size=32, image_shape=(32, 32, 3))
+    run = FixedShape(program_for(room, error, sizes, late=late), batch_size=32, image_shape=(32, 32, 3))
     for _ in range(2):
         np.testing.assert_array_equal(np.concatenate(run(images)), images[:, 0, 0, :1])
     assert run.batch_size == settled == sizes[-1]
@@ -335,13 +395,43 @@ def test_a_batch_of_one_that_does_not_fit_is_an_error():
         run(pixels(3))
 
 
-def test_any_other_error_goes_on_its_way():
-    run = FixedShape(
-        program_for(0, RuntimeError("cuDNN is broken"), sizes := []), batch_size=4, image_shape=(32, 32, 3)
-    )
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("call", [lambda run, images: run(images), lambda run, images: run.submit(images)()])
+def test_any_other_error_goes_on_its_way(late, call):
+    error, sizes = RuntimeError("cuDNN is broken"), []
+    run = FixedShape(program_for(0, error, sizes, late=late), batch_size=4, image_shape=(32, 32, 3))
     with pytest.raises(RuntimeError, match="broken"):
-        run(pixels(3))
+        call(run, pixels(3))
     assert sizes == [4]
+
+
+def test_the_next_batch_is_begun_before_the_first_is_computed_and_its_memory_used_again():
+    device = Device()
+    run = FixedShape(device.compile_for, batch_size=8, image_shape=(32, 32, 3))
+    images = pixels(37)
+    ring = np.empty((19, 32, 32, 3), np.uint8)
+    pending = []
+    for part in (images[:19], images[19:], images[:0]):  # two and a half programs each, and none
+        ring[: len(part)] = part
+        pending.append(run.submit(ring[: len(part)]))
+        ring[:] = 0
+    assert device.given == [8] * 6
+    device.go.set()
+    np.testing.assert_array_equal(np.concatenate([part for get in pending for part in get()]), images[:, 0, 0, :1])
+    run.close()
+
+
+@pytest.mark.parametrize(("room", "settled"), [(31, 16), (5, 4)])
+@pytest.mark.parametrize("late", [False, True])
+def test_memory_that_runs_out_under_batches_in_flight_halves_them_no_more_than_needed(room, settled, late, caplog):
+    """Several were begun with the size that is too large; each is computed again, with the size that fits."""
+    images, sizes = pixels(96), []
+    run = FixedShape(program_for(room, OUT_OF_MEMORY[1], sizes, late=late), batch_size=32, image_shape=(32, 32, 3))
+    pending = [run.submit(images[start : start + 32]) for start in (0, 32, 64)]
+    np.testing.assert_array_equal(np.concatenate([part for get in pending for part in get()]), images[:, 0, 0, :1])
+    assert run.batch_size == settled
+    assert caplog.text.count("out of memory") == int(np.log2(32 // settled))
+    run.close()
 
 
 OTHER_BACKEND = """\
@@ -371,6 +461,149 @@ def test_other_backends_of_keras_give_the_same_features(backend, on_keras, tmp_p
     assert done.stdout.strip() == f"keras-{backend}", done.stderr
     wanted, found = on_keras(images), np.load(file)
     assert (np.linalg.norm(found - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max() <= 1e-5
+
+
+BATCHES_IN_FLIGHT = """\
+import sys
+import numpy as np
+from featx.backbones import Request, resolve
+from featx.runtimes import Overlapping, RuntimeOptions, runtime
+images = np.random.default_rng(0).integers(0, 256, (27, 64, 48, 3), dtype=np.uint8)
+spec, source = resolve(Request(backbone="mobilenetv2-0.35", weights="none", image_size=(64, 48)))
+run = runtime(spec, source, RuntimeOptions(runtime="keras", device="cpu", batch_size=8))
+assert isinstance(run, Overlapping) and run.in_flight == 0
+wanted = run(images).copy()
+memory = np.empty((8, 64, 48, 3), np.uint8)
+pending = []
+for start in range(0, 27, 8):
+    part = memory[: len(images[start : start + 8])]
+    part[:] = images[start : start + 8]
+    pending.append(run.submit(part))
+    memory[:] = 0
+found = np.concatenate([features() for features in pending])
+run.close()
+print(run.name, np.array_equal(found, wanted), np.ptp(wanted) > 0)
+"""
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+def test_batches_in_flight_give_the_bits_of_one_after_the_other(backend):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"}
+    done = subprocess.run(
+        [sys.executable, "-c", BATCHES_IN_FLIGHT], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == f"keras-{backend} True True", done.stderr
+
+
+class Late(MeanColourRuntime):
+    """A runtime that is given so many batches before it begins with the first, and may fail at one."""
+
+    in_flight = 2
+
+    def __init__(self, spec, fails_at=None):
+        super().__init__(spec)
+        self.fails_at = fails_at
+        self.asked = 0
+        self.most = 0
+        self.waiting = []
+
+    def submit(self, images):
+        kept, number = images.copy(), len(self.waiting)
+        self.waiting.append(number)
+        self.most = max(self.most, len(self.waiting) - self.asked)
+
+        def features():
+            assert number == self.asked, "asked for in another order"
+            self.asked += 1
+            if number == self.fails_at:
+                raise RuntimeError("the device is gone")
+            return super(Late, self).__call__(kept)
+
+        return features
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """Let mean-colour be computed late; gives the runtimes that are opened, and takes where the next one fails."""
+    opened, fails_at = [], []
+
+    def open_runtime(spec, source, options):
+        opened.append(Late(spec, fails_at.pop() if fails_at else None))
+        return opened[-1]
+
+    def use():
+        monkeypatch.setattr("featx.runtimes.mean_colour.open_runtime", open_runtime)
+        return opened, fails_at
+
+    return use
+
+
+class Watched:
+    """A `featx.pipeline.options.Progress` that counts."""
+
+    def __init__(self):
+        self.rows = self.failed = 0
+
+    def begin(self, target, *, total, done):
+        self.rows += done
+
+    def advance(self, target, *, rows, failures):
+        self.rows += rows
+        self.failed += failures
+
+    def end(self, extraction):
+        self.extraction = extraction
+
+
+def extracted(source, out, **options):
+    watched = Watched()
+    store = featx.extract(source, backbone="mean-colour", out=out, batch_size=4, workers=2, progress=watched, **options)
+    assert (watched.rows, watched.failed) == (len(store), store.failed)
+    return store, watched.extraction
+
+
+def test_an_extraction_with_batches_in_flight_makes_the_same_store(paint, tmp_path, late):
+    source = paint(tmp_path / "data", each=9)
+    (source / "red/red 04 broken.png").write_bytes(b"no image")
+    wanted, counts = extracted(source, tmp_path / "one/wanted.h5")
+    opened, _ = late()
+    found, late_counts = extracted(source, tmp_path / "two/found.h5")
+    assert (found.paths, found.failures) == (wanted.paths, wanted.failures)
+    np.testing.assert_array_equal(found.features, wanted.features)
+    np.testing.assert_array_equal(found.digests, wanted.digests)
+    assert (late_counts.extracted, late_counts.failed) == (counts.extracted, counts.failed) == (27, 1)
+    assert opened[0].most == 3  # two in flight while the next is handed over
+    assert opened[0].asked == 7
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are counted in /proc")
+def test_decoders_come_up_while_the_backbone_is_made_ready(paint, tmp_path, monkeypatch):
+    children = []
+
+    def open_runtime(spec, source, options):
+        tasks = Path("/proc/self/task").glob("*/children")
+        children.append(sum(len(task.read_text().split()) for task in tasks))
+        return MeanColourRuntime(spec)
+
+    monkeypatch.setattr("featx.runtimes.mean_colour.open_runtime", open_runtime)
+    extracted(paint(tmp_path / "data"), tmp_path / "features.h5")
+    assert children == [2]
+
+
+def test_a_device_that_fails_late_leaves_what_was_computed_before(paint, tmp_path, late):
+    source, out = paint(tmp_path / "data", each=9), tmp_path / "features.h5"
+    wanted, _ = extracted(source, tmp_path / "one/wanted.h5")
+    opened, fails_at = late()
+    fails_at.append(3)
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        extracted(source, out)
+    found, counts = extracted(source, out)
+    assert (counts.reused, counts.extracted) == (12, 15)
+    np.testing.assert_array_equal(found.features, wanted.features)
+    assert len(opened) == 2
 
 
 @pytest.mark.keras

@@ -1,13 +1,24 @@
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
-from featx.classifiers import RECIPES, make_classifier
+from featx.classifiers import RECIPES, Axis, make_classifier
 from featx.errors import DataError, UsageError
-from featx.selection import SelectionOptions, select
+from featx.selection import SelectionOptions, SweepRow, select
+from featx.selection.grid import best, points_of, widened
+from featx.selection.planning import announce, plan_fit
 
 KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
 
@@ -20,49 +31,89 @@ def clusters(n=120, d=12, k=4, *, seed=0, spread=3.0):
     return X.astype(np.float32), y
 
 
+PLAIN = {
+    "logreg": LogisticRegression(max_iter=20_000, tol=1e-9),
+    "svm linear": SVC(kernel="linear"),
+    "svm rbf": SVC(kernel="rbf"),
+    "knn": KNeighborsClassifier(),
+    "centroid": NearestCentroid(),
+    "ridge": RidgeClassifier(),
+    "lda": LinearDiscriminantAnalysis(solver="lsqr"),
+}
+
+
+def plain_scores(name, kernel, X, y, folds, points, *, weight=None):
+    """Accuracy of scikit-learn's own classifiers, fold by fold and point by point; (points, folds)."""
+    found = []
+    for point in points:
+        row = []
+        for train, test in folds:
+            scaler = StandardScaler().fit(X[train])
+            known, unknown = scaler.transform(X[train]), scaler.transform(X[test])
+            own = dict(point)
+            if "gamma" in own:
+                own["gamma"] /= known.shape[1] * known.astype(np.float64).var()
+            if weight is not None:
+                own["class_weight"] = weight
+            classifier = clone(PLAIN.get(name) or PLAIN[f"{name} {kernel}"]).set_params(**own)
+            row.append(float(np.mean(classifier.fit(known, y[train]).predict(unknown) == y[test])))
+        found.append(row)
+    return np.array(found)
+
+
 @pytest.mark.parametrize(("name", "kernel"), KINDS)
-@pytest.mark.parametrize("k", [2, 4])
-def test_agrees_with_a_plain_grid_search_on_the_same_folds(name, kernel, k):
+@pytest.mark.parametrize(("k", "weight"), [(2, None), (4, None), (4, "balanced")])
+def test_agrees_with_plain_classifiers_on_the_same_folds(name, kernel, k, weight):
+    """Also beyond the grid's first values, with weights, and of uneven classes."""
+    if weight is not None and not RECIPES[name].weighs_classes:
+        pytest.skip(f"{name} has no class weights")
     X, y = clusters(k=k, d=150)  # more columns than rows in a fold, as with deep features
-    ours = select(name, X, y, options=SelectionOptions(kernel=kernel, seed=3))
-    folds = StratifiedKFold(5, shuffle=True, random_state=3)
-    grid = list(RECIPES[name].grids[kernel])
-    search = GridSearchCV(make_classifier(name, kernel=kernel), {"classifier__C": grid}, cv=folds)
+    y = np.where(np.arange(len(y)) < 30, 0, y)
+    ours = select(name, X, y, options=SelectionOptions(kernel=kernel, seed=3, class_weight=weight))
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=3).split(X, y))
+    points = [dict(row.params) for row in ours.rows]
+    for point in points:
+        if "gamma" in point:
+            # Of all rows back to the multiple of a fold's own.
+            point["gamma"] *= 150
     with threadpool_limits(limits=1):
-        plain = search.fit(X, y)
+        plain = plain_scores(name, kernel, X, y, folds, points, weight=weight)
+    np.testing.assert_array_equal([row.scores for row in ours.rows], plain)
+    np.testing.assert_allclose([row.mean for row in ours.rows], plain.mean(axis=1))
+    np.testing.assert_allclose([row.std for row in ours.rows], plain.std(axis=1))
+    assert ours.chosen.mean == pytest.approx(plain.mean(axis=1).max())
+    accuracy = [np.mean(ours.oof.labels[test] == y[test]) for _, test in folds]
+    np.testing.assert_array_equal(accuracy, ours.chosen.scores)
 
-    reference = np.array([plain.cv_results_[f"split{fold}_test_score"] for fold in range(5)]).T
-    np.testing.assert_array_equal([row.scores for row in ours.rows], reference)
-    np.testing.assert_allclose([row.mean for row in ours.rows], plain.cv_results_["mean_test_score"])
-    np.testing.assert_allclose([row.std for row in ours.rows], plain.cv_results_["std_test_score"])
-    assert [row.C for row in ours.rows] == grid
-    assert plain.best_params_ == {"classifier__C": ours.C}
 
-    best = plain.best_estimator_
-    assert ours.oof is not None
-    np.testing.assert_array_equal(ours.oof.labels, cross_val_predict(best, X, y, cv=folds))
-    scores = cross_val_predict(best, X, y, cv=folds, method="decision_function")
-    np.testing.assert_allclose(ours.oof.scores[:, 1] if k == 2 else ours.oof.scores, scores, rtol=1e-3, atol=1e-4)
-    assert (ours.oof.probabilities is None) == (name == "svm")
-    if ours.oof.probabilities is not None:
-        np.testing.assert_allclose(
-            ours.oof.probabilities, cross_val_predict(best, X, y, cv=folds, method="predict_proba"), atol=1e-5
-        )
+@pytest.mark.parametrize(("name", "step"), [("svm", SVC(kernel="linear")), ("logreg", PLAIN["logreg"])])
+def test_is_what_a_grid_search_finds(name, step):
+    X, y = clusters(d=150)
+    ours = select(name, X, y, options=SelectionOptions(seed=3))
+    folds = StratifiedKFold(5, shuffle=True, random_state=3)
+    grid = [row.params["C"] for row in ours.rows]
+    pipeline = Pipeline([("scaler", StandardScaler()), ("classifier", step)])
+    plain = GridSearchCV(pipeline, {"classifier__C": grid}, cv=folds).fit(X, y)
+    assert plain.best_params_ == {"classifier__C": ours.params["C"]}
+    np.testing.assert_array_equal(ours.oof.labels, cross_val_predict(plain.best_estimator_, X, y, cv=folds))
 
 
 @pytest.mark.parametrize(("name", "kernel"), KINDS)
 def test_a_held_out_row_changes_no_prediction_for_its_own_fold(name, kernel):
-    """The scaler, the kernel's width and the classifier never saw a test row."""
-    X, y = clusters()
-    options = SelectionOptions(kernel=kernel, C=0.1)
-    before = select(name, X, y, options=options).oof
-    X[0] *= 1e4
-    after = select(name, X, y, options=options).oof
-    own = before.folds == before.folds[0]
+    """The scaler, the components, the kernel's width, the classifier and the choice never saw a test row."""
+    X, y = clusters(n=60)
+    options = SelectionOptions(kernel=kernel, normalize="l2", pca=5, nested=True, folds=3)
+    before = select(name, X, y, options=options)
+    X[0, ::2] *= 1e4  # half of it, so that it changes when brought to length one too
+    after = select(name, X, y, options=options)
+    own = before.oof.folds == before.oof.folds[0]
     others = own.copy()
     others[0] = False
-    np.testing.assert_array_equal(before.scores[others], after.scores[others])
-    assert (before.scores[~own] != after.scores[~own]).any()
+    # With the choice made inside, the fold's row has no say in the hyperparameters either.
+    np.testing.assert_array_equal(before.nested.scores[others], after.nested.scores[others])
+    assert (before.nested.scores[~own] != after.nested.scores[~own]).any()
+    if before.params == after.params:
+        np.testing.assert_array_equal(before.oof.scores[others], after.oof.scores[others])
 
 
 @pytest.mark.parametrize(("name", "kernel"), KINDS)
@@ -78,11 +129,134 @@ def test_repeats_to_the_last_bit_however_many_threads(name, kernel):
 
 def test_of_equal_scores_the_smallest_value_is_chosen():
     X, y = clusters(spread=0.01)
-    found = select("svm", X, y)
-    best = max(row.mean for row in found.rows)
-    ties = [row.C for row in found.rows if row.mean == best]
-    assert len(ties) > 1
-    assert ties.index(found.C) == 0
+    for name, most in (("svm", min), ("ridge", max), ("knn", max)):
+        found = select(name, X, y)
+        best = max(row.mean for row in found.rows)
+        ties = [next(iter(row.params.values())) for row in found.rows if row.mean == best]
+        assert len(ties) > 1
+        assert list(found.params.values()) == [most(ties)]
+        assert len(found.rows) == len(points_of({"": next(iter(RECIPES[name].grids["linear"].values())).values}))
+
+
+def row(params, *scores):
+    return SweepRow(params=params, scores=scores)
+
+
+LOW, HIGH = Axis(values=(0.01, 0.1, 1.0), widened_by=10.0), Axis(values=(1.0, 10.0), simpler="high", widened_by=10.0)
+
+
+@pytest.mark.parametrize(
+    ("means", "expected"),
+    [
+        ((0.9, 0.8, 0.7), (0.001, 0.01, 0.1, 1.0)),
+        ((0.7, 0.8, 0.9), (0.01, 0.1, 1.0, 10.0)),
+        ((0.7, 0.9, 0.8), None),
+        ((0.9, 0.9, 0.8), None),  # a level flank goes on level
+        ((0.7, 0.9, 0.9), None),
+        ((0.9, 0.8, 0.9), None),
+    ],
+)
+def test_a_grid_is_widened_where_its_best_lies_at_the_edge(means, expected):
+    rows = [row({"C": C}, mean, mean) for C, mean in zip(LOW.values, means, strict=True)]
+    found = widened({"C": LOW.values}, rows, {"C": LOW})
+    assert (found and found["C"]) == expected
+
+
+def test_a_grid_of_two_is_widened_along_each_by_itself():
+    axes = {"C": LOW, "gamma": HIGH}
+    values = {name: axis.values for name, axis in axes.items()}
+    rows = [row(point, 0.9 if point == {"C": 0.1, "gamma": 10.0} else 0.5, 0.5) for point in points_of(values)]
+    assert widened(values, rows, axes) == {"C": LOW.values, "gamma": (1.0, 10.0, 100.0)}
+
+
+@pytest.mark.parametrize(("axis", "choice"), [(LOW, 0.1), (replace(LOW, simpler="high"), 1.0)])
+def test_the_rule_of_one_standard_error_takes_the_simplest_that_is_good_enough(axis, choice):
+    rows = [
+        row({"C": 0.01}, 0.5, 0.6),
+        row({"C": 0.1}, 0.79, 0.81),
+        row({"C": 1.0}, 0.78, 0.82),
+        row({"C": 10.0}, 0.81, 0.83),
+    ]
+    assert rows[3].standard_error == pytest.approx(0.01)
+    assert rows[best(rows, {"C": axis})].params == {"C": 10.0}
+    rows[3] = row({"C": 10.0}, 0.80, 0.83)
+    assert rows[best(rows, {"C": axis}, rule="one-se")].params == {"C": 10.0 if axis.simpler == "high" else choice}
+
+
+def test_a_sweep_is_widened_until_its_best_lies_within(caplog):
+    X, y = clusters(n=300, d=4, spread=0.8)
+    X = X[:, :3] - X[:, :3].mean(axis=0)
+    y = (X[:, 0] ** 2 + X[:, 1] ** 2 > np.median(X[:, 0] ** 2 + X[:, 1] ** 2)).astype(int)
+    with caplog.at_level(logging.INFO):
+        found = select("svm", X, y, options=SelectionOptions(kernel="rbf"))
+    tried = sorted({one.params["C"] for one in found.rows})
+    assert found.chosen.mean == max(one.mean for one in found.rows)
+    if len(tried) > len(RECIPES["svm"].grids["rbf"]["C"].values):
+        assert "at the edge of its grid" in caplog.text
+    assert len(found.rows) == len(tried) * len({one.params["gamma"] for one in found.rows})
+
+
+def test_nested_folds_choose_for_themselves():
+    X, y = clusters(n=80, spread=6.0)
+    found = select("knn", X, y, options=SelectionOptions(nested=True, seed=5))
+    np.testing.assert_array_equal(found.nested.folds, found.oof.folds)
+    for fold in range(found.folds):
+        out = found.nested.folds == fold
+        inner = select("knn", X[~out], y[~out], options=SelectionOptions(seed=5))
+        plain = make_classifier("knn", **inner.params).fit(X[~out], y[~out])
+        np.testing.assert_array_equal(found.nested.labels[out], plain.predict(X[out]))
+    single = select("centroid", X, y, options=SelectionOptions(nested=True))
+    np.testing.assert_array_equal(single.nested.labels, single.oof.labels)
+
+
+def test_any_estimator_is_cross_validated():
+    X, y = clusters()
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    for estimator in (GaussianNB(), Pipeline([("scaler", StandardScaler()), ("naive", GaussianNB())])):
+        found = select(estimator, X, y)
+        plain = Pipeline([("scaler", StandardScaler()), ("naive", GaussianNB())])
+        np.testing.assert_array_equal(found.oof.labels, cross_val_predict(plain, X, y, cv=folds))
+        assert (found.params, len(found.rows)) == ({}, 1)
+
+
+def test_blocks_of_rows_give_the_logistic_regression_of_memory():
+    X, y = clusters(n=300, d=30, k=3)
+    memory, blocks = (select("logreg", X, y, options=SelectionOptions(solver=how)) for how in ("direct", "blockwise"))
+    difference = np.array([one.mean for one in memory.rows]) - [one.mean for one in blocks.rows[: len(memory.rows)]]
+    assert np.abs(difference).max() < 0.005
+    assert select("svm", X, y, options=SelectionOptions(solver="blockwise")).chosen.mean > 0.6
+
+
+@pytest.mark.parametrize(
+    ("clf", "options"),
+    [
+        ("knn", {"solver": "gram"}),
+        ("svm", {"solver": "blockwise", "kernel": "rbf"}),
+        ("logreg", {"solver": "blockwise", "pca": 3}),
+        ("knn", {"C": 1.0}),
+        ("logreg", {"pca": 13}),
+        ("logreg", {"pca": 12, "folds": 10}),
+    ],
+)
+def test_refuses_options_that_do_not_go_together(clf, options):
+    X, y = clusters(n=13 if options.get("folds") else 120, k=2)
+    with pytest.raises(UsageError) as caught:
+        select(clf, X, y, options=SelectionOptions(**{"folds": 5, **options}))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_says_what_a_fit_takes_and_warns_of_a_long_one(caplog):
+    blueprint = SelectionOptions().blueprint("logreg")
+    plan = plan_fit(blueprint, (4_000, 2_048), 10, options=SelectionOptions())
+    assert plan.solver in ("direct", "blockwise")
+    assert plan.seconds is not None
+    assert "4,000 x 2,048" in plan.text
+    longer = plan_fit(blueprint, (4_000, 2_048), 10, options=SelectionOptions(nested=True))
+    assert longer.seconds > plan.seconds
+    with caplog.at_level(logging.INFO):
+        announce(replace(plan, seconds=30.0))
+        announce(replace(plan, seconds=601.0))
+    assert [entry.levelname for entry in caplog.records] == ["INFO", "WARNING"]
 
 
 def test_reads_features_from_a_memory_map_as_from_memory(tmp_path):
@@ -95,8 +269,8 @@ def test_reads_features_from_a_memory_map_as_from_memory(tmp_path):
 def test_a_given_value_is_cross_validated_alone():
     X, y = clusters()
     found = select("logreg", X, y, options=SelectionOptions(C=0.3))
-    assert found.C == 0.3
-    assert [row.C for row in found.rows] == [0.3]
+    assert found.params == {"C": 0.3}
+    assert [dict(one.params) for one in found.rows] == [{"C": 0.3}]
     assert found.oof is not None
 
 
@@ -150,7 +324,7 @@ def test_too_few_to_cross_validate(counts, groups, said, caplog):
     with pytest.raises(DataError, match=said):
         select("svm", X, y, groups=groups, classes=["ant", "bee"])
     found = select("svm", X, y, groups=groups, classes=["ant", "bee"], options=SelectionOptions(C=2.0))
-    assert (found.C, found.folds, found.rows, found.oof) == (2.0, 0, (), None)
+    assert (found.params, found.folds, found.rows, found.oof) == ({"C": 2.0}, 0, (), None)
     assert "without" in caplog.text
 
 
@@ -183,7 +357,10 @@ def test_refuses_data_that_nothing_can_be_fitted_on(change, said):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"folds": 1}, {"C": 0.0}, {"C": float("nan")}, {"n_jobs": 0}, {"folds": -3}])
+@pytest.mark.parametrize(
+    "options",
+    [{"folds": 1}, {"C": 0.0}, {"C": float("nan")}, {"n_jobs": 0}, {"folds": -3}, {"rule": "x"}, {"solver": "x"}],
+)
 def test_refuses_options_that_make_no_sense(options):
     with pytest.raises(UsageError):
         SelectionOptions(**options)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     )
     from featx.manifest import Failure
     from featx.model import Model
+    from featx.pipeline.comparing import compare
+    from featx.pipeline.curve import curve
     from featx.pipeline.exporting import export
     from featx.pipeline.extraction import extract
     from featx.pipeline.fitting import fit
@@ -49,6 +51,8 @@ _PUBLIC = {
     "extract": "featx.pipeline.extraction",
     "fit": "featx.pipeline.fitting",
     "score": "featx.pipeline.scoring",
+    "compare": "featx.pipeline.comparing",
+    "curve": "featx.pipeline.curve",
     "predict": "featx.pipeline.prediction",
     "Predictions": "featx.pipeline.prediction",
     "verify": "featx.pipeline.verifying",
@@ -102,6 +106,8 @@ __all__ = [
     "Verification",
     "WeightsError",
     "__version__",
+    "compare",
+    "curve",
     "export",
     "extract",
     "fit",

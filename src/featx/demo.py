@@ -1,6 +1,5 @@
 """The sample run: real images that come with scikit-learn, as folders, and the verbs on them."""
 
-import dataclasses
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ _SOURCE = "scikit-learn load_digits; E. Alpaydin, C. Kaynak: Optical Recognition
 
 
 BACKBONE = "mobilenetv2-0.35"
+WITHOUT_WEIGHTS = "scattering"
 IMAGE_SIZE = 96
 
 
@@ -61,16 +61,10 @@ def run(
     """
     train, test = write_digits(Path("data"))
     announce(f"{train:,} handwritten digits are in data/train, {test:,} in data/test, a folder for each class")
-    request = Request(backbone=BACKBONE, image_size=IMAGE_SIZE)
-    try:
-        stage = Stage.resolve(request, RunOptions())
-    except WeightsError as error:
-        announce(f"ImageNet weights can't be had here, so the backbone stays UNTRAINED: {error}")
-        stage = Stage.resolve(dataclasses.replace(request, weights="none"), RunOptions())
-    weights = " --weights none" if stage.untrained else ""
-    announce(f"$ featx extract data/train --backbone {BACKBONE} --image-size {IMAGE_SIZE}{weights}")
+    resolved = stage(announce)
+    announce(f"$ featx extract data/train --backbone {resolved.spec.backbone} --image-size {IMAGE_SIZE}")
     job = Job(source=Path("data/train"), for_scoring=True)
-    (extraction,) = extract_stages(job, [stage], listed(job), progress=progress)
+    (extraction,) = extract_stages(job, [resolved], listed(job), progress=progress)
     models: list[Path] = []
     for clf in ("logreg", "svm"):
         announce(f"$ featx fit --clf {clf}")
@@ -79,6 +73,17 @@ def run(
             models.append(path)
     announce("$ featx score")
     return score_all(models, Path("data/test"), progress=progress)
+
+
+def stage(announce: Callable[[str], None]) -> Stage:
+    """The backbone of the sample run: a small one with ImageNet weights or, where these can't be had, scattering."""
+    try:
+        return Stage.resolve(Request(backbone=BACKBONE, image_size=IMAGE_SIZE), RunOptions())
+    except WeightsError as error:
+        announce(
+            f"ImageNet weights can't be had here, so {WITHOUT_WEIGHTS}, which needs none, takes their place: {error}"
+        )
+        return Stage.resolve(Request(backbone=WITHOUT_WEIGHTS, image_size=IMAGE_SIZE), RunOptions())
 
 
 def write_digits(folder: Path, *, seed: int = 0) -> tuple[int, int]:

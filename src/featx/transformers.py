@@ -103,8 +103,8 @@ class Backbone(_Pretrained):
         A name of ``featx backbones``.
     weights, layer, pooling, precision
         As in `featx.extract`.
-    batch_size : int
-        Images that the network takes at once.
+    batch_size : int or None
+        Images that the network takes at once; None is as many as suit what executes it.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Backbone(_Pretrained):
         layer: str | None = Request.layer,
         pooling: Pooling | None = Request.pooling,
         precision: Precision = Request.precision,
-        batch_size: int = RunOptions.batch_size,
+        batch_size: int | None = RunOptions.batch_size,
     ) -> None:
         self.backbone = backbone
         self.weights = weights
@@ -138,9 +138,8 @@ class Backbone(_Pretrained):
             Features, those of row i in row i.
         """
         stage = self._stage(X.shape[1:3])
-        batches = [
-            stage.runtime(X[start : start + self.batch_size]).copy() for start in range(0, len(X), self.batch_size)
-        ]
+        size = stage.batch_size
+        batches = [stage.runtime(X[start : start + size]).copy() for start in range(0, len(X), size)]
         return (
             np.concatenate(batches) if batches else np.empty((0, int(np.prod(stage.runtime.feature_shape))), np.float32)
         )

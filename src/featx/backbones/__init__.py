@@ -1,8 +1,8 @@
-"""The table of Keras Applications, and from a spec to one frozen graph: the only package that imports Keras.
+"""The table of backbones, and from a spec to one frozen graph: the only package that imports Keras.
 
 ``table`` is data; ``resolving`` turns a request into a spec; ``build`` makes the graph; ``loading`` fills it with
-weights; ``exporting`` gives it to OpenVINO; ``session`` imports Keras, late and quietly, and holds what differs between
-its backends.
+weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO; ``session``
+imports Keras, late and quietly, and holds what differs between its backends.
 """
 
 from featx.backbones.build import build
@@ -10,6 +10,8 @@ from featx.backbones.exporting import Exported, ExportError, exported, float32_c
 from featx.backbones.loading import cached
 from featx.backbones.resolving import Request, feature_shape, resolve
 from featx.backbones.session import (
+    Forward,
+    Pending,
     backend_name,
     compile_forward,
     configured_backend,
@@ -24,6 +26,8 @@ __all__ = [
     "Entry",
     "ExportError",
     "Exported",
+    "Forward",
+    "Pending",
     "Request",
     "backend_name",
     "build",

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _DOWNLOAD_TIMEOUT_S = 20.0
+_NO_WEIGHTS = "--backbone scattering, which needs none"
 _FORMATS = "Keras's .h5 (with or without the top), .weights.h5 or .keras"
 
 
@@ -85,7 +86,7 @@ def download(entry: Entry, *, top: bool) -> Path:
     except Exception as error:
         raise WeightsError(
             f"--weights imagenet: {name} for {entry.name} could not be downloaded ({_line(error)}); "
-            f"put that file into {folder}, or give another with --weights FILE"
+            f"put that file into {folder}, give another with --weights FILE, or extract with {_NO_WEIGHTS}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
@@ -95,7 +96,7 @@ def download(entry: Entry, *, top: bool) -> Path:
             return path
     raise WeightsError(
         f"--weights imagenet: Keras has loaded {name}, but it is not in {folder}; put that file there, "
-        "or give another with --weights FILE"
+        f"give another with --weights FILE, or extract with {_NO_WEIGHTS}"
     )
 
 

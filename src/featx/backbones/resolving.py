@@ -2,7 +2,12 @@
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Callable, Iterable
+from typing import Any
 
+from numpy.typing import NDArray
+
+from featx.backbones import scattering
 from featx.backbones.build import network
 from featx.backbones.loading import cached, download, load
 from featx.backbones.table import Entry, find
@@ -86,10 +91,10 @@ def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
         if value not in choices:
             raise UsageError(f"--{option} {value}: not one of {', '.join(choices)}")
     image_size = _image_size(request.image_size, entry)
-    if request.layer is None or entry.constructor is None:
+    if request.layer is None or entry.formula:
         request = dataclasses.replace(request, pooling=request.pooling or "avg")
-    if entry.constructor is None:
-        source, digest, pooling = _formula(entry, request)
+    if entry.formula:
+        source, digest, pooling = _formula(entry, request, image_size)
     else:
         source, digest, pooling = _network(entry, request, image_size)
     spec = ExtractionSpec(
@@ -109,8 +114,9 @@ def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
 def feature_shape(spec: ExtractionSpec, source: WeightsSource) -> tuple[int, ...]:
     """Shape of one feature before it is flattened, without Keras where `resolve` has seen this spec before."""
     entry = find(spec.backbone)
-    if entry.constructor is None:
-        return (*spec.image_size, 3) if spec.pooling == "none" else (3,)
+    if entry.formula:
+        whole = _FORMULAS[entry.family].map(spec.image_size, **entry.arguments)
+        return whole if spec.pooling == "none" else whole[-1:]
     if (known := remembered(_key(entry, spec.layer, spec.pooling, spec.image_size, source))) is not None:
         return tuple(known["feature_shape"])
     return network(entry, layer=spec.layer, pooling=spec.pooling, image_size=spec.image_size).feature_shape
@@ -119,13 +125,28 @@ def feature_shape(spec: ExtractionSpec, source: WeightsSource) -> tuple[int, ...
 _Resolved = tuple[WeightsSource, str, Pooling | None]
 
 
-def _formula(entry: Entry, request: Request) -> _Resolved:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Formula:
+    """The tensors that a formula's features depend on, and the shape of a feature that isn't pooled, by image size."""
+
+    tensors: Callable[..., Iterable[NDArray[Any]]]
+    map: Callable[..., tuple[int, ...]]
+
+
+_FORMULAS = {
+    "mean-colour": _Formula(tensors=lambda _: (), map=lambda image_size: (*image_size, 3)),
+    "scattering": _Formula(tensors=scattering.tensors, map=scattering.feature_map),
+}
+
+
+def _formula(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Resolved:
     if request.layer is not None:
         raise UsageError(f"--layer {request.layer}: {entry.name} is a formula and has no layers; leave out --layer")
     source = locate(request.weights, filename=None)
     if request.weights not in ("imagenet", "none", source.recorded):
         raise UsageError(f"--weights {request.weights}: {entry.name} is a formula; leave out --weights")
-    return source, digest_tensors(()), request.pooling
+    tensors = _FORMULAS[entry.family].tensors(image_size, **entry.arguments)
+    return source, digest_tensors(tensors), request.pooling
 
 
 def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Resolved:

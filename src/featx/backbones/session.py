@@ -22,6 +22,12 @@ from featx.weights import keras_home
 logger = logging.getLogger(__name__)
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+Pending = Callable[[], NDArray[np.float32]]
+"""Waits for features (b, d) float32 that are being computed, in any thread; to be called once."""
+
+Forward = Callable[[NDArray[np.uint8]], Pending]
+"""Begins with images (b, H, W, 3) uint8, which must stay as they are until their features are there."""
+
 _CHATTER = re.compile(r"WARNING: All log messages before absl|[IWE]\d{4} |\d{4}-\d\d-\d\d \S+: [IWE] |\s*$")
 
 
@@ -157,7 +163,7 @@ def exact_arithmetic() -> contextlib.AbstractContextManager[None]:
     return context
 
 
-def compile_forward(model: Any, *, batch_size: int, device: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def compile_forward(model: Any, *, batch_size: int, device: str) -> Forward:
     """Compile the model into one program of one shape.
 
     Parameters
@@ -171,12 +177,15 @@ def compile_forward(model: Any, *, batch_size: int, device: str) -> Callable[[ND
 
     Returns
     -------
-    callable
-        ``(batch_size, H, W, 3)`` uint8 to ``(batch_size, d)`` float32, inference only.
+    Forward
+        Of ``(batch_size, H, W, 3)`` images to ``(batch_size, d)`` features; inference only.
+
+    Notes
+    -----
+    On a GPU every backend comes back before anything is computed, or even copied; on a CPU, JAX does too. Seen with
+    JAX, PyTorch and TensorFlow on a CPU; no GPU was at hand.
     """
-    compiled: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = _backend("compile")(
-        model, (batch_size, *model.input_shape[1:]), device
-    )
+    compiled: Forward = _backend("compile")(model, (batch_size, *model.input_shape[1:]), device)
     return compiled
 
 
@@ -193,7 +202,7 @@ def _tensorflow_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
-def _tensorflow_compile(model: Any, shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+def _tensorflow_compile(model: Any, shape: tuple[int, ...], device: str) -> Forward:
     import tensorflow as tf
 
     with tf.device(device):
@@ -201,9 +210,10 @@ def _tensorflow_compile(model: Any, shape: tuple[int, ...], device: str) -> Call
             lambda images: model(images, training=False), input_signature=[tf.TensorSpec(shape, tf.uint8)]
         ).get_concrete_function()
 
-    def forward(images: Any) -> NDArray[np.float32]:
+    def forward(images: Any) -> Pending:
         with tf.device(device):
-            return np.asarray(program(tf.convert_to_tensor(images)).numpy(), dtype=np.float32)
+            features = program(tf.convert_to_tensor(images))
+        return lambda: np.asarray(features.numpy(), dtype=np.float32)
 
     return forward
 
@@ -226,7 +236,7 @@ def _jax_gpus() -> int:
     return sum(device.platform in ("gpu", "cuda", "rocm") for device in jax.devices())
 
 
-def _jax_compile(model: Any, shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+def _jax_compile(model: Any, shape: tuple[int, ...], device: str) -> Forward:
     jax = importlib.import_module("jax")
     kind, _, number = device.partition(":")
     place = jax.devices(kind)[int(number or 0)]
@@ -242,8 +252,9 @@ def _jax_compile(model: Any, shape: tuple[int, ...], device: str) -> Callable[[A
         .compile()
     )
 
-    def forward(images: Any) -> NDArray[np.float32]:
-        return np.asarray(program(weights, jax.device_put(images, place)), dtype=np.float32)
+    def forward(images: Any) -> Pending:
+        features = program(weights, jax.device_put(images, place))
+        return lambda: np.asarray(features, dtype=np.float32)
 
     return forward
 
@@ -265,14 +276,17 @@ def _torch_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _torch_compile(model: Any, _shape: tuple[int, ...], device: str) -> Callable[[Any], NDArray[np.float32]]:
+def _torch_compile(model: Any, _shape: tuple[int, ...], device: str) -> Forward:
     torch = importlib.import_module("torch")
     place = device.replace("gpu", "cuda") if device.startswith("gpu") else "cpu"
 
-    def forward(images: Any) -> NDArray[np.float32]:
+    def forward(images: Any) -> Pending:
         with torch.inference_mode(), on_device(device):
-            features = model(torch.tensor(images, device=place), training=False)
-            return np.asarray(features.cpu().numpy(), dtype=np.float32)
+            pixels = torch.tensor(images)
+            if place != "cpu":  # only from pinned memory does a copy go on by itself
+                pixels = pixels.pin_memory().to(place, non_blocking=True)
+            features = model(pixels, training=False)
+        return lambda: np.asarray(features.cpu().numpy(), dtype=np.float32)
 
     return forward
 

@@ -1,8 +1,9 @@
-"""The table of backbones: what Keras Applications offers, as data, so that it loads in no time."""
+"""The table of backbones: what Keras Applications offers, and formulas, as data, so that it loads in no time."""
 
 import dataclasses
 import difflib
 import functools
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +20,7 @@ class Entry:
     name : str
         Canonical name, lower case.
     family : str
-        Name of the module of ``keras.applications`` it comes from.
+        Name of the module of ``keras.applications`` it comes from; its own name where it is a formula.
     constructor : str or None
         Import path of what builds the network; None where there is no network.
     arguments : mapping
@@ -37,7 +38,7 @@ class Entry:
     licence : str
         Licence of the published weights.
     weights_file, weights_file_top : str or None
-        What Keras's cache calls the published weights without and with the top; None where there are none.
+        What Keras's cache calls the published weights without and with the top; None for a formula, which has none.
     runtime : str or None
         The only runtime that can execute it; None where any can that executes Keras's graphs.
     """
@@ -55,6 +56,11 @@ class Entry:
     weights_file: str | None
     weights_file_top: str | None
     runtime: str | None = None
+
+    @property
+    def formula(self) -> bool:
+        """Whether it is the same for ever and everywhere: no weights, and no layers to choose from."""
+        return self.weights_file is None
 
     def published_for(self, image_size: tuple[int, int]) -> "Entry":
         """The row as Keras would take it for images of a size: some families were trained at several.
@@ -255,20 +261,46 @@ _MEAN_COLOUR = Entry(
     runtime="numpy",
 )
 
+# Scales and orientations of the scattering network that needs no more to its name; then the numbers that may be asked.
+_SCATTERING = (4, 8)
+_SCALES, _ORIENTATIONS = range(1, 7), range(4, 17)
+
+
+@functools.cache
+def _scattering(scales: int, orientations: int) -> Entry:
+    plain = (scales, orientations) == _SCATTERING
+    return Entry(
+        name="scattering" if plain else f"scattering-j{scales}-l{orientations}",
+        family="scattering",
+        constructor="featx.backbones.scattering.construct",
+        arguments=MappingProxyType({"scales": scales, "orientations": orientations}),
+        preprocessing="featx.backbones.scattering.preprocess_input",
+        image_size=(128, 128),
+        width=3 * (1 + scales * orientations + orientations**2 * scales * (scales - 1) // 2),
+        parameters=0,
+        top1=None,
+        licence="none (a formula)",
+        weights_file=None,
+        weights_file_top=None,
+    )
+
 
 @functools.cache
 def table() -> tuple[Entry, ...]:
     """All backbones: those of Keras Applications by family, then those that are a formula.
 
-    ``mean-colour`` is the smallest possible one: the means of red, green and blue over the image, in 0 to 255.
+    ``scattering`` is a convolutional network of wavelets. ``mean-colour`` is the smallest possible one: the means of
+    red, green and blue over the image, in 0 to 255.
     """
-    return (*(_entry(family, row) for family, rows in _ROWS.items() for row in rows), _MEAN_COLOUR)
+    rows = (_entry(family, row) for family, rows in _ROWS.items() for row in rows)
+    return (*rows, _scattering(*_SCATTERING), _MEAN_COLOUR)
 
 
 def find(name: str) -> Entry:
     """Find a backbone by its name, without regard to case, dashes and underscores (``MobileNet_V2``, ``ResNet-50``).
 
-    A width multiplier of 1.0 may be written or left out.
+    A width multiplier of 1.0 may be written or left out. Scattering over 3 scales with 6 orientations, instead of 4 and
+    8, is ``scattering-j3-l6``.
 
     Raises
     ------
@@ -277,6 +309,14 @@ def find(name: str) -> Entry:
     """
     entries = {_plain(entry.name): entry for entry in table()}
     plain = _plain(name)
+    if match := re.fullmatch(r"scattering(?:j(\d{1,2}))?(?:l(\d{1,2}))?", plain):
+        scales, orientations = (int(text or default) for text, default in zip(match.groups(), _SCATTERING, strict=True))
+        if scales not in _SCALES or orientations not in _ORIENTATIONS:
+            raise UsageError(
+                f"--backbone {name}: scattering takes j{_SCALES[0]} to j{_SCALES[-1]} (scales) and "
+                f"l{_ORIENTATIONS[0]} to l{_ORIENTATIONS[-1]} (orientations)"
+            )
+        return _scattering(scales, orientations)
     if (entry := entries.get(plain) or entries.get(plain.removesuffix("1.0"))) is not None:
         return entry
     nearest = [entries[key].name for key in difflib.get_close_matches(plain, entries, n=4, cutoff=0.4)]

@@ -1,6 +1,7 @@
 """Ordered batches of decoded images, with what is known and what failed beside them."""
 
 import contextlib
+import math
 import mmap
 import os
 import time
@@ -23,7 +24,8 @@ from featx.batches.worker import Settings
 from featx.errors import DecoderError, UsageError
 from featx.spec import PixelRules
 
-_BATCHES_IN_RING = 3  # one with the consumer, two on their way
+_LEAST_BATCHES = 2  # on their way, beside the one with the consumer
+_AHEAD_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +38,14 @@ class DecodeOptions:
         Decoder processes, at least 1.
     batch_size : int
         Images per batch, at least 1.
-    max_pixels : int
-        Images whose header announces more are failures, ``"too-large"``.
+    max_pixels : int or None
+        Images whose header announces more are failures, ``"too-large"``; None is the decoder's own limit.
     timeout_s : float
         Seconds without progress on one image after which its decoder is killed. Reading counts as progress with every
         block of bytes that comes.
+    ahead : int
+        Images to be decoded, at least, while the consumer is busy with a batch, however small that is: enough for every
+        process to have its next. Fewer where they would take more than 64 MB, but never less than two batches.
 
     Raises
     ------
@@ -50,14 +55,20 @@ class DecodeOptions:
 
     workers: int
     batch_size: int
-    max_pixels: int
+    max_pixels: int | None = None
     timeout_s: float
+    ahead: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("workers", "batch_size", "max_pixels", "timeout_s"):
+        for name in ("workers", "batch_size", "max_pixels", "timeout_s", "ahead"):
             value = getattr(self, name)
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise UsageError(f"{name} = {value} was asked for: give a number above 0")
+
+    def batches_ahead(self, image_size: tuple[int, int]) -> int:
+        """How many batches of images of this size are decoded while the consumer is busy with one."""
+        most = _AHEAD_BYTES // (3 * math.prod(image_size))
+        return max(_LEAST_BATCHES, math.ceil(min(self.ahead, most) / self.batch_size))
 
 
 class Decoders:
@@ -87,8 +98,8 @@ class Decoders:
 
     Notes
     -----
-    Memory is bounded whatever the number of images: three batches (fewer where there is no room for three) and a spare
-    one. The processes end with the ``with`` block, and at once when their parent dies.
+    Memory is bounded whatever the number of images: a batch, those ahead of it (fewer where there is no room) and a
+    spare one. The processes end with the ``with`` block, and at once when their parent dies.
     """
 
     def __init__(
@@ -218,8 +229,8 @@ class Decoders:
     def _allocate(self) -> Ring:
         height, width = self._rules.image_size
         batch_size, workers = self._options.batch_size, self._options.workers
-        for batches in range(_BATCHES_IN_RING, 0, -1):
-            slots = batches * batch_size
+        for ahead in range(self._options.batches_ahead((height, width)), -1, -1):
+            slots = (1 + ahead) * batch_size
             try:
                 return Ring.allocate(slots=slots, image_size=(height, width), workers=workers)
             except (OSError, MemoryError, OverflowError) as error:

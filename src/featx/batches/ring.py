@@ -4,7 +4,6 @@ import contextlib
 import errno
 import mmap
 import os
-import tempfile
 from pathlib import Path
 from typing import Self
 
@@ -43,6 +42,8 @@ def shared_file(size: int) -> int:
         # Not under /dev/shm, which containers often limit to 64 MB.
         fd = os.memfd_create("featx", os.MFD_CLOEXEC)
     except (AttributeError, OSError):  # not Linux, or forbidden by a sandbox
+        import tempfile  # which a decoder process doesn't need, and is to be up soon
+
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
     try:

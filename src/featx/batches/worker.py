@@ -67,8 +67,8 @@ class Settings:
         Number of known digests.
     rules : PixelRules
         How pixels are made.
-    max_pixels : int
-        Images that announce more are refused.
+    max_pixels : int or None
+        Images that announce more are refused; None is the decoder's own limit.
     decoder : str
         ``"module:function"``, of the signature of `featx.images.decode_into`.
     timeout_s : float
@@ -79,7 +79,7 @@ class Settings:
     workers: int
     known: int
     rules: PixelRules
-    max_pixels: int
+    max_pixels: int | None
     decoder: str
     timeout_s: float
 
@@ -198,7 +198,7 @@ class _Job:
             # Sorted, and shared by all processes: ten million digests are mapped, not copied.
             self._known = np.frombuffer(mmap.mmap(pipes.known, 32 * settings.known, prot=mmap.PROT_READ), "S32")
         self._rules = settings.rules
-        self._max_pixels = settings.max_pixels
+        self._max_pixels = _default_max_pixels() if settings.max_pixels is None else settings.max_pixels
         self._decode = decode
 
     def run(self, position: int, ring_slot: int, file: bytes) -> Result:
@@ -275,6 +275,13 @@ class _Job:
     def _progress(self) -> None:
         # A slow file system is no hang: the clock starts again whenever bytes have come.
         self._mark[1] = time.monotonic_ns()
+
+
+def _default_max_pixels() -> int:
+    # Here and not in the parent, which needs no OpenCV for anything else.
+    from featx.images import DEFAULT_MAX_PIXELS
+
+    return DEFAULT_MAX_PIXELS
 
 
 def _line(message: object) -> str:

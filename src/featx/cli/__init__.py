@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 import featx
-from featx.cli import backbones, demo, doctor, export, extract, fit, info, predict, score, verify
+from featx.cli import backbones, compare, curve, demo, doctor, export, extract, fit, info, predict, score, verify
 from featx.cli.stopping import MESSAGE, Stopping
 from featx.errors import FeatxError, Interrupted
 
@@ -70,7 +70,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (extract, fit, score, predict, info, verify, export, backbones, doctor, demo):
+for command in (extract, fit, score, compare, curve, predict, info, verify, export, backbones, doctor, demo):
     app.command()(_with_verbosity(getattr(command, command.__name__.rpartition(".")[2])))
 
 

@@ -4,7 +4,7 @@
 def demo() -> None:
     """Write sample images (handwritten digits) to data/train and data/test here, then extract, fit and score.
 
-    Uses a small backbone with ImageNet weights, or an untrained one where these can't be had, and says so.
+    Uses a small backbone with ImageNet weights; where these can't be had, scattering, which needs none, and says so.
     """
     from featx.cli import show
     from featx.demo import run

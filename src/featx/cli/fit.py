@@ -16,7 +16,13 @@ def fit(
             help="Feature stores.", metavar="STORE", show_default="every train store under artifacts/features"
         ),
     ] = None,
-    clf: Annotated[str, typer.Option(help="Classifier.", metavar="logreg|svm")] = "logreg",
+    clf: Annotated[
+        str,
+        typer.Option(
+            help="Classifier; `all` fits each of them and ranks them.",
+            metavar="logreg|svm|knn|centroid|ridge|lda|all",
+        ),
+    ] = "logreg",
     kernel: Annotated[str, typer.Option(help="Of the SVM.", metavar="linear|rbf")] = SelectionOptions.kernel,
     C: Annotated[
         float | None,
@@ -28,6 +34,38 @@ def fit(
             show_default="the best of a sweep",
         ),
     ] = SelectionOptions.C,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            help="`balanced` weighs every image by the inverse of its class's frequency (logreg, svm, ridge).",
+            metavar="balanced",
+            show_default="all images alike",
+        ),
+    ] = SelectionOptions.class_weight,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            help="`l2` brings every feature vector to length one, before the scaler.",
+            metavar="l2",
+            show_default="as they are",
+        ),
+    ] = SelectionOptions.normalize,
+    pca: Annotated[
+        int | None,
+        typer.Option(
+            help="Keep so many principal components, after the scaler.", metavar="D", min=1, show_default="all features"
+        ),
+    ] = SelectionOptions.pca,
+    nested: Annotated[
+        bool,
+        typer.Option(
+            "--nested", help="Also cross-validate the choice itself, for a score that isn't the one chosen by (slower)."
+        ),
+    ] = SelectionOptions.nested,
+    one_se: Annotated[
+        bool,
+        typer.Option("--one-se", help="Take the simplest of the sweep within one standard error of the best."),
+    ] = False,
     folds: Annotated[int, typer.Option(help="Of the cross-validation.", metavar="N", min=2)] = SelectionOptions.folds,
     seed: shared.Seed = SelectionOptions.seed,
     group_by: Annotated[
@@ -47,7 +85,7 @@ def fit(
         ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(help="Folds worked on at once; -1 is one for each core.", metavar="N")
+        int, typer.Option(help="Fits worked on at once; -1 is one for each core.", metavar="N")
     ] = SelectionOptions.n_jobs,
     out: Annotated[
         Path | None,
@@ -61,8 +99,9 @@ def fit(
     ] = None,
     json: shared.Json = False,
 ) -> None:
-    """Fit a classifier on cached features; its C is chosen by a cross-validated sweep."""
+    """Fit a classifier on cached features; its hyperparameters are chosen by a cross-validated sweep."""
     from featx.cli import show
+    from featx.cli.show.fitting import fit_plan, ranking
     from featx.pipeline.fitting import fit_all
 
     models = fit_all(
@@ -70,15 +109,22 @@ def fit(
         clf=clf,
         kernel=kernel,
         C=C,
+        class_weight=class_weight,
+        normalize=normalize,
+        pca=pca,
+        nested=nested,
+        rule="one-se" if one_se else SelectionOptions.rule,
         folds=folds,
         seed=seed,
         group_by=group_by,
         labels=labels,
         jobs=jobs,
         out=out,
+        told=fit_plan,
     )
     if json:
         show.as_json([show.model_record(path, model) for path, model in models.items()])
     else:
         for path, model in models.items():
             show.model(path, model)
+        ranking(models)

@@ -26,7 +26,15 @@ MovedWeights = Annotated[
     typer.Option("--weights", help="Where the backbone's weights are now, if they have moved.", metavar="FILE"),
 ]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", "-b", help="Images that the backbone takes at once.", metavar="N", min=1)
+    int | None,
+    typer.Option(
+        "--batch-size",
+        "-b",
+        help="Images that the backbone takes at once.",
+        metavar="N",
+        min=1,
+        show_default="32, on a GPU 64",
+    ),
 ]
 Workers = Annotated[
     int | None,

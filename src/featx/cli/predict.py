@@ -17,6 +17,14 @@ def predict(
         Path | None,
         typer.Option("--model", help="The model to label with.", metavar="FILE", show_default="the one there is"),
     ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave the label empty where its probability, 0 to 1, is lower.",
+            metavar="P",
+            show_default="label every image",
+        ),
+    ] = None,
     weights: shared.MovedWeights = None,
     runtime: shared.Runtime = RunOptions.runtime,
     device: shared.Device = RunOptions.device,
@@ -24,12 +32,19 @@ def predict(
     workers: shared.Workers = RunOptions.workers,
     json: shared.Json = False,
 ) -> None:
-    """Label images: CSV on stdout, with a probability for each class, or the SVM's margins.
+    """Label images: CSV on stdout, with the label's confidence and a probability for each class.
 
-    Images that can't be read are named on stderr and have no line.
+    Images that can't be read are named on stderr and have no line. A model that was fitted without cross-validation may
+    have no probabilities: then there are margins instead.
     """
     from featx.cli import show
     from featx.pipeline.prediction import only_model, predict_batches
 
-    run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers)
-    show.predictions(predict_batches(model or only_model(), images, weights=weights, options=run), json=json)
+    batches = predict_batches(
+        model or only_model(),
+        images,
+        min_confidence=min_confidence,
+        weights=weights,
+        options=RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers),
+    )
+    show.predictions(batches, json=json)

@@ -1,5 +1,7 @@
 """``featx score``."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,13 +34,17 @@ def score(
     device: shared.Device = RunOptions.device,
     batch_size: shared.BatchSize = RunOptions.batch_size,
     workers: shared.Workers = RunOptions.workers,
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page of each report in the browser.")] = False,
     json: shared.Json = False,
 ) -> None:
     """Score models on images that they were not fitted on, each figure with its uncertainty.
 
-    Writes a report (JSON) and a confusion matrix (PNG) for each model under artifacts/reports.
+    Writes for each model a report (JSON), a page to look at (HTML) and a confusion matrix (PNG) under
+    artifacts/reports. Test images that are in training too, or copies of such, are named, with the figures without
+    them.
     """
     from featx.cli import show
+    from featx.pipeline.naming import report_path
     from featx.pipeline.scoring import score_all
 
     with show.extraction_progress() as watcher:
@@ -47,9 +53,11 @@ def score(
             source,
             weights=weights,
             options=RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers),
+            command=shlex.join(["featx", *sys.argv[1:]]),
             progress=watcher,
         )
     if json:
         typer.echo("[" + ",".join(report.to_json() for report in reports) + "]")
     else:
         show.reports(reports)
+    show.pages([report_path(report.model).with_suffix(".html") for report in reports], open_them=open_page)

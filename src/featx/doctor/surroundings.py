@@ -18,6 +18,7 @@ from featx.doctor.finding import Finding
 from featx.pipeline.options import RunOptions
 from featx.runtimes import available_cores
 from featx.runtimes.choosing import gpu_for_keras
+from featx.runtimes.options import DEFAULT_BATCH_SIZE
 from featx.weights import cache_home, keras_home
 
 _NEEDED: dict[str, tuple[str, ...]] = {
@@ -152,7 +153,7 @@ def _text(file: Path) -> str:
 
 def _ring() -> Finding:
     options = RunOptions()
-    slots = _BATCHES * options.batch_size
+    slots = _BATCHES * (options.batch_size or DEFAULT_BATCH_SIZE["openvino"])
     size = Ring.size(slots=slots, image_size=_IMAGE_SIZE, workers=options.decoders)
     facts = {"bytes": size, "workers": options.decoders}
     try:

@@ -151,11 +151,11 @@ def decode_into(
         )
     if out.shape != (*rules.image_size, 3) or out.dtype != np.uint8:
         raise ValueError(f"out must be uint8 {(*rules.image_size, 3)}, not {out.dtype} {out.shape}")
-    resize_into(_decode_whole(data, max_pixels), rules, out)
+    resize_into(decode_whole(data, max_pixels), rules, out)
 
 
-def _decode_whole(data: bytes | memoryview, max_pixels: int) -> Pixels:
-    """Decode at the file's own size, upright; may be a read-only array."""
+def decode_whole(data: bytes | memoryview, max_pixels: int) -> Pixels:
+    """Decode at the file's own size, upright; may be a read-only array. Errors are those of `decode`."""
     kind = sniff(data)
     if kind == "jpeg" and (header := jpeg.read_header(data)):
         _check_size(header.width, header.height, max_pixels)

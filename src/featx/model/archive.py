@@ -2,7 +2,8 @@
 
 It is a zip archive as skops writes it, plus a member ``featx.json`` that names the format and holds the SHA-256 of
 every other member. It is refused unless they all fit. The digests find rot and careless edits; they are no signature.
-What protects against a hostile file is skops, which builds nothing but types that are trusted by name.
+What protects against a hostile file is skops, which builds nothing but types that are trusted by name: those of
+scikit-learn that it vouches for, and featx's own estimators.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from typing import Any
 
 from sklearn.exceptions import InconsistentVersionWarning
 
+from featx.classifiers import trusted_steps
 from featx.errors import ModelError
 
 FORMAT = "featx model"
@@ -38,9 +40,9 @@ def write(path: Path, contents: Mapping[str, Any]) -> None:
     Raises
     ------
     ModelError
-        The file can't be written.
+        The file can't be written, or it would hold a type that `read` refuses.
     """
-    data = _seal(contents)
+    data = _seal(contents, path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,11 +73,27 @@ def read(path: Path) -> Any:
     return _unseal(data, path)
 
 
-def _seal(contents: Mapping[str, Any]) -> bytes:
+def _own_types() -> list[str]:
+    return [f"{kind.__module__}.{kind.__name__}" for kind in trusted_steps() if kind.__module__.startswith("featx.")]
+
+
+def _untrusted(data: bytes) -> list[str]:
     # skops lists every estimator of scikit-learn when imported, which only a model's file is worth.
     import skops.io
 
-    buffer = io.BytesIO(skops.io.dumps(dict(contents)))
+    return sorted(set(skops.io.get_untrusted_types(data=data)) - set(_own_types()))
+
+
+def _seal(contents: Mapping[str, Any], path: Path) -> bytes:
+    import skops.io
+
+    data = skops.io.dumps(dict(contents))
+    if untrusted := _untrusted(data):
+        raise ModelError(
+            f"model {str(path)!r} can't be saved, it would not be safe to load: it holds {', '.join(untrusted)};"
+            " keep it in memory (save=False), or take another estimator"
+        )
+    buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as archive:
         members = {member: hashlib.sha256(archive.read(member)).hexdigest() for member in archive.namelist()}
         archive.writestr(SEAL, json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "members": members}))
@@ -99,13 +117,12 @@ def _unseal(data: bytes, path: Path) -> Any:
             found = {member: hashlib.sha256(archive.read(member)).hexdigest() for member in names if member != SEAL}
         if len(names) != len(found) + 1 or found != seal["members"]:
             raise ModelError(f"model {str(path)!r} was changed after it was written, or is damaged: fit it again")
-        untrusted = skops.io.get_untrusted_types(data=data)
-        if untrusted:
+        if untrusted := _untrusted(data):
             raise ModelError(f"model {str(path)!r} is not safe to load, it holds {', '.join(untrusted)}: fit it again")
         with warnings.catch_warnings():
             # The versions in the model's own record tell it better, in one line.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            return skops.io.loads(data, trusted=[])
+            return skops.io.loads(data, trusted=_own_types())
     except ModelError:
         raise
     except Exception as error:

@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from featx import __version__
-from featx.classifiers import ROWS_AT_ONCE, check_features, class_probabilities, class_scores, trusted_steps
+from featx.classifiers import (
+    RECIPES,
+    ROWS_AT_ONCE,
+    check_features,
+    class_probabilities,
+    class_scores,
+    has_probabilities,
+    trusted_steps,
+)
 from featx.errors import DataError, ModelError, SpecMismatch
 from featx.model import archive
 from featx.selection import OutOfFold, Selection, SweepRow
+from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec
 
 logger = logging.getLogger(__name__)
@@ -75,9 +84,10 @@ class Model:
     name : str
         As in the name of its file.
     clf : str
-        Name of the classifier.
+        Name of the classifier; of an estimator from elsewhere, its type's.
     params : mapping of str to Any
-        What the classifier was made with: C, kernel, seed.
+        What the classifier was made with: the hyperparameters chosen, class_weight, normalize, pca, seed, and the
+        kernel of an SVM.
     pipeline : sklearn.pipeline.Pipeline
         Scaler and classifier, fitted on all rows; its labels are indices into `classes`.
     classes : tuple of str, length k
@@ -90,6 +100,8 @@ class Model:
         SHA-256 of the image files it was fitted on.
     origin : Origin
         The store they are from.
+    calibration : Calibration or None
+        What makes probabilities of scores, fitted on the out-of-fold scores; None without cross-validation.
     versions : mapping of str to str
         Of what made it.
     created : str
@@ -105,6 +117,7 @@ class Model:
     labels: NDArray[np.int32]
     digests: NDArray[np.uint8]
     origin: Origin
+    calibration: Calibration | None = None
     versions: Mapping[str, str] = field(default_factory=_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -177,8 +190,9 @@ class Model:
         return self._by_blocks(lambda rows: class_scores(self.pipeline, rows), X, np.empty((0, len(self.classes))))
 
     def probabilities(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
-        """Give the probability of every class for every row; None where the classifier has none (an SVM).
+        """Give the probability of every class for every row.
 
+        Calibrated on the scores of the cross-validation; without one the classifier's own, or None where it has none.
         Parameters and errors are those of `predict`.
 
         Returns
@@ -186,7 +200,9 @@ class Model:
         (n, k) float64 or None
             Columns in the order of `classes`; rows sum to one.
         """
-        if not hasattr(self.pipeline, "predict_proba"):
+        if self.calibration is not None:
+            return self.calibration.probabilities(self.scores(X))
+        if not has_probabilities(self.pipeline):
             return None
         return self._by_blocks(
             lambda rows: class_probabilities(self.pipeline, rows), X, np.empty((0, len(self.classes)))
@@ -215,7 +231,7 @@ class Model:
         Raises
         ------
         ModelError
-            The file can't be written.
+            The file can't be written, or the model holds an estimator of a type that is not safe to load.
         """
         archive.write(Path(path), self._contents())
 
@@ -262,11 +278,13 @@ class Model:
             "origin": {**asdict(origin), "spec": origin.spec.to_json()},
             "fingerprint": origin.fingerprint,
             "selection": {
-                "C": selection.C,
+                "params": dict(selection.params),
                 "folds": selection.folds,
                 "seed": selection.seed,
-                "rows": [asdict(row) for row in selection.rows],
+                "rule": selection.rule,
+                "rows": [{"params": dict(row.params), "scores": list(row.scores)} for row in selection.rows],
             },
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "versions": dict(self.versions),
             "created": self.created,
         }
@@ -276,26 +294,31 @@ class Model:
             "labels": self.labels,
             "digests": self.digests,
             "oof": None if oof is None else vars(oof),
+            "nested": None if selection.nested is None else vars(selection.nested),
         }
 
     @classmethod
     def _from_contents(cls, contents: Any) -> Self:
         pipeline, record = contents["pipeline"], json.loads(contents["record"])
         kinds = [type(step) for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [type(pipeline)]
-        strange = [kind.__name__ for kind in kinds if kind not in trusted_steps()]
+        # An estimator from elsewhere may be of any type that the archive let pass.
+        foreign = record.get("clf", next(iter(RECIPES))) not in RECIPES and isinstance(pipeline, Pipeline)
+        strange = [kind.__name__ for kind in kinds if not foreign and kind not in trusted_steps()]
         if strange:
             raise ValueError(f"steps of type {', '.join(strange)}")
-        selection, oof = record["selection"], contents["oof"]
+        selection, calibration = record["selection"], record["calibration"]
         model = cls(
             pipeline=pipeline,
             classes=tuple(record["classes"]),
             selection=Selection(
-                C=selection["C"],
+                params=selection["params"],
                 folds=selection["folds"],
                 seed=selection["seed"],
-                rows=tuple(SweepRow(C=row["C"], scores=tuple(row["scores"])) for row in selection["rows"]),
-                oof=None if oof is None else OutOfFold(**oof),
+                rule=selection["rule"],
+                rows=tuple(SweepRow(params=row["params"], scores=tuple(row["scores"])) for row in selection["rows"]),
+                **{name: contents[name] and OutOfFold(**contents[name]) for name in ("oof", "nested")},
             ),
+            calibration=None if calibration is None else Calibration.from_dict(calibration),
             labels=contents["labels"],
             digests=contents["digests"],
             origin=Origin(**{**record["origin"], "spec": ExtractionSpec.from_json(record["origin"]["spec"])}),
@@ -303,8 +326,9 @@ class Model:
         )
         n, k = len(model.labels), len(model.classes)
         shapes = {"digests": model.digests.shape == (n, 32), "classes": len(pipeline.classes_) == k}
-        if model.selection.oof is not None:
-            shapes["oof"] = model.selection.oof.scores.shape == (n, k)
+        for part in ("oof", "nested"):
+            predicted = getattr(model.selection, part)
+            shapes[part] = predicted is None or predicted.scores.shape == (n, k)
         wrong = [name for name, right in shapes.items() if not right]
         if wrong:
             raise ValueError(f"{', '.join(wrong)} of another shape than {n} images of {k} classes have")

@@ -1,17 +1,21 @@
-"""From labelled features to a model: choose C, fit on all rows, keep the evidence."""
+"""From labelled features to a model: choose hyperparameters, fit on all rows, calibrate, keep the evidence."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from featx.classifiers import convergence_logged, make_classifier
+from featx.classifiers import Blueprint, convergence_logged
+from featx.classifiers.fitting import fit_pipeline
 from featx.errors import DataError
 from featx.model.fitted import Model, Origin
 from featx.selection import DEFAULT_OPTIONS, SelectionOptions, select
+from featx.selection.calibration import fit_calibration
+from featx.selection.planning import Told, announce, plan_fit
+from featx.selection.sweep import LARGE, blas_threads, workers
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +48,27 @@ class TrainingData:
     origin: Origin
 
 
-def fit_model(data: TrainingData, *, name: str, clf: str, options: SelectionOptions = DEFAULT_OPTIONS) -> Model:
-    """Choose C by cross-validation and fit the classifier on all labelled rows.
+def fit_model(
+    data: TrainingData,
+    *,
+    name: str,
+    clf: Any,
+    options: SelectionOptions = DEFAULT_OPTIONS,
+    told: Told = announce,
+) -> Model:
+    """Choose hyperparameters by cross-validation and fit the classifier on all labelled rows.
 
     Parameters
     ----------
     data : TrainingData
     name : str
         Name of the model.
-    clf : str
-        Name of the classifier (`featx.make_classifier`).
+    clf : str or scikit-learn estimator
+        Name of the classifier (`featx.make_classifier`); or an estimator, of which a clone is fitted.
     options : SelectionOptions
-        How C is chosen.
+        How hyperparameters are chosen.
+    told : callable
+        Gets the `Plan` of what all this will take, before it starts; by default it is logged.
 
     Returns
     -------
@@ -66,8 +79,9 @@ def fit_model(data: TrainingData, *, name: str, clf: str, options: SelectionOpti
     DataError
         Features or labels that no classifier can be fitted on, or too few to cross-validate.
     UsageError
-        Unknown classifier or kernel.
+        Unknown classifier, kernel or option.
     """
+    blueprint = options.blueprint(clf)
     n = len(data.features)
     if not n == len(data.labels) == len(data.digests) or (data.groups is not None and len(data.groups) != n):
         raise DataError(f"{n} rows of features need as many labels, digests and groups in {data.origin.path!r}")
@@ -86,19 +100,34 @@ def fit_model(data: TrainingData, *, name: str, clf: str, options: SelectionOpti
     X = data.features if len(labelled) == n else data.features[labelled]
     groups = None if data.groups is None else [data.groups[row] for row in labelled]
 
+    plan = plan_fit(blueprint, X.shape, len(classes), options=options)
+    told(plan)
+    options = replace(options, solver=plan.solver)
     selection = select(clf, X, labels, options=options, groups=groups, classes=classes)
-    pipeline = make_classifier(clf, C=selection.C, kernel=options.kernel, seed=options.seed)
-    # One BLAS thread, as in the sweep, so that the coefficients don't depend on the number of cores.
-    with convergence_logged(), threadpool_limits(limits=1):
-        pipeline.fit(X, labels)
+    # One BLAS thread, as in the sweep, so that the coefficients don't depend on the number of cores; large features
+    # are worth the difference in their last bits.
+    blockwise = plan.solver == "blockwise"
+    threads = blas_threads(1) if X.nbytes >= LARGE and not blockwise else 1
+    with convergence_logged(), threadpool_limits(limits=threads):
+        pipeline = fit_pipeline(
+            blueprint, selection.params, X, labels, solver=plan.solver, threads=workers(options.n_jobs)
+        )
+    oof = selection.oof
     return Model(
         name=name,
-        clf=clf,
-        params={"C": selection.C, "kernel": options.kernel, "seed": options.seed},
+        clf=blueprint.name,
+        params={**selection.params, **_settings(blueprint)},
         pipeline=pipeline,
         classes=classes,
         selection=selection,
         labels=labels.astype(np.int32),
         digests=np.array(data.digests, dtype=np.uint8)[labelled],
         origin=data.origin,
+        calibration=None if oof is None else fit_calibration(oof.scores, labels, oof.folds),
     )
+
+
+def _settings(blueprint: Blueprint) -> dict[str, Any]:
+    """What a model records beside the hyperparameters chosen; of an estimator from elsewhere, how it is made."""
+    own = {} if isinstance(blueprint.clf, str) else {"estimator": " ".join(repr(blueprint.clf).split())}
+    return own | blueprint.settings

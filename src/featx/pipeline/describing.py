@@ -76,7 +76,7 @@ def _model(path: Path) -> dict[str, Any]:
         "classes": dict(zip(model.classes, counts, strict=True)),
         "width": model.width,
         "folds": model.selection.folds,
-        "sweep": [{"C": row.C, "mean": row.mean, "std": row.std} for row in model.selection.rows],
+        "sweep": [{**row.params, "mean": row.mean, "std": row.std} for row in model.selection.rows],
         "store": {key: value for key, value in dataclasses.asdict(model.origin).items() if key != "spec"},
         "spec": json.loads(model.spec.to_json()),
         "fingerprint": model.spec.fingerprint,

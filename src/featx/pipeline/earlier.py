@@ -208,7 +208,7 @@ class Earlier:
             return KnownRows()
         try:
             files = sorted(self.target.parent.iterdir())
-        except PermissionError:  # a folder in which one may write, but not look
+        except OSError:  # no folder yet, or one in which one may write, but not look
             return KnownRows()
         others = (path for path in files if path.suffix.lower() in STORE_SUFFIXES and path.is_file())
         return _sound_rows(

@@ -38,7 +38,7 @@ def extract(
     precision: Precision = Request.precision,
     runtime: str = RunOptions.runtime,
     device: str = RunOptions.device,
-    batch_size: int = RunOptions.batch_size,
+    batch_size: int | None = RunOptions.batch_size,
     workers: int | None = RunOptions.workers,
     max_pixels: int | None = RunOptions.max_pixels,
     timeout: float = RunOptions.timeout,
@@ -253,19 +253,22 @@ def _pixels(outlet: Outlet) -> str:
 def _fill(images: Manifest, outlets: Sequence[Outlet], progress: Progress) -> Iterator[Extraction]:
     """Fill stores whose backbones want the same pixels, and seal them."""
     with ExitStack() as stack:
+        # First, since they come up by themselves while the backbones are made ready.
+        processes = stack.enter_context(decoders(outlets[0].stage, known=common_digests(outlets)))
         for outlet in outlets:
             stack.enter_context(outlet)
             progress.begin(outlet.target, total=len(images), done=outlet.settled)
         pending = sorted({slot for outlet in outlets for slot in outlet.pending()})
         try:
-            with decoders(outlets[0].stage, known=common_digests(outlets)) as processes:
-                for batch in processes.batches(images.root, ((slot, images.paths[slot]) for slot in pending)):
-                    for outlet in outlets:
-                        rows, failures = outlet.take(batch)
-                        progress.advance(outlet.target, rows=rows, failures=failures)
-                seconds = dict(processes.seconds)
+            for batch in processes.batches(images.root, ((slot, images.paths[slot]) for slot in pending)):
+                for outlet in outlets:
+                    rows, failures = outlet.take(batch)
+                    progress.advance(outlet.target, rows=rows, failures=failures)
             for outlet in outlets:
-                yield outlet.seal(seconds)
+                progress.advance(outlet.target, rows=outlet.finish(), failures=0)
+            processes.close()
+            for outlet in outlets:
+                yield outlet.seal(dict(processes.seconds))
         except KeyboardInterrupt as stop:
             kept = ", ".join(f"{outlet.settled} of {len(images)} rows of {outlet.target}" for outlet in outlets)
             raise Interrupted(f"stopped: {kept} are kept; the same command goes on from there") from stop

@@ -92,3 +92,8 @@ def export_path(store: Path, *, to: str, out: Path | None) -> Path:
     if out is None:
         return EXPORTS / name
     return out if out.suffix.lower() == f".{to}" and not out.is_dir() else out / name
+
+
+def report_path(model: str) -> Path:
+    """Path of the report of a model; its page and its picture lie beside it, with suffixes of their own."""
+    return REPORTS / f"{model}.json"

@@ -26,8 +26,8 @@ class RunOptions:
         What executes the backbone; auto is Keras where it can use a GPU, else OpenVINO.
     device : str
         ``"auto"``, ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
-    batch_size : int
-        Images that the backbone takes at once.
+    batch_size : int or None
+        Images that the backbone takes at once; None is as many as suit what executes it.
     workers : int or None
         Decoder processes; None is one for each core, at most eight.
     max_pixels : int or None
@@ -38,7 +38,7 @@ class RunOptions:
 
     runtime: str = "auto"
     device: str = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
     workers: int | None = None
     max_pixels: int | None = None
     timeout: float = 60.0

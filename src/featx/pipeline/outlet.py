@@ -5,6 +5,7 @@ import functools
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 from featx.batches import Batch, Rows
 from featx.errors import SourceError
 from featx.manifest import Failure, Manifest
-from featx.pipeline.earlier import Earlier
+from featx.pipeline.earlier import Earlier, KnownRows
 from featx.pipeline.options import Extraction
 from featx.pipeline.stage import Stage
+from featx.runtimes import Pending
 from featx.store import Provenance, plan, sweep
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Outlet:
         self.stage = stage
         self.earlier = earlier
         self._failures = {} if earlier.reread else dict(earlier.failures)
+        self._in_flight: deque[tuple[Rows, Pending]] = deque()
 
     def planned(self) -> Extraction:
         """What a run would do."""
@@ -62,12 +65,18 @@ class Outlet:
         sweep(self.target)
         return dataclasses.replace(self._extraction(extracted=0, reused=len(store)), store=store)
 
+    @functools.cached_property
+    def known(self) -> KnownRows:
+        """Features that can be copied by their image's digest: of other stores as well where files have to be read."""
+        settled = 0 if self.earlier.reread else len(self.earlier.slots) + len(self.earlier.failures)
+        beside = self.earlier.beside(self.stage.spec) if settled < len(self.images) else KnownRows()
+        return self.earlier.known(self.stage.spec) + beside
+
     def __enter__(self) -> Self:
         """Plan the store, or resume it, and copy the rows of unchanged files."""
         self._start = time.perf_counter()
         self._stage_seconds = self.stage.seconds
         starting = "runtime" not in vars(self.stage)
-        self.known = self.earlier.known(self.stage.spec)
         provenance = Provenance(
             weights_source=self.stage.source.recorded,
             runtime=self.stage.runtime.name,
@@ -90,8 +99,6 @@ class Outlet:
             self._announce_size()  # once there is room for it
             if not self.earlier.reread:
                 self._copy_unchanged()
-            if self.pending():
-                self.known += self.earlier.beside(self.stage.spec)
         except BaseException:
             self._partial.close()
             raise
@@ -112,7 +119,10 @@ class Outlet:
         return [slot for slot in self._partial.pending.tolist() if self.images.paths[slot] not in self._failures]
 
     def take(self, batch: Batch) -> tuple[int, int]:
-        """Write the rows that a batch gives, computing those that aren't known; the number of rows and of failures."""
+        """Write the rows that a batch gives, computing those that aren't known; the number of rows and of failures.
+
+        Rows that are still being computed are written, and counted, by a later call or by `finish`.
+        """
         before = self.settled
         wanted = self._wanted(batch.known)
         self._copy(_chosen(batch.known, wanted))
@@ -122,6 +132,12 @@ class Outlet:
         failures = [failure for failure in batch.failures if self._lacks(failure.path)]
         self._failures |= {failure.path: self._as_listed(failure) for failure in failures}
         return self.settled - before - len(failures), len(failures)
+
+    def finish(self) -> int:
+        """Write the rows that are still being computed; their number."""
+        before = self.settled
+        self._write_computed(left=0)
+        return self.settled - before
 
     def seal(self, seconds: dict[str, float]) -> Extraction:
         """Make the store whole; where it would say what the old one says, that one is left as it is.
@@ -216,9 +232,17 @@ class Outlet:
     def _compute(self, batch: Batch, wanted: NDArray[np.bool_]) -> None:
         if not wanted.any():
             return
-        features = self.stage.features(batch.images if wanted.all() else batch.images[wanted])
-        self._write(_chosen(batch.decoded, wanted), features, reused=False)
-        self._computed += len(features)
+        images = batch.images if wanted.all() else batch.images[wanted]
+        self._in_flight.append((_chosen(batch.decoded, wanted), self.stage.submit(images)))
+        self._write_computed(left=self.stage.in_flight)
+
+    def _write_computed(self, *, left: int) -> None:
+        """Write rows in the order of their images, until no more than so many batches are being computed."""
+        while len(self._in_flight) > left:
+            files, pending = self._in_flight.popleft()
+            features = pending()
+            self._write(files, features, reused=False)
+            self._computed += len(features)
 
     def _write(self, files: Rows, features: NDArray[np.float32], *, reused: bool) -> None:
         start = time.perf_counter()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import manifest
-from featx.errors import ModelError, SourceError
+from featx.errors import ModelError, SourceError, UsageError
 from featx.manifest import Failure
 from featx.model import Model
 from featx.pipeline.naming import MODELS, default_models
@@ -27,42 +27,64 @@ class Predictions:
     paths : tuple of str, length n
         As they were given, or found in a folder that was given.
     labels : (n,) array of str
-        The class of each.
+        The class of each; ``""`` where the model abstained.
+    abstained : (n,) bool
+        Where the confidence is below `min_confidence`.
+    confidence : (n,) float64 or None
+        Probability of the class that the model would say, also where it abstained. None without probabilities.
     classes : tuple of str, length k
         What the columns of the others stand for.
     probabilities : (n, k) float64 or None
-        None where the classifier gives none.
+        Calibrated on the model's cross-validation. None where there was none and the classifier itself gives none.
     margins : (n, k) float64
-        The classifier's decision function: the larger, the surer; not comparable between models.
+        The classifier's score of each class: the larger, the surer; not comparable between models.
     failures : tuple of Failure
         Images that could not be read; they have no row.
+    min_confidence : float or None
+        What was asked for; None labels every image.
     """
 
     paths: tuple[str, ...]
     labels: NDArray[np.str_]
+    abstained: NDArray[np.bool_]
+    confidence: NDArray[np.float64] | None
     classes: tuple[str, ...]
     probabilities: NDArray[np.float64] | None
     margins: NDArray[np.float64]
     failures: tuple[Failure, ...]
+    min_confidence: float | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def records(self) -> list[dict[str, Any]]:
-        """One dictionary for each image: path, label, and by class its probability or else its margin."""
-        kind, values = (
-            ("margins", self.margins) if self.probabilities is None else ("probabilities", self.probabilities)
-        )
+        """One dictionary for each image.
+
+        They hold path, label (empty where the model abstained, which ``abstained`` says too), and the confidence and by
+        class the probability, or else by class the margin.
+        """
         return [
-            {"path": path, "label": str(label), kind: dict(zip(self.classes, map(float, row), strict=True))}
-            for path, label, row in zip(self.paths, self.labels, values, strict=True)
+            {
+                "path": path,
+                "label": str(self.labels[row]),
+                "abstained": bool(self.abstained[row]),
+                **self._values(row),
+            }
+            for row, path in enumerate(self.paths)
         ]
+
+    def _values(self, row: int) -> dict[str, Any]:
+        if self.probabilities is None or self.confidence is None:
+            return {"margins": dict(zip(self.classes, self.margins[row].tolist(), strict=True))}
+        probabilities = dict(zip(self.classes, self.probabilities[row].tolist(), strict=True))
+        return {"confidence": float(self.confidence[row]), "probabilities": probabilities}
 
 
 def predict(
     model: Model | Path | str,
     images: Sequence[Path | str] | Path | str,
     *,
+    min_confidence: float | None = None,
     weights: Path | str | None = None,
     options: RunOptions | None = None,
 ) -> Predictions:
@@ -74,6 +96,8 @@ def predict(
         The model.
     images : path or sequence of paths
         Image files, or folders of them.
+    min_confidence : float, optional
+        Images whose label is less probable than this, 0 to 1, get none.
     weights : str, optional
         Where the backbone's weights are now, if no longer where the model has them from.
     options : RunOptions, optional
@@ -90,17 +114,24 @@ def predict(
         No image could be read.
     ModelError, WeightsError
         The model can't be loaded, or its backbone's weights can't be found.
+    UsageError
+        A `min_confidence` outside 0 to 1, or for a model without probabilities.
     """
     model = Model.load(model) if isinstance(model, Path | str) else model
-    parts = list(predict_batches(model, images, weights=weights, options=options))
+    batches = predict_batches(model, images, min_confidence=min_confidence, weights=weights, options=options)
+    parts = list(batches)
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+    confidence = [part.confidence for part in parts if part.confidence is not None]
     return Predictions(
         paths=tuple(path for part in parts for path in part.paths),
         labels=np.concatenate([part.labels for part in parts]),
+        abstained=np.concatenate([part.abstained for part in parts]),
+        confidence=np.concatenate(confidence) if confidence else None,
         classes=model.classes,
         probabilities=np.concatenate(probabilities) if probabilities else None,
         margins=np.concatenate([part.margins for part in parts]),
         failures=tuple(failure for part in parts for failure in part.failures),
+        min_confidence=min_confidence,
     )
 
 
@@ -108,6 +139,7 @@ def predict_batches(
     model: Model | Path | str,
     images: Sequence[Path | str] | Path | str,
     *,
+    min_confidence: float | None = None,
     weights: Path | str | None = None,
     options: RunOptions | None = None,
 ) -> Iterator[Predictions]:
@@ -119,6 +151,7 @@ def predict_batches(
         Of a batch; it may hold failures only.
     """
     model = Model.load(model) if isinstance(model, Path | str) else model
+    _check_confidence(model, min_confidence)
     given = [images] if isinstance(images, Path | str) else images
     paths, failures = _expand([Path(image) for image in given])
     stage = stage_of(model, weights=weights, options=options)
@@ -130,27 +163,20 @@ def predict_batches(
             found = found or len(X) > 0
             if not len(X):
                 continue
-            yield Predictions(
+            yield _said(
+                model,
+                X,
                 paths=tuple(paths[slot] for slot in batch.decoded.slots),
-                labels=model.predict(X),
-                classes=model.classes,
-                probabilities=model.probabilities(X),
-                margins=model.scores(X),
                 failures=tuple(failures),
+                min_confidence=min_confidence,
             )
             failures = []
     if not found:
         what = f"{failures[0].path}: {failures[0].message}" if failures else "there is none"
         raise SourceError(f"none of the {max(len(paths), len(failures))} images could be read ({what})")
     if failures:
-        yield Predictions(
-            paths=(),
-            labels=np.empty(0, np.str_),
-            classes=model.classes,
-            probabilities=None,
-            margins=np.empty((0, len(model.classes))),
-            failures=tuple(failures),
-        )
+        nothing = np.empty((0, model.width), np.float32)
+        yield _said(model, nothing, paths=(), failures=tuple(failures), min_confidence=min_confidence)
 
 
 def only_model() -> Path:
@@ -180,6 +206,50 @@ def stage_of(model: Model, *, weights: Path | str | None, options: RunOptions | 
     """
     made = f"the model {model.name}"
     return stage_again(model.spec, made=made, recorded=model.weights_source, weights=weights, options=options)
+
+
+def _check_confidence(model: Model, min_confidence: float | None) -> None:
+    if min_confidence is None:
+        return
+    if not 0.0 <= min_confidence <= 1.0:
+        raise UsageError(f"min_confidence is a probability from 0 to 1, found {min_confidence}")
+    if model.probabilities(np.empty((0, model.width), np.float32)) is None:
+        raise UsageError(
+            f"the model {model.name} has no probabilities to hold against {min_confidence:g}: fit it again with"
+            " cross-validation, on which they are calibrated, or label every image"
+        )
+
+
+def _said(
+    model: Model,
+    X: NDArray[np.float32],
+    *,
+    paths: tuple[str, ...],
+    failures: tuple[Failure, ...],
+    min_confidence: float | None,
+) -> Predictions:
+    """What a model says of the features of some images."""
+    labels, probabilities = model.predict(X), model.probabilities(X)
+    confidence, abstained = None, np.zeros(len(X), bool)
+    if probabilities is not None:
+        # Of the label, which an SVM finds by votes: now and then another class is the likeliest by a little.
+        column = {name: number for number, name in enumerate(model.classes)}
+        columns = np.array([column[label] for label in labels.tolist()], np.intp)
+        confidence = probabilities[np.arange(len(X)), columns]
+        if min_confidence is not None:
+            abstained = confidence < min_confidence
+            labels = np.where(abstained, "", labels)
+    return Predictions(
+        paths=paths,
+        labels=labels,
+        abstained=abstained,
+        confidence=confidence,
+        classes=model.classes,
+        probabilities=probabilities,
+        margins=model.scores(X),
+        failures=failures,
+        min_confidence=min_confidence,
+    )
 
 
 def _expand(given: Sequence[Path]) -> tuple[list[str], list[Failure]]:

@@ -1,7 +1,9 @@
 """A resolved backbone on its way to run: loaded late, shared by everything that uses it."""
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -13,7 +15,6 @@ from featx import backbones, runtimes
 from featx.backbones import Request
 from featx.batches import DecodeOptions, Decoders
 from featx.errors import SpecMismatch, WeightsError
-from featx.images import DEFAULT_MAX_PIXELS
 from featx.pipeline.options import RunOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
@@ -60,6 +61,11 @@ class Stage:
             runtime=options.runtime, device=options.device, batch_size=options.batch_size, threads=None
         )
 
+    @cached_property
+    def batch_size(self) -> int:
+        """Images that the backbone takes at once."""
+        return runtimes.batch_size(self.spec, self.runtime_options)
+
     @property
     def untrained(self) -> bool:
         """Whether the backbone never saw an image, so that its features say little."""
@@ -74,17 +80,46 @@ class Stage:
     def runtime(self) -> runtimes.Runtime:
         """What executes the backbone."""
         start = time.perf_counter()
-        ready = runtimes.runtime(self.spec, self.source, self.runtime_options)
+        options = dataclasses.replace(self.runtime_options, batch_size=self.batch_size)
+        ready = runtimes.runtime(self.spec, self.source, options)
         self.start_seconds = time.perf_counter() - start
         return ready
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (b, d) float32 of decoded images (b, H, W, 3) uint8, valid until the next call."""
         runtime = self.runtime
+        with self._timed():
+            return runtime(images)
+
+    @property
+    def in_flight(self) -> int:
+        """Batches to `submit` before the features of the first are asked for."""
+        runtime = self.runtime
+        return runtime.in_flight if isinstance(runtime, runtimes.Overlapping) else 0
+
+    def submit(self, images: NDArray[np.uint8]) -> runtimes.Pending:
+        """Begin with the features of images (b, H, W, 3) uint8, which may be overwritten as soon as this returns.
+
+        What doesn't compute by itself does so now; its features are valid until the next call.
+        """
+        runtime = self.runtime
+        if not (isinstance(runtime, runtimes.Overlapping) and runtime.in_flight):
+            features = self.features(images)
+            return lambda: features
+        with self._timed():
+            pending = runtime.submit(images)
+
+        def features_then() -> NDArray[np.float32]:
+            with self._timed():
+                return pending()
+
+        return features_then
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
         start = time.perf_counter()
-        features = runtime(images)
+        yield
         self.seconds += time.perf_counter() - start
-        return features
 
 
 def stage_again(
@@ -152,8 +187,8 @@ def decoders(stage: Stage, *, known: NDArray[np.uint8] | None = None) -> Decoder
     """Decoder processes that give the pixels that a backbone, and any other of equal rules, wants."""
     options = DecodeOptions(
         workers=stage.options.decoders,
-        batch_size=stage.options.batch_size,
-        max_pixels=stage.options.max_pixels or DEFAULT_MAX_PIXELS,
+        batch_size=stage.batch_size,
+        max_pixels=stage.options.max_pixels,
         timeout_s=stage.options.timeout,
     )
     return Decoders(stage.spec.pixels, options, known=known)

@@ -1,8 +1,26 @@
-"""Reports: figures with their intervals, the report and its JSON, the picture of its confusion matrix."""
+"""Reports: figures with their intervals, comparisons, the report and its JSON, its page and its pictures."""
 
+from featx.reports.images import Images
 from featx.reports.intervals import Interval, wilson
+from featx.reports.label_errors import LabelError, label_errors
 from featx.reports.metrics import ClassMetrics, Metrics, evaluate
 from featx.reports.plot import plot_confusion
-from featx.reports.report import Report, rows
+from featx.reports.reliability import Reliability, reliability
+from featx.reports.report import Report, rows, write_whole
 
-__all__ = ["ClassMetrics", "Interval", "Metrics", "Report", "evaluate", "plot_confusion", "rows", "wilson"]
+__all__ = [
+    "ClassMetrics",
+    "Images",
+    "Interval",
+    "LabelError",
+    "Metrics",
+    "Reliability",
+    "Report",
+    "evaluate",
+    "label_errors",
+    "plot_confusion",
+    "reliability",
+    "rows",
+    "wilson",
+    "write_whole",
+]

@@ -1,14 +1,16 @@
 """From true and predicted classes to figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from featx.errors import DataError
-from featx.reports.intervals import Interval, wilson
+from featx.reports import averages
+from featx.reports.intervals import LEVEL, Interval, skewed_mean, wilson, wilson_f1
+from featx.reports.reliability import reliability
 
 TOP = 5
 """How many classes the top-5 accuracy looks at; it is given where the model knows more."""
@@ -30,6 +32,8 @@ class ClassMetrics:
         Harmonic mean of the two.
     support : int
         Images of this class.
+    intervals : mapping of str to Interval
+        Of ``"precision"``, ``"recall"`` and ``"f1"``; the whole of [0, 1] where nothing is known.
     """
 
     name: str
@@ -37,6 +41,18 @@ class ClassMetrics:
     recall: float
     f1: float
     support: int
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Read back what `dataclasses.asdict` gave.
+
+        Raises
+        ------
+        TypeError
+            A field is missing or isn't what it should be.
+        """
+        return cls(**{**plain, "intervals": _intervals(plain.get("intervals", {}))})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,7 +76,9 @@ class Metrics:
     confusion : (k, k) int64, read-only
         Images by true class (rows) and predicted class (columns).
     intervals : mapping of str to Interval
-        By the name of the figure (``"accuracy"``).
+        By the name of the figure (``"accuracy"``), of each that is not None.
+    calibration_error : float or None
+        In [0, 1]; None without probabilities.
     """
 
     n: int
@@ -73,6 +91,7 @@ class Metrics:
     per_class: tuple[ClassMetrics, ...]
     confusion: NDArray[np.int64]
     intervals: Mapping[str, Interval]
+    calibration_error: float | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -106,14 +125,15 @@ class Metrics:
         KeyError, TypeError, ValueError
             A field is missing or isn't what it should be.
         """
-        fields = {name: plain[name] for name in cls.__dataclass_fields__}
-        fields["per_class"] = tuple(ClassMetrics(**one) for one in plain["per_class"])
+        fields = {name: plain[name] for name in cls.__dataclass_fields__ if name != "calibration_error"}
+        fields["calibration_error"] = plain.get("calibration_error")
+        fields["per_class"] = tuple(ClassMetrics.from_dict(one) for one in plain["per_class"])
         k = len(fields["per_class"])
         confusion = np.asarray(plain["confusion"], dtype=np.int64)
         if confusion.shape != (k, k):
             raise ValueError(f"a confusion matrix of shape {confusion.shape} for {k} classes")
         fields["confusion"] = _frozen(confusion)
-        fields["intervals"] = {name: Interval(**interval) for name, interval in plain["intervals"].items()}
+        fields["intervals"] = _intervals(plain["intervals"])
         return cls(**fields)
 
 
@@ -146,9 +166,10 @@ def evaluate(
         accuracy
             Share of images predicted right; its interval is Wilson's.
         balanced_accuracy
-            Mean recall over the classes that have images.
+            Mean recall over the classes that have images; its interval is a score interval, as Wilson's is
+            (`featx.reports.averages`).
         macro_f1
-            Mean F1 over the classes that have images or were predicted (scikit-learn's default).
+            Mean F1 over the classes that have images or were predicted (scikit-learn's default); its interval likewise.
         top5_accuracy
             Share of images whose class is the predicted one or among the four others of the highest score, for m > 5;
             its interval is Wilson's. A tie counts against the true class: of classes with its score it comes last, so
@@ -157,6 +178,14 @@ def evaluate(
         log_loss
             Mean of ``-log p`` of the true class, over the images of classes that the model has (an impossible class
             has no finite loss); those left out are counted. p is at least the epsilon of its type, as in scikit-learn.
+            Its interval is Hall's, for the mean of skewed values; half an observation of what an error is expected to
+            cost is counted in the spread.
+        calibration_error
+            Distance between the probability of the predicted class and the share of images that are of it
+            (`featx.reports.reliability.reliability`), corrected for chance; its interval is a parametric bootstrap's.
+        per_class
+            Precision and recall with Wilson's intervals, given how often the class was predicted or has images; F1 with
+            Wilson's of the share that is both among the images that are either.
 
     Raises
     ------
@@ -190,26 +219,57 @@ def evaluate(
     precision, recall, f1 = _ratio(right, named), _ratio(right, support), _ratio(2 * right, support + named)
     correct = int(right.sum())
     intervals = {"accuracy": wilson(correct, n)}
+    balanced, macro = averages.balanced_accuracy(confusion), averages.macro_f1(confusion)
+    intervals["balanced_accuracy"], intervals["macro_f1"] = _interval(balanced), _interval(macro)
     top5 = None
     if given and known > TOP:
         among = _among_top(true, predicted, given[0])
         top5 = among / n
         intervals["top5_accuracy"] = wilson(among, n)
+    log_loss = calibration_error = None
+    if shares is not None:
+        losses = _losses(true, shares)
+        if len(losses):
+            log_loss = float(losses.mean())
+            intervals["log_loss"] = skewed_mean(losses, extra=_loss_of_an_error(predicted, shares))
+        confidence = np.minimum(shares[np.arange(n), predicted].astype(np.float64), 1.0)
+        calibration = reliability(confidence, true == predicted)
+        calibration_error, intervals["calibration_error"] = calibration.error, calibration.interval
     return Metrics(
         n=n,
         accuracy=correct / n,
-        balanced_accuracy=float(recall[support > 0].mean()),
-        macro_f1=float(f1[support + named > 0].mean()),
+        balanced_accuracy=float(balanced.value),
+        macro_f1=float(macro.value),
         top5_accuracy=top5,
-        log_loss=None if shares is None else _log_loss(true, shares),
+        log_loss=log_loss,
         log_loss_left_out=0 if shares is None else int(np.count_nonzero(true >= known)),
         per_class=tuple(
-            ClassMetrics(name=name, precision=float(p), recall=float(r), f1=float(f), support=int(s))
-            for name, p, r, f, s in zip(classes, precision, recall, f1, support, strict=True)
+            ClassMetrics(
+                name=name,
+                precision=float(precision[i]),
+                recall=float(recall[i]),
+                f1=float(f1[i]),
+                support=int(support[i]),
+                intervals={
+                    "precision": wilson(int(right[i]), int(named[i])),
+                    "recall": wilson(int(right[i]), int(support[i])),
+                    "f1": wilson_f1(int(right[i]), int(support[i] + named[i] - right[i])),
+                },
+            )
+            for i, name in enumerate(classes)
         ),
         confusion=_frozen(confusion),
         intervals=intervals,
+        calibration_error=calibration_error,
     )
+
+
+def _interval(found: averages.Averages) -> Interval:
+    return Interval(low=float(found.low), high=float(found.high), level=LEVEL, method="score interval")
+
+
+def _intervals(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, Interval]:
+    return {name: Interval(**interval) for name, interval in plain.items()}
 
 
 def _indices(name: str, values: ArrayLike, *, below: int) -> NDArray[np.int64]:
@@ -250,18 +310,28 @@ def _among_top(true: NDArray[np.int64], predicted: NDArray[np.int64], scores: ND
     return int(np.count_nonzero((predicted == true) | (ahead.sum(axis=1) < TOP - 1)))
 
 
-def _log_loss(true: NDArray[np.int64], probabilities: NDArray[Any]) -> float | None:
+def _losses(true: NDArray[np.int64], probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """The losses of the images whose class the model has."""
     epsilon = np.finfo(probabilities.dtype).eps
     sums = probabilities.sum(axis=1, dtype=np.float64)
     if probabilities.min() < 0 or not np.allclose(sums, 1.0, rtol=0, atol=np.sqrt(np.finfo(np.float32).eps)):
         found = f"a least value of {probabilities.min():.4g} and rows that sum to {sums.min():.4g} to {sums.max():.4g}"
         raise DataError(f"probabilities with {found}; give values of at least 0, and rows that sum to 1")
     rows = np.flatnonzero(true < probabilities.shape[1])
-    if not len(rows):
-        return None
     own = probabilities[rows, true[rows]].astype(np.float64)
     # Clipped at 1 too: a float32 share may exceed it by a rounding, and a loss is never negative.
-    return float(-np.log(np.clip(own, epsilon, 1.0)).mean())
+    return np.asarray(-np.log(np.clip(own, epsilon, 1.0)))
+
+
+def _loss_of_an_error(predicted: NDArray[np.int64], probabilities: NDArray[Any]) -> float:
+    """What an error costs, if the model errs where and as often as it says."""
+    epsilon = float(np.finfo(probabilities.dtype).eps)
+    others = probabilities.astype(np.float64)
+    others[np.arange(len(predicted)), predicted] = 0.0
+    share = float(others.sum())
+    if share < epsilon:
+        return -float(np.log(epsilon))
+    return float(-(others * np.log(np.clip(others, epsilon, 1.0))).sum()) / share
 
 
 def _frozen(array: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from featx.errors import FeatxError, Reason
+from featx.leakage import Leak
+from featx.reports.images import Images
+from featx.reports.label_errors import LabelError
 from featx.reports.metrics import Metrics
+from featx.reports.reliability import Reliability
 
 FORMAT = "featx-report"
 FORMAT_VERSION = 1
@@ -34,8 +38,8 @@ class Report:
         For people: ``"cross-validation (5 folds)"``, ``"data/test (360 images)"``.
     backbone, clf : str
         Names of the backbone and the classifier.
-    C : float or None
-        Of the classifier; None where it has none.
+    params : mapping of str to Any
+        What the classifier was made with: C, kernel, seed and the like.
     classes : tuple of str
         The model's classes. Those of `metrics` begin with them; further ones were never seen in training.
     metrics : Metrics
@@ -46,10 +50,26 @@ class Report:
         Of the spec.
     untrained : bool
         The backbone has no trained weights: the score tells nothing about it.
+    root : str
+        Folder that the paths are below; empty where it isn't known any more.
+    training_root : str
+        Folder that the paths of training images in `leaks` are below; likewise.
+    images : Images or None
+        What is known of every scored image.
+    reliability : Reliability or None
+        Confidence against accuracy; None without probabilities.
+    leaks : tuple of Leak
+        Scored images that the model was fitted on too, and training images under two labels.
+    without_leaks : Metrics or None
+        The figures without the former; None where there are none, or nothing would be left.
+    label_errors : tuple of LabelError
+        Images whose label is likely wrong, the likeliest first.
     failures : tuple of (path, reason)
         Images that couldn't be read and aren't in the figures.
     notes : tuple of str
         What a reader should know, one sentence each.
+    command : str
+        Command line that made it; empty for a call of the library.
     versions : mapping of str to str
         Of the packages that took part.
     created : str
@@ -58,27 +78,38 @@ class Report:
     Raises
     ------
     ValueError
-        `classes` aren't the first ones of the metrics, or `spec` is no JSON object.
+        `classes` aren't the first ones of the metrics, `images` are others than those of the metrics, or `spec` is no
+        JSON object.
     """
 
     model: str
     scored_on: str
     backbone: str
     clf: str
-    C: float | None
+    params: Mapping[str, Any]
     classes: tuple[str, ...]
     metrics: Metrics
     spec: str
     fingerprint: str
     untrained: bool = False
+    root: str = ""
+    training_root: str = ""
+    images: Images | None = None
+    reliability: Reliability | None = None
+    leaks: tuple[Leak, ...] = ()
+    without_leaks: Metrics | None = None
+    label_errors: tuple[LabelError, ...] = ()
     failures: tuple[tuple[str, Reason], ...] = ()
     notes: tuple[str, ...] = ()
+    command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = field(default_factory=_now)
 
     def __post_init__(self) -> None:
         if self.metrics.classes[: len(self.classes)] != self.classes:
             raise ValueError(f"metrics of classes {self.metrics.classes} in a report of a model of {self.classes}")
+        if self.images is not None and len(self.images) != self.metrics.n:
+            raise ValueError(f"{len(self.images)} images in a report on {self.metrics.n}")
         spec = json.loads(self.spec)
         if not isinstance(spec, dict):
             raise ValueError(f"not the JSON of an extraction spec: {self.spec[:200]}")
@@ -100,7 +131,12 @@ class Report:
         """
         fields: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
         fields |= {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
-        fields["metrics"] = self.metrics.to_dict()
+        for name, kind in _PARTS.items():
+            value = fields[name]
+            if isinstance(value, tuple):
+                fields[name] = [one.to_dict() for one in value]
+            elif isinstance(value, kind):
+                fields[name] = value.to_dict()
         fields["spec"] = json.loads(self.spec)
         fields["failures"] = [{"path": path, "reason": reason} for path, reason in self.failures]
         lines = (f"{json.dumps(key)}: {json.dumps(_finite(value), allow_nan=False)}" for key, value in fields.items())
@@ -122,7 +158,12 @@ class Report:
             raise ValueError(f"format version {fields.get('format_version')!r}; this featx reads {FORMAT_VERSION}")
         known = {one.name: fields[one.name] for one in dataclasses.fields(cls) if one.name in fields}
         try:
-            known["metrics"] = Metrics.from_dict(fields["metrics"])
+            for name, kind in _PARTS.items():
+                value = known.get(name)
+                if isinstance(value, list):
+                    known[name] = tuple(kind.from_dict(one) for one in value)
+                elif value is not None or name == "metrics":
+                    known[name] = kind.from_dict(value)
             known["spec"] = _canonical(fields["spec"])
             known["failures"] = tuple((one["path"], one["reason"]) for one in fields.get("failures", ()))
             known |= {name: tuple(known[name]) for name in ("classes", "notes") if name in known}
@@ -159,6 +200,17 @@ class Report:
             raise FeatxError(f"{path} is no report of this featx: {error}; score the model again") from error
 
 
+_PARTS: Mapping[str, Any] = {
+    "metrics": Metrics,
+    "images": Images,
+    "reliability": Reliability,
+    "leaks": Leak,
+    "without_leaks": Metrics,
+    "label_errors": LabelError,
+}
+"""Fields that are no plain values: what they are, or what they are tuples of."""
+
+
 def rows(reports: Iterable[Report]) -> list[dict[str, Any]]:
     """Make a table of reports, best first.
 
@@ -180,7 +232,7 @@ def _row(report: Report) -> dict[str, Any]:
         "model": report.model,
         "backbone": report.backbone,
         "clf": report.clf,
-        "C": report.C,
+        "params": " ".join(f"{name}={value}" for name, value in report.params.items() if value is not None),
         "scored_on": report.scored_on,
         "n": metrics.n,
         "accuracy": metrics.accuracy,

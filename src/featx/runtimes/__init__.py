@@ -7,15 +7,25 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones import ExportError, configured_backend, find_device
+from featx.backbones import ExportError, Pending, configured_backend, find_device
 from featx.errors import UsageError
-from featx.runtimes.choosing import RUNTIMES, choose, gpu_for_keras
+from featx.runtimes.choosing import RUNTIMES, batch_size, choose, gpu_for_keras
 from featx.runtimes.cores import available_cores
 from featx.runtimes.options import RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 
-__all__ = ["Runtime", "RuntimeOptions", "available_cores", "choose", "executed", "runtime"]
+__all__ = [
+    "Overlapping",
+    "Pending",
+    "Runtime",
+    "RuntimeOptions",
+    "available_cores",
+    "batch_size",
+    "choose",
+    "executed",
+    "runtime",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +71,35 @@ class Runtime(Protocol):
         ...
 
 
+@runtime_checkable
+class Overlapping(Runtime, Protocol):
+    """A runtime that can go on computing while its caller does something else.
+
+    Attributes
+    ----------
+    in_flight : int
+        Batches that it is to be given before the features of the first are asked for; with 0 nothing is gained by it.
+    """
+
+    in_flight: int
+
+    def submit(self, images: NDArray[np.uint8]) -> Pending:
+        """Begin with the features of any number of images.
+
+        Parameters
+        ----------
+        images : (b, H, W, 3) uint8
+            RGB. Free to be overwritten as soon as this returns.
+
+        Returns
+        -------
+        Pending
+            Gives what calling the runtime would give. Asked for in the order of submission; an error of the device may
+            come as late as that.
+        """
+        ...
+
+
 def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> Runtime:
     """Make a spec's backbone ready to run.
 
@@ -83,7 +122,7 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
     WeightsError
         As `featx.backbones.build`.
     """
-    if options.batch_size < 1:
+    if options.batch_size is not None and options.batch_size < 1:
         raise UsageError(f"--batch-size {options.batch_size}: at least 1 is needed")
     chosen = choose(spec, options)
     if (wanted := executed(spec, options)) != spec.runtime:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from featx.backbones import configured_backend, find
 from featx.errors import UsageError
-from featx.runtimes.options import RuntimeOptions
+from featx.runtimes.options import DEFAULT_BATCH_SIZE, RuntimeOptions
 from featx.spec import ExtractionSpec
 
 RUNTIMES = {
@@ -57,8 +57,21 @@ def choose(spec: ExtractionSpec, options: RuntimeOptions) -> str:
         return wanted
     if only is not None:
         return only
-    gpu = device == "gpu" or (device != "cpu" and gpu_for_keras())
-    return "keras" if gpu or importlib.util.find_spec("openvino") is None else "openvino"
+    return "keras" if _gpu_wanted(options) or importlib.util.find_spec("openvino") is None else "openvino"
+
+
+def batch_size(spec: ExtractionSpec, options: RuntimeOptions) -> int:
+    """How many images to give at once to the runtime that `choose` names.
+
+    Raises
+    ------
+    UsageError
+        As `choose`.
+    """
+    if options.batch_size is not None:
+        return options.batch_size
+    chosen = choose(spec, options)
+    return DEFAULT_BATCH_SIZE["keras on a gpu" if chosen == "keras" and _gpu_wanted(options) else chosen]
 
 
 def gpu_for_keras(*, root: Path = Path("/")) -> bool:
@@ -77,6 +90,11 @@ def gpu_for_keras(*, root: Path = Path("/")) -> bool:
     if not any(next(root.glob(pattern), None) for pattern in _GPU_FILES):
         return False
     return _BUILT_FOR_GPU.get(configured_backend(), lambda: False)()
+
+
+def _gpu_wanted(options: RuntimeOptions) -> bool:
+    device = options.device.strip().lower().partition(":")[0]
+    return device == "gpu" or (device != "cpu" and gpu_for_keras())
 
 
 def _tensorflow_for_gpu() -> bool:

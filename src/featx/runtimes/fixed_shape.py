@@ -1,16 +1,16 @@
 """Any number of images through a program that takes one number only, which shrinks where memory runs out."""
 
+import concurrent.futures
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.backbones import Forward, Pending
 from featx.errors import UsageError
 
 logger = logging.getLogger(__name__)
-
-Program = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 # Of TensorFlow, of PyTorch, and what JAX and TensorFlow say in errors of a wider class. Known by name, since none of
 # the three may be imported for it.
@@ -26,7 +26,7 @@ class FixedShape:
     Parameters
     ----------
     compile_for : callable
-        Gives the program for a batch size: ``(size, H, W, 3)`` uint8 to ``(size, d)`` float32.
+        Gives the program for a batch size.
     batch_size : int
         Size to begin with.
     image_shape : tuple of int
@@ -38,51 +38,86 @@ class FixedShape:
         Size in use.
     """
 
-    def __init__(self, compile_for: Callable[[int], Program], *, batch_size: int, image_shape: tuple[int, ...]) -> None:
+    def __init__(self, compile_for: Callable[[int], Forward], *, batch_size: int, image_shape: tuple[int, ...]) -> None:
         self._compile_for = compile_for
         self.batch_size = batch_size
-        self._program: Program | None = None
-        self._batch = np.zeros((batch_size, *image_shape), np.uint8)
+        self._program: Forward | None = None
+        self._image_shape = image_shape
+        # Features are asked for as soon as they are on their way: asked for after the next batch was begun, TensorFlow
+        # and PyTorch would copy them when that one is done as well.
+        self._fetching = concurrent.futures.ThreadPoolExecutor(1, "featx-features")
 
     def __call__(self, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Compute the features of (b, H, W, 3) uint8 images, in parts whose rows together are b."""
         parts: list[NDArray[np.float32]] = []
         done = 0
         while done < len(images):
-            part = images[done : done + self.batch_size]
+            part, size = images[done : done + self.batch_size], self.batch_size
             try:
-                parts.append(self._run(part))
-            except Exception as error:
-                # Whatever class the backend has for it; anything else goes on its way.
-                if not out_of_memory(error):
-                    raise
-                self._shrink(error)
+                parts.append(self._begin(part)()[: len(part)])
+            except Exception as error:  # noqa: BLE001
+                self._shrink_from(size, error)
                 continue
             done += len(part)
         return parts
 
-    def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def submit(self, images: NDArray[np.uint8]) -> Callable[[], list[NDArray[np.float32]]]:
+        """Begin with (b, H, W, 3) uint8 images; what is returned waits for what calling this would give.
+
+        The images are copied: they are still needed when their memory is used for others, by a device that hasn't
+        copied them yet, and to begin anew where it runs out of memory.
+        """
+        images, size = images.copy(), self.batch_size
+        try:
+            begun = [self._fetching.submit(self._begin(part)) for part in self._cut(images)]
+        except Exception as error:  # noqa: BLE001
+            self._shrink_from(size, error)
+            return lambda: self(images)
+
+        def parts() -> list[NDArray[np.float32]]:
+            try:
+                found = [fetched.result() for fetched in begun]
+            except Exception as error:  # noqa: BLE001
+                self._shrink_from(size, error)
+                return self(images)
+            return [part[: len(images) - start] for start, part in zip(range(0, len(images), size), found, strict=True)]
+
+        return parts
+
+    def close(self) -> None:
+        """Drop the program; nothing is to be called afterwards."""
+        self._program = None
+        self._fetching.shutdown(wait=False, cancel_futures=True)
+
+    def _cut(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(images), self.batch_size):
+            yield images[start : start + self.batch_size]
+
+    def _begin(self, images: NDArray[np.uint8]) -> Pending:
         if self._program is None:
             self._program = self._compile_for(self.batch_size)
-        if len(images) == self.batch_size:
-            return self._program(images)
-        self._batch[: len(images)] = images
-        return self._program(self._batch)[: len(images)]
+        if len(images) < self.batch_size:
+            # Not kept for the next: the device may still read it then.
+            filled = np.zeros((self.batch_size, *self._image_shape), np.uint8)
+            filled[: len(images)] = images
+            images = filled
+        return self._program(images)
 
-    def _shrink(self, error: Exception) -> None:
-        if self.batch_size == 1:
+    def _shrink_from(self, size: int, error: Exception) -> None:
+        """Halve the size with which memory ran out, unless that was done already; raise any other error again."""
+        # Whatever class the backend has for it.
+        if not out_of_memory(error):
+            raise error
+        if size != self.batch_size:  # a batch that was begun before the size was halved
+            return
+        if size == 1:
             raise UsageError(
                 "--batch-size 1: even one image is too much for the memory of this device; use --device cpu, a smaller "
                 "--image-size or another backbone"
             ) from error
-        logger.warning(
-            "out of memory with %d images at once: going on with %d (--batch-size)",
-            self.batch_size,
-            self.batch_size // 2,
-        )
+        logger.warning("out of memory with %d images at once: going on with %d (--batch-size)", size, size // 2)
         self.batch_size //= 2
         self._program = None
-        self._batch = self._batch[: self.batch_size]
 
 
 def out_of_memory(error: BaseException) -> bool:

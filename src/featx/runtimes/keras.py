@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones import (
+    Forward,
+    Pending,
     backend_name,
     build,
     compile_forward,
@@ -15,18 +17,19 @@ from featx.backbones import (
     on_device,
 )
 from featx.errors import UsageError
-from featx.runtimes.fixed_shape import FixedShape, Program
-from featx.runtimes.options import RuntimeOptions
+from featx.runtimes.fixed_shape import FixedShape
+from featx.runtimes.options import DEFAULT_BATCH_SIZE, RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 
 
 class KerasRuntime:
-    """A `featx.runtimes.Runtime` on Keras.
+    """A `featx.runtimes.Overlapping` runtime on Keras.
 
     Every call of the program has the same number of images: a shorter batch is filled up, and what that gives is
     dropped. A GPU is sent uint8; the preprocessing is part of the program. Where its memory doesn't suffice, the batch
-    is halved.
+    is halved. While a GPU computes one batch, the next is decoded, handed over and on its way to it; a CPU would only
+    divide its cores between two.
 
     Parameters
     ----------
@@ -53,27 +56,50 @@ class KerasRuntime:
             raise UsageError("--precision float16: Keras executes it on a GPU only; use float32, or bfloat16")
         with on_device(self.device):
             model, self.feature_shape = build(spec, source)
-        self._exactly = spec.precision == "float32" and self.device != "cpu:0"
+        on_gpu = self.device != "cpu:0"
+        self._exactly = spec.precision == "float32" and on_gpu
         self._image_shape = (*spec.image_size, 3)
 
-        def compile_for(batch_size: int) -> Program:
+        def compile_for(batch_size: int) -> Forward:
             return compile_forward(model, batch_size=batch_size, device=self.device)
 
-        self._program = FixedShape(compile_for, batch_size=options.batch_size, image_shape=self._image_shape)
+        self.in_flight = 1 if on_gpu else 0  # tested on CPUs, by asking for it there; never timed on a GPU
+        batch_size = options.batch_size or DEFAULT_BATCH_SIZE["keras on a gpu" if on_gpu else "keras"]
+        self._program = FixedShape(compile_for, batch_size=batch_size, image_shape=self._image_shape)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (b, d) float32 features of (b, H, W, 3) uint8 images, any b."""
-        if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
-            raise ValueError(f"uint8 images of shape {self._image_shape} wanted, {images.dtype} {images.shape} found")
-        with exact_arithmetic() if self._exactly else contextlib.nullcontext():
-            parts = self._program(images)
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else np.empty((0, int(np.prod(self.feature_shape))), dtype=np.float32)
+        self._check(images)
+        with self._arithmetic():
+            return self._joined(self._program(images))
+
+    def submit(self, images: NDArray[np.uint8]) -> Pending:
+        """Begin with the features of (b, H, W, 3) uint8 images, any b, which may be overwritten at once."""
+        self._check(images)
+        with self._arithmetic():
+            parts = self._program.submit(images)
+
+        def features() -> NDArray[np.float32]:
+            with self._arithmetic():  # of what has to be computed anew, in smaller batches
+                return self._joined(parts())
+
+        return features
 
     def close(self) -> None:
         """Drop the program and its weights."""
-        del self._program
+        self._program.close()
+
+    def _check(self, images: NDArray[np.uint8]) -> None:
+        if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
+            raise ValueError(f"uint8 images of shape {self._image_shape} wanted, {images.dtype} {images.shape} found")
+
+    def _arithmetic(self) -> contextlib.AbstractContextManager[None]:
+        return exact_arithmetic() if self._exactly else contextlib.nullcontext()
+
+    def _joined(self, parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty((0, int(np.prod(self.feature_shape))), dtype=np.float32)
 
 
 def open_runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> KerasRuntime:

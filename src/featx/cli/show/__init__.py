@@ -4,7 +4,7 @@ from featx.cli.show.description import backbones, description
 from featx.cli.show.extraction import extraction_progress, extraction_record
 from featx.cli.show.fitting import model, model_record
 from featx.cli.show.prediction import predictions
-from featx.cli.show.scoring import reports
+from featx.cli.show.scoring import pages, reports
 from featx.cli.show.terminal import as_json, console, failures, line, printable, quiet, shorten, step
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "line",
     "model",
     "model_record",
+    "pages",
     "predictions",
     "printable",
     "quiet",

@@ -1,15 +1,31 @@
 """Fitted models."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from featx.cli.show.terminal import console, line, quiet, shorten
+from featx.cli.show.terminal import console, line, quiet, shorten, step
 
 if TYPE_CHECKING:
     from featx.model import Model
+    from featx.selection.planning import Plan
+
+
+SHOWN_SECONDS = 20.0
+"""What a fit will take is shown where it is more."""
+
+
+def fit_plan(plan: "Plan") -> None:
+    """What a fit will take, before it starts."""
+    from featx.selection.planning import LONG_SECONDS, announce
+
+    announce(plan)
+    # Over LONG_SECONDS the log warns, which everyone sees.
+    if plan.seconds is not None and SHOWN_SECONDS < plan.seconds <= LONG_SECONDS:
+        step(plan.text)
 
 
 def model(path: Path, fitted: "Model") -> None:
@@ -19,21 +35,48 @@ def model(path: Path, fitted: "Model") -> None:
     line(f"[bold]{escape(shorten(path))}[/]")
     selection = fitted.selection
     if selection.rows:
-        table = Table("C", "accuracy", "spread over folds", box=None, pad_edge=True)
+        names = list(selection.params)
+        table = Table(*names, "accuracy", "spread over folds", box=None, pad_edge=True)
         for row in selection.rows:
-            chosen = row.C == selection.C
+            chosen = row is selection.chosen
             table.add_row(
-                f"{row.C:g}",
+                *(f"{row.params[name]:.4g}" for name in names),
                 f"{row.mean:.1%}",
-                f"± {row.std:.1%}" + ("  <- chosen" if chosen else ""),
+                f"± {row.std:.1%}" + ("  <- chosen" if chosen and names else ""),
                 style="bold" if chosen else "",
             )
         console().print(table)
     n, k = len(fitted.labels), len(fitted.classes)
     folds = f", {selection.folds} folds" if selection.folds else ", not cross-validated"
     line(f"  {n:,} images, {k} classes{folds}, seed {selection.seed}")
+    if selection.rule == "one-se" and len(selection.rows) > 1:
+        line("  chosen: the simplest within one standard error of the best")
+    if (honest := _nested_accuracy(fitted)) is not None:
+        line(f"  accuracy with the choice cross-validated as well: {honest:.1%}")
     if fitted.untrained:
         line("  [yellow]its backbone is UNTRAINED[/]")
+
+
+def ranking(models: "Mapping[Path, Model]") -> None:
+    """Several classifiers of one feature store, the best first."""
+    by_store: dict[str, list[tuple[Path, Model]]] = {}
+    for path, fitted in models.items():
+        by_store.setdefault(fitted.origin.path, []).append((path, fitted))
+    for store, fits in by_store.items():
+        if quiet() or len(fits) < 2:
+            continue
+        line(f"[bold]{escape(shorten(Path(store)))}[/], the best by cross-validation first")
+        table = Table("classifier", "accuracy", "spread over folds", "model", box=None, pad_edge=True)
+        for path, fitted in fits:
+            chosen = fitted.selection.chosen
+            figures = ("not cross-validated", "") if chosen is None else (f"{chosen.mean:.1%}", f"± {chosen.std:.1%}")
+            table.add_row(fitted.clf, *figures, escape(shorten(path)))
+        console().print(table)
+
+
+def _nested_accuracy(fitted: "Model") -> float | None:
+    nested = fitted.selection.nested
+    return None if nested is None else float((nested.labels == fitted.labels).mean())
 
 
 def model_record(path: Path, fitted: "Model") -> dict[str, Any]:
@@ -46,7 +89,9 @@ def model_record(path: Path, fitted: "Model") -> dict[str, Any]:
         "clf": fitted.clf,
         "params": dict(fitted.params),
         "folds": selection.folds,
-        "sweep": [{"C": row.C, "mean": row.mean, "std": row.std} for row in selection.rows],
+        "sweep": [{**row.params, "mean": row.mean, "std": row.std} for row in selection.rows],
+        "rule": selection.rule,
+        "nested_accuracy": _nested_accuracy(fitted),
         "fingerprint": fitted.spec.fingerprint,
         "untrained": fitted.untrained,
     }

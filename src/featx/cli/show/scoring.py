@@ -1,15 +1,21 @@
 """Tables of reports."""
 
+import webbrowser
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
-from featx.cli.show.terminal import console, line, printable, quiet
+from featx.cli.show.terminal import console, line, printable, quiet, shorten
 
 if TYPE_CHECKING:
+    from featx.leakage import Leak
     from featx.reports import Report
+
+NAMED = 5
+"""Images of a kind named on the terminal."""
 
 
 def reports(scored: "Sequence[Report]") -> None:
@@ -40,3 +46,37 @@ def reports(scored: "Sequence[Report]") -> None:
     notes = dict.fromkeys(note for report in scored for note in report.notes)
     for note in notes:
         line(f"[dim]note: {escape(printable(note))}[/]")
+    for report in scored:
+        if report.without_leaks is not None:
+            line(f"without them: {escape(printable(report.model))} {report.without_leaks.headline}")
+    _named("in training too", [_leak(leak) for report in scored for leak in report.leaks if leak.where == "train-test"])
+    _named(
+        "under two labels", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"]
+    )
+    _named(
+        "label likely wrong",
+        [f"{one.path}: {one.label}, likely {one.predicted}" for report in scored for one in report.label_errors],
+    )
+
+
+def _leak(leak: "Leak") -> str:
+    other = f" = {leak.other}" if leak.other else ""
+    labels = f" ({leak.labels[0]}, {leak.labels[1]})" if leak.labels[0] != leak.labels[1] else ""
+    return f"{leak.path}{other}{labels}, {'the same file' if leak.kind == 'exact' else 'a copy'}"
+
+
+def _named(heading: str, texts: Sequence[str]) -> None:
+    """Name the first few of a list in full; the report has them all."""
+    found = list(dict.fromkeys(texts))
+    for text in found[:NAMED]:
+        line(f"  [yellow]{heading}[/] {escape(printable(text))}")
+    if len(found) > NAMED:
+        line(f"  and {len(found) - NAMED:,} more, which the page shows")
+
+
+def pages(paths: "Sequence[Path]", *, open_them: bool) -> None:
+    """Name the pages of reports, and show them in the browser where that is wanted."""
+    for path in paths:
+        shown = open_them and webbrowser.open(path.absolute().as_uri())
+        if not quiet() or (open_them and not shown):
+            line(f"{'opened' if shown else 'page'}: {escape(shorten(path.absolute()))}")

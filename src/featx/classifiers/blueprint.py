@@ -1,0 +1,206 @@
+"""What a classifier is before its hyperparameters are chosen, and how it is made of them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from featx.classifiers.recipes import Recipe, find_recipe
+from featx.errors import UsageError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+CLASS_WEIGHTS = (None, "balanced")
+NORMALIZATIONS = (None, "l2")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blueprint:
+    """A classifier and the steps before it, without hyperparameters.
+
+    Parameters
+    ----------
+    clf : str or scikit-learn estimator
+        Name of a classifier (`RECIPES`); or an estimator, of which clones are fitted: as it is if it is a pipeline,
+        else after the scaler.
+    kernel : str
+        Of a support vector machine.
+    class_weight : {None, "balanced"}
+        Balanced weighs every image by the inverse of its class's frequency.
+    normalize : {None, "l2"}
+        Bring every feature vector to length one, before the scaler.
+    pca : int or None
+        Keep so many principal components, after the scaler.
+    seed : int
+        Of whatever draws at random.
+
+    Raises
+    ------
+    UsageError
+        Unknown names, or options that this classifier doesn't have.
+    """
+
+    clf: Any
+    kernel: str = "linear"
+    class_weight: str | None = None
+    normalize: str | None = None
+    pca: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, given, known in (
+            ("class_weight", self.class_weight, CLASS_WEIGHTS),
+            ("normalize", self.normalize, NORMALIZATIONS),
+        ):
+            if given not in known:
+                raise UsageError(f"{name} is one of {', '.join(map(str, known))}, found {given!r}")
+        if self.pca is not None and self.pca < 1:
+            raise UsageError(f"pca is a number of components, 1 or more, found {self.pca}")
+        if isinstance(self.clf, str):
+            if not self.recipe.weighs_classes and self.class_weight is not None:
+                raise UsageError(f"classifier {self.clf!r} takes no class_weight: leave it out, or take another")
+        elif not (hasattr(self.clf, "fit") and hasattr(self.clf, "get_params") and not isinstance(self.clf, type)):
+            raise UsageError(f"clf is a classifier's name or a scikit-learn estimator, found {self.clf!r}")
+        elif self.kernel != "linear" or self.class_weight is not None:
+            raise UsageError("kernel and class_weight of an estimator are set in the estimator itself")
+        elif self.own_steps and (self.normalize, self.pca) != (None, None):
+            raise UsageError("normalize and pca of a pipeline are steps of the pipeline itself")
+
+    @property
+    def name(self) -> str:
+        """Name of the classifier; of an estimator, its type's."""
+        return self.clf if isinstance(self.clf, str) else type(self.clf).__name__
+
+    @property
+    def recipe(self) -> Recipe:
+        """Recipe of the classifier; of an estimator, one without a grid."""
+        if isinstance(self.clf, str):
+            return find_recipe(self.clf, kernel=self.kernel)
+        return Recipe(build=_clone, grids={self.kernel: {}})
+
+    @property
+    def streams(self) -> bool:
+        """Whether it can be fitted in blocks of rows."""
+        return self.recipe.streams and (self.kernel, self.normalize, self.pca) == ("linear", None, None)
+
+    @property
+    def own_steps(self) -> bool:
+        """Whether the estimator is a pipeline, which is fitted as it is."""
+        return hasattr(self.clf, "steps")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that isn't a hyperparameter, for the record of a model."""
+        kernels = {"kernel": self.kernel} if len(self.recipe.grids) > 1 else {}
+        return kernels | {name: getattr(self, name) for name in ("class_weight", "normalize", "pca", "seed")}
+
+    def steps(self) -> list[tuple[str, Any]]:
+        """Unfitted steps before the classifier; none where the estimator is a pipeline, which has its own."""
+        from sklearn.decomposition import PCA
+        from sklearn.preprocessing import Normalizer, StandardScaler
+
+        steps: list[tuple[str, Any]] = []
+        if self.own_steps:
+            return steps
+        if self.normalize is not None:
+            steps.append(("normalizer", Normalizer(norm=self.normalize)))
+        steps.append(("scaler", StandardScaler()))
+        if self.pca is not None:
+            steps.append(("pca", PCA(n_components=self.pca, random_state=self.seed)))
+        return steps
+
+    def classifier(self, params: Mapping[str, Any]) -> Any:
+        """Make what follows the steps, unfitted, with some or all of its hyperparameters."""
+        return self.recipe.build({**self.recipe.defaults, **params}, self)
+
+    def join(self, steps: list[tuple[str, Any]], classifier: Any) -> "Pipeline":
+        """Join steps and a classifier, fitted or not, to a pipeline."""
+        from sklearn.pipeline import Pipeline
+
+        return classifier if self.own_steps else Pipeline([*steps, ("classifier", classifier)])
+
+    def pipeline(self, params: Mapping[str, Any]) -> "Pipeline":
+        """Make the unfitted pipeline with some or all of its hyperparameters."""
+        return self.join(self.steps(), self.classifier(params))
+
+
+def _clone(params: Mapping[str, Any], given: Blueprint) -> Any:  # noqa: ARG001  (all are called alike)
+    from sklearn.base import clone
+
+    cloned = clone(given.clf)
+    unset = {
+        name: given.seed
+        for name, value in cloned.get_params().items()
+        if name.rpartition("__")[2] == "random_state" and value is None
+    }
+    return cloned.set_params(**unset)
+
+
+def check_penalty(C: float) -> None:
+    """Raise `UsageError` unless C is a finite number above zero."""
+    if not (math.isfinite(C) and C > 0):
+        raise UsageError(f"C must be a finite number above zero, found {C!r}")
+
+
+def make_classifier(
+    name: Any,
+    *,
+    kernel: str = "linear",
+    class_weight: str | None = None,
+    normalize: str | None = None,
+    pca: int | None = None,
+    seed: int = 0,
+    **params: Any,
+) -> "Pipeline":
+    """Make an unfitted classifier: an ordinary scikit-learn pipeline of ``scaler`` and ``classifier``.
+
+    ``"logreg"`` is a multinomial logistic regression, ``"svm"`` a support vector machine fitted by libsvm, one against
+    one [1]_, ``"knn"`` the vote of the nearest neighbours, ``"centroid"`` the nearest mean of a class, ``"ridge"`` a
+    regression on the labels and ``"lda"`` a linear discriminant analysis with a shrunken covariance.
+
+    Parameters
+    ----------
+    name : {"logreg", "svm", "knn", "centroid", "ridge", "lda"} or scikit-learn estimator
+        Which classifier; or any estimator of scikit-learn.
+    kernel : {"linear", "rbf"}
+        Of the SVM; the other classifiers have none.
+    class_weight : {None, "balanced"}
+        Of ``"logreg"``, ``"svm"`` and ``"ridge"``: weigh images by the inverse of their class's frequency.
+    normalize : {None, "l2"}
+        Bring every feature vector to length one, in a step ``normalizer`` before the scaler.
+    pca : int, optional
+        Keep so many principal components, in a step ``pca`` after the scaler.
+    seed : int
+        For what draws at random; of these only a PCA of many columns does.
+    **params
+        The classifier's hyperparameters: ``C`` (of ``"logreg"`` and ``"svm"``; 1 by default), ``gamma`` (rbf kernel),
+        ``n_neighbors``, ``alpha`` (``"ridge"``), ``shrinkage``.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Takes features ``(n, d)`` float32 or float64 and any labels.
+
+    Raises
+    ------
+    UsageError
+        Unknown name, kernel or option, or a C that isn't above zero.
+
+    References
+    ----------
+    .. [1] Chang and Lin, "LIBSVM: a library for support vector machines", ACM TIST 2(3), 2011.
+
+    Examples
+    --------
+    >>> make_classifier("svm", C=0.01).steps
+    [('scaler', StandardScaler()), ('classifier', PairwiseSVC(C=0.01))]
+    """
+    blueprint = Blueprint(clf=name, kernel=kernel, class_weight=class_weight, normalize=normalize, pca=pca, seed=seed)
+    unknown = sorted(set(params) - set(blueprint.recipe.defaults))
+    if unknown:
+        has = ", ".join(blueprint.recipe.defaults) or "none"
+        raise UsageError(f"classifier {blueprint.name!r} has no {', '.join(unknown)}: its hyperparameters are {has}")
+    if "C" in params:
+        check_penalty(params["C"])
+    return blueprint.pipeline(params)

@@ -1,0 +1,25 @@
+"""Fits that stop before they converge, told in one line."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def convergence_logged() -> Iterator[None]:
+    """Within this block, fits that stop before they converge are logged in one line, not warned about one by one."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        yield
+    stopped = [entry for entry in caught if issubclass(entry.category, ConvergenceWarning)]
+    if stopped:
+        reason = str(stopped[0].message).splitlines()[0]
+        logger.warning("%d fits stopped before they converged (%s): try a smaller C", len(stopped), reason)
+    for entry in caught:
+        if entry not in stopped:
+            warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)

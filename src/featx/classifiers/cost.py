@@ -1,0 +1,267 @@
+"""What a fit will cost, before it is begun, and which solver it is therefore given to.
+
+The predictions are counts of operations and bytes times constants that were measured on two cores of an AMD EPYC
+(Zen 4) with OpenBLAS. They are meant to be right within a factor of three: enough to tell seconds from hours.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.errors import UsageError
+
+MEMORY_SHARE = 0.5
+"""Share of the available memory that a fit may plan with."""
+
+PATIENCE = 600.0
+"""Seconds beyond which another solver is taken where it is faster."""
+
+FLOPS_32, FLOPS_64 = 8e10, 4e10
+"""Operations of a matrix product per second and core."""
+
+PASS = 1.2e-9
+PASS_OF_CLASS = 1e-10
+"""Seconds that a pass over the rows takes for each number: to standardise it, and for each class to multiply it."""
+
+PASSES = {"log": 35, "squared_hinge": 110}
+"""Passes for one C, on average over a grid that goes along C with warm starts and a preconditioner."""
+
+PLAIN_PASSES = 90
+"""Passes of scikit-learn's L-BFGS for one C, on average over a grid."""
+
+LIBSVM = 2.5e-8
+"""Seconds of libsvm for each pair of training rows on a Gram matrix; the pairs of classes share the rows."""
+
+LIBSVM_KERNEL = 3.5e-10
+"""Seconds of libsvm for each pair of training rows and column where it computes the kernel itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """A prediction.
+
+    Parameters
+    ----------
+    seconds : float
+        Of the sweep and the final fit.
+    bytes : int
+        Beyond the features themselves, at most.
+    solver : {"gram", "direct", "blockwise"}
+        On Gram matrices; by the scikit-learn classifier on the features in memory; or by passes over blocks of rows.
+    why : str
+        One line that says what is done, and why by this solver.
+    """
+
+    seconds: float
+    bytes: int
+    solver: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """The size of a fit: `train` rows in each of `folds`, of which `jobs` are worked on at once."""
+
+    n: int
+    d: int
+    k: int
+    grid: int
+    folds: int
+    jobs: int
+
+    @property
+    def train(self) -> float:
+        return self.n * (self.folds - 1) / self.folds if self.folds else self.n
+
+    def seconds(self, *, once: float, each: float) -> float:
+        """Time of all folds and the final fit: `once` per fold, `each` per point of the grid, both of one core.
+
+        The final fit is of all rows and one point.
+        """
+        sweep = self.folds * (once + self.grid * each) / self.jobs
+        return sweep + (once + each) * self.n / self.train
+
+
+Estimate = tuple[float, float]
+
+
+def _gram(work: _Work) -> Estimate:
+    products = 2 * work.train * work.n * work.d / FLOPS_64
+    matrices = work.train * work.n * 8
+    rows = 2 * work.n * work.d * 8
+    final = 1 if work.folds == 0 else 0
+    return work.seconds(once=products, each=LIBSVM * work.train**2), max(work.jobs, final) * (matrices + rows)
+
+
+def _gram_of_distances(work: _Work) -> Estimate:
+    seconds, size = _gram(work)
+    # The distances stay while the kernel's matrix is made of them, for every gamma.
+    return seconds + work.seconds(once=0.0, each=work.train * work.n * 1e-8), 2 * size
+
+
+def _kernel_on_features(work: _Work) -> Estimate:
+    each = LIBSVM_KERNEL * work.train**2 * work.d * 2
+    return work.seconds(once=0.0, each=each), work.jobs * (work.n * work.d * 16 + 2e8)
+
+
+def _blockwise(loss: str) -> Callable[[_Work], Estimate]:
+    def estimate(work: _Work) -> Estimate:
+        one = work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
+        # The preconditioner: products of at most 16,384 rows, once, and an inverse for every C.
+        once = 10 * one + 2 * min(work.train, 16_384) * work.d**2 / FLOPS_32
+        inverse = 3 * work.d**3 / FLOPS_32 if work.d <= 4_096 else 0.0
+        size = 40 * work.d * work.k * 8 + 3 * min(work.d, 4_096) ** 2 * 4 + 1_024 * work.d * 8
+        return work.seconds(once=once, each=PASSES[loss] * one + inverse), work.jobs * size
+
+    return estimate
+
+
+def _logreg(work: _Work) -> Estimate:
+    each = PLAIN_PASSES * work.train * work.d * (PASS / 4 + PASS_OF_CLASS * work.k)
+    return work.seconds(once=work.n * work.d * 1e-8, each=each), work.jobs * work.n * work.d * 16
+
+
+def _products_of_columns(work: _Work) -> Estimate:
+    smaller = min(work.train, work.d)
+    once = 2 * work.train * work.d * smaller / FLOPS_64
+    return work.seconds(once=once, each=20 * smaller**3 / FLOPS_64), work.jobs * 8 * (3 * work.n * work.d + work.d**2)
+
+
+def _products_of_rows(work: _Work) -> Estimate:
+    seconds = 2 * work.n * work.n * work.d / FLOPS_64 / work.jobs
+    return seconds, work.jobs * (work.n * work.d * 16 + 2e8)
+
+
+def _one_pass(work: _Work) -> Estimate:
+    return work.seconds(once=work.n * work.d * 2e-8, each=work.n * work.d * 1e-8), work.jobs * work.n * work.d * 16
+
+
+SOLVERS: Mapping[tuple[str, str], Mapping[str, Callable[[_Work], Estimate]]] = {
+    ("svm", "linear"): {"gram": _gram, "blockwise": _blockwise("squared_hinge")},
+    ("svm", "rbf"): {"gram": _gram_of_distances, "direct": _kernel_on_features},
+    ("logreg", "linear"): {"direct": _logreg, "blockwise": _blockwise("log")},
+    ("ridge", "linear"): {"direct": _products_of_columns},
+    ("lda", "linear"): {"direct": _products_of_columns},
+    ("knn", "linear"): {"direct": _products_of_rows},
+    ("centroid", "linear"): {"direct": _one_pass},
+}
+"""Classifier and kernel -> solvers, the one that is preferred first."""
+
+NAMES = {"gram": "on Gram matrices", "direct": "on the features in memory", "blockwise": "block by block"}
+
+
+def predict_cost(
+    clf: str, kernel: str, *, n: int, d: int, k: int, grid: int, folds: int, available_memory: int
+) -> Cost:
+    """Predict what choosing and fitting a classifier takes, and choose its solver.
+
+    The first solver of `SOLVERS` that needs no more than `MEMORY_SHARE` of the memory and `PATIENCE`; else the fastest
+    of those that fit the memory, else the one that needs the least. A logistic regression is the same by both of its
+    solvers, so the faster one comes first.
+
+    Parameters
+    ----------
+    clf, kernel : str
+        Keys of `SOLVERS`; the kernel of a classifier without kernels is ``"linear"``.
+    n, d, k : int
+        Images, columns, classes.
+    grid : int
+        Points of the grid, 1 or more.
+    folds : int
+        Folds, 0 for a fit without cross-validation.
+    available_memory : int
+        Bytes, such as `available_memory` gives.
+
+    Raises
+    ------
+    UsageError
+        Nothing is known of such a classifier.
+    """
+    try:
+        solvers = SOLVERS[clf, kernel]
+    except KeyError:
+        raise UsageError(f"no cost is known of classifier {clf!r} with kernel {kernel!r}") from None
+    work = _Work(n=n, d=d, k=k, grid=grid, folds=folds, jobs=max(1, min(_cores(), folds)))
+    costs = {solver: estimate(work) for solver, estimate in solvers.items()}
+    order = sorted(costs, key=lambda name: costs[name]) if clf == "logreg" else list(costs)
+    room = MEMORY_SHARE * available_memory
+    fitting = [solver for solver in order if costs[solver][1] <= room]
+    quick = [solver for solver in fitting if costs[solver][0] <= PATIENCE]
+    if quick:
+        solver = quick[0]
+    elif fitting:
+        solver = min(fitting, key=lambda name: costs[name][0])
+    else:
+        solver = min(costs, key=lambda name: costs[name][1])
+    seconds, size = costs[solver]
+    return Cost(seconds=seconds, bytes=math.ceil(size), solver=solver, why=_why(solver, costs, work, room))
+
+
+def _why(solver: str, costs: Mapping[str, Estimate], work: _Work, room: float) -> str:
+    sweep = f"{work.grid} x {work.folds} fits and a final one" if work.folds else "one fit"
+    words = f"{sweep} of {work.n:,} x {work.d:,} {NAMES[solver]}"
+    for other, (seconds, size) in costs.items():
+        if other == solver:
+            continue
+        if size > room >= costs[solver][1]:
+            words += f", since {NAMES[other]} it would take {size / 1e9:,.1f} GB of memory"
+        elif seconds > costs[solver][0]:
+            words += f", since {NAMES[other]} it would take {seconds:,.0f} s"
+    return words
+
+
+def _cores() -> int:
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
+def available_memory(*, root: Path = Path("/")) -> int:
+    """Bytes that this process may still take: what the machine has, within what its control groups allow.
+
+    Pages of files in the system's cache count as available, in a control group as on the machine.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``sys`` are.
+    """
+    fields = dict(line.split(":", 1) for line in _lines(root / "proc/meminfo"))
+    if "MemAvailable" in fields:
+        machine = int(fields["MemAvailable"].split()[0]) * 1024
+    else:  # macOS tells no more than how much there is
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(0, min([machine, *_left_in_groups(root)]))
+
+
+def _left_in_groups(root: Path) -> Iterator[int]:
+    """Yield what every control group that this process is in, and every one around it, leaves (versions 1 and 2)."""
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            bases = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
+            limit, used, cache = "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            bases = [root / "sys/fs/cgroup/memory"]
+            limit, used, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        else:
+            continue
+        group = path.strip("/")
+        # In a container the path may be the host's, with only the group itself mounted.
+        for name in dict.fromkeys([group, *(str(parent) for parent in Path(group).parents)]):
+            for base in bases:
+                try:
+                    allowed, taken = (int(_lines(base / name / file)[0]) for file in (limit, used))
+                except (IndexError, ValueError):  # "max", or no such file
+                    continue
+                kept = dict(words.split() for words in _lines(base / name / "memory.stat")).get(cache, "0")
+                yield allowed - taken + int(kept)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []

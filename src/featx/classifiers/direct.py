@@ -1,0 +1,66 @@
+"""Fitting a classifier for several hyperparameters on the same rows, each time afresh."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.blueprint import Blueprint
+from featx.classifiers.recipes import Params
+from featx.classifiers.scores import Verdict, judge
+
+
+class Direct:
+    """Fits a classifier as scikit-learn does; its subclasses share work between the points of a grid.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        The classifier.
+    known : (n, d) float32 or float64
+        Rows to fit on, after the steps before the classifier. The solver may overwrite them.
+    y : (n,) int
+        Their classes, 0 to k - 1.
+    unknown : (m, d) or None
+        Rows to be judged.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        known: NDArray[Any],
+        y: NDArray[np.int64],
+        unknown: NDArray[Any] | None = None,
+    ) -> None:
+        self.blueprint, self.known, self.y, self.unknown = blueprint, known, y, unknown
+
+    @staticmethod
+    def chains(points: Sequence[Params]) -> list[list[Params]]:
+        """Group the points of a grid, ascending, into chains that are judged one after the other.
+
+        Different chains may be judged at once.
+        """
+        return [[point] for point in points]
+
+    @staticmethod
+    def bytes_needed(n: int, m: int, d: int) -> int:
+        """Estimate the memory of a solver of n rows to fit on and m to judge, the rows themselves (float32) counted."""
+        return 4 * d * (n + m)
+
+    def absolute(self, point: Params) -> Mapping[str, Any]:
+        """Hyperparameters of a point of the grid, some of which may be relative to the rows."""
+        return point
+
+    def fit(self, params: Mapping[str, Any]) -> Any:
+        """Fit the classifier with these hyperparameters."""
+        return self.blueprint.classifier(params).fit(self.known, self.y)
+
+    def judge(self, chain: Sequence[Params]) -> list[Verdict]:
+        """Let a classifier fitted at each point of a chain judge the unknown rows."""
+        return [self.verdict(self.fit(self.absolute(point))) for point in chain]
+
+    def verdict(self, classifier: Any) -> Verdict:
+        """What a fitted classifier says of the unknown rows."""
+        assert self.unknown is not None
+        return judge(classifier, self.unknown)

@@ -1,0 +1,87 @@
+"""Fitting one pipeline: the solver that a classifier is fitted by, and the fit on all rows."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers.blueprint import Blueprint
+from featx.classifiers.centroids import Centroids
+from featx.classifiers.direct import Direct
+from featx.classifiers.gram import Gram, RadialGram
+from featx.classifiers.logistic import Logistic
+from featx.classifiers.neighbours import Neighbours
+from featx.classifiers.shifted import Discriminant, Ridge
+from featx.classifiers.steps import fit_transform
+from featx.classifiers.streaming import Streaming
+from featx.errors import UsageError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+SOLVERS: Mapping[tuple[str, str, str], type[Direct]] = {
+    ("svm", "linear", "gram"): Gram,
+    ("svm", "rbf", "gram"): RadialGram,
+    ("logreg", "linear", "direct"): Logistic,
+    ("ridge", "linear", "direct"): Ridge,
+    ("lda", "linear", "direct"): Discriminant,
+    ("knn", "linear", "direct"): Neighbours,
+    ("centroid", "linear", "direct"): Centroids,
+}
+"""(classifier, kernel, kind of solver) -> what shares work along the grid; for all else, `Direct`."""
+
+
+def solver_of(blueprint: Blueprint, solver: str) -> type[Direct]:
+    """Find what fits a classifier whose features lie in memory.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    solver : {"gram", "direct"}
+        The first is of support vector machines.
+
+    Raises
+    ------
+    UsageError
+        No such solver.
+    """
+    if solver not in ("gram", "direct"):
+        raise UsageError(f"a solver is gram, direct or blockwise, found {solver!r}")
+    return SOLVERS.get((blueprint.name, blueprint.kernel, solver), Direct)
+
+
+def fit_pipeline(
+    blueprint: Blueprint,
+    params: Mapping[str, Any],
+    X: NDArray[Any],
+    y: NDArray[np.int64],
+    *,
+    solver: str,
+    threads: int = 1,
+) -> "Pipeline":
+    """Fit the steps and the classifier on all rows, the classifier by the solver that its sweep used.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    params : mapping of str to Any
+        Hyperparameters; others have their defaults.
+    X : (n, d) float32 or float64
+        May be mapped from a file; one copy is made, unless the solver goes by blocks.
+    y : (n,) int
+        Classes, 0 to k - 1.
+    solver : {"gram", "direct", "blockwise"}
+    threads : int
+        Blocks worked on at once by the last of these.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+    """
+    params = {**blueprint.recipe.defaults, **params}
+    if solver == "blockwise":
+        return Streaming(blueprint, X, y, threads=threads).fit(params)
+    steps = blueprint.steps()
+    known = fit_transform(steps, np.array(X))
+    return blueprint.join(steps, solver_of(blueprint, solver)(blueprint, known, y).fit(params))

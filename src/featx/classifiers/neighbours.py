@@ -1,0 +1,39 @@
+"""Nearest neighbours for several numbers of them: found once, counted for each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from featx.classifiers.direct import Direct
+from featx.classifiers.recipes import Params
+from featx.classifiers.scores import Verdict, vote_scores
+
+
+class Neighbours(Direct):
+    """Votes of the nearest rows, as `sklearn.neighbors.KNeighborsClassifier` counts them."""
+
+    @staticmethod
+    def chains(points: Sequence[Params]) -> list[list[Params]]:
+        """Chain all points, since they share the neighbours."""
+        return [list(points)]
+
+    def judge(self, chain: Sequence[Params]) -> list[Verdict]:
+        """Count the votes of so many neighbours at each point."""
+        from sklearn.neighbors import NearestNeighbors
+
+        most = int(max(point["n_neighbors"] for point in chain))
+        finder = NearestNeighbors(n_neighbors=most, algorithm="brute").fit(self.known)
+        found = self.y[finder.kneighbors(self.unknown, return_distance=False)]
+        counted = np.cumsum(found[:, :, None] == np.arange(int(self.y.max()) + 1), axis=1)
+        verdicts = []
+        for point in chain:
+            number = int(point["n_neighbors"])
+            votes = counted[:, number - 1]
+            verdicts.append(
+                Verdict(
+                    labels=votes.argmax(axis=1),
+                    scores=vote_scores(votes).astype(np.float32),
+                    probabilities=(votes / number).astype(np.float32),
+                )
+            )
+        return verdicts

@@ -1,0 +1,151 @@
+"""What a fitted classifier says of rows: labels, scores by which classes rank, probabilities."""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What a classifier says of rows.
+
+    Parameters
+    ----------
+    labels : (n,) int
+        Predicted classes.
+    scores : (n, k) float32
+        As `class_scores` gives them.
+    probabilities : (n, k) float32 or None
+        As `class_probabilities` gives them.
+    """
+
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None = None
+
+
+def judge(classifier: Any, X: NDArray[Any]) -> Verdict:
+    """Let a fitted classifier or pipeline judge rows ``(n, d)``."""
+    probabilities = class_probabilities(classifier, X)
+    return Verdict(
+        labels=classifier.predict(X),
+        scores=class_scores(classifier, X).astype(np.float32),
+        probabilities=None if probabilities is None else probabilities.astype(np.float32),
+    )
+
+
+def class_scores(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64]:
+    """Score every class for every row; higher is likelier.
+
+    Of support vector machines that decide between pairs of classes, a score is the mean margin of a class over the
+    pairs it is in: continuous, so that it can be calibrated. The label is always what ``predict`` says, the class with
+    the most pairs won, which needn't be the one with the highest score. Of nearest neighbours it is the logarithm of
+    the share of votes (smoothed: no class is impossible because few neighbours were asked), of nearest centroids minus
+    the squared distance, else the decision function. Of two classes, the first's score is the second's negated.
+
+    Parameters
+    ----------
+    classifier : fitted scikit-learn classifier or pipeline
+    X : (n, d) array
+
+    Returns
+    -------
+    (n, k) float64
+        Columns in the order of ``classifier.classes_``.
+    """
+    last = classifier
+    if hasattr(classifier, "steps"):
+        last = classifier.steps[-1][1]
+        if len(classifier.steps) > 1:
+            X = classifier[:-1].transform(X)
+    return _SCORES.get(type(last).__name__, _decisions)(last, X)
+
+
+def has_probabilities(classifier: Any) -> bool:
+    """Whether a classifier has probabilities of its own that are worth it.
+
+    An SVM has none; those of nearest centroids rest on a spread that all columns share, and are no probabilities.
+    """
+    last = classifier.steps[-1][1] if hasattr(classifier, "steps") else classifier
+    return hasattr(classifier, "predict_proba") and type(last).__name__ != "NearestCentroid"
+
+
+def class_probabilities(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Give the classifier's own probability of every class ``(n, k)`` float64, None where it has none worth it."""
+    if not has_probabilities(classifier):
+        return None
+    return np.asarray(classifier.predict_proba(X), dtype=np.float64)
+
+
+def mean_margins(margins: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Mean margin of each of k classes ``(n, k)`` over the pairs it is in.
+
+    Parameters
+    ----------
+    margins : (n, k (k - 1) / 2) float64
+        Of the pairs (0, 1), (0, 2) ... (k - 2, k - 1); above zero for the first of the pair.
+    k : int
+        Classes.
+    """
+    found: NDArray[np.float64] = per_class(margins, k) / (k - 1)
+    return found
+
+
+def per_class(of_pairs: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """Sum what pairs ``(n, k (k - 1) / 2)`` hold over each of k classes ``(n, k)``, negated for a pair's second."""
+    first, second = np.triu_indices(k, 1)
+    signs = np.zeros((len(first), k))
+    signs[np.arange(len(first)), first], signs[np.arange(len(first)), second] = 1, -1
+    found: NDArray[np.float64] = of_pairs @ signs
+    return found
+
+
+def vote_scores(votes: NDArray[Any]) -> NDArray[np.float64]:
+    """Logarithm of the share of votes ``(n, k)``, each class given one k-th of a vote beforehand."""
+    smoothed = np.asarray(votes, dtype=np.float64) + 1 / votes.shape[1]
+    found: NDArray[np.float64] = np.log(smoothed / smoothed.sum(axis=1, keepdims=True))
+    return found
+
+
+def _pairwise(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64]:
+    if hasattr(classifier, "margins"):
+        return mean_margins(classifier.margins(X), len(classifier.classes_))
+    if len(classifier.classes_) == 2:
+        return _decisions(classifier, X)
+    asked = copy(classifier)
+    asked.decision_function_shape = "ovo"
+    return mean_margins(asked.decision_function(X), len(classifier.classes_))
+
+
+def _neighbours(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64]:
+    return vote_scores(classifier.predict_proba(X) * classifier.n_neighbors)
+
+
+def _distances(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64]:
+    from sklearn.metrics.pairwise import euclidean_distances
+
+    return -np.asarray(euclidean_distances(X, classifier.centroids_, squared=True), dtype=np.float64)
+
+
+def _decisions(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64]:
+    if hasattr(classifier, "decision_function"):
+        scores = np.asarray(classifier.decision_function(X), dtype=np.float64)
+        return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+    if hasattr(classifier, "predict_proba"):
+        # Far below any share that a forest or a neighbourhood can tell, and finite.
+        return np.log(np.maximum(np.asarray(classifier.predict_proba(X), dtype=np.float64), 1e-6))
+    return np.asarray(classifier.predict(X)[:, None] == classifier.classes_, dtype=np.float64)
+
+
+_SCORES: Mapping[str, Callable[[Any, NDArray[Any]], NDArray[np.float64]]] = {
+    "PairwiseSVC": _pairwise,
+    "SVC": _pairwise,
+    "NuSVC": _pairwise,
+    "KNeighborsClassifier": _neighbours,
+    "NearestCentroid": _distances,
+}
+"""By the type's name, since looking must not import scikit-learn."""

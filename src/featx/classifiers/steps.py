@@ -1,0 +1,76 @@
+"""The steps before a classifier, fitted and applied in blocks of rows, in the memory that the features are in.
+
+`StandardScaler.fit` makes float64 copies of all rows, thrice the memory of float32 features; block by block it gives
+the same statistics but for rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.svm import SVC
+
+from featx.classifiers.features import ROWS_AT_ONCE
+from featx.classifiers.machines import OneVsRestLinear, PairwiseSVC
+
+Steps = Sequence[tuple[str, Any]]
+
+TRUSTED = (
+    Normalizer,
+    StandardScaler,
+    PCA,
+    LogisticRegression,
+    PairwiseSVC,
+    OneVsRestLinear,
+    SVC,
+    KNeighborsClassifier,
+    NearestCentroid,
+    RidgeClassifier,
+    LinearDiscriminantAnalysis,
+)
+
+
+def fit_transform(steps: Steps, X: NDArray[Any]) -> NDArray[Any]:
+    """Fit the steps on rows and transform these.
+
+    Parameters
+    ----------
+    steps : sequence of (name, unfitted transformer)
+    X : (n, d) float32 or float64
+        Overwritten.
+
+    Returns
+    -------
+    (n, d) or (n, D) array
+        `X` itself, unless a step changes the number of columns.
+    """
+    for step in steps:
+        if isinstance(step[1], StandardScaler):
+            for rows in _blocks(X):
+                step[1].partial_fit(X[rows])
+        else:
+            step[1].fit(X)
+        X = transform([step], X)
+    return X
+
+
+def transform(steps: Steps, X: NDArray[Any]) -> NDArray[Any]:
+    """Apply fitted steps to rows ``(m, d)``, which are overwritten, as in `fit_transform`."""
+    for _, step in steps:
+        if isinstance(step, PCA):
+            X = np.concatenate([step.transform(X[rows]) for rows in _blocks(X)])
+        else:
+            for rows in _blocks(X):
+                X[rows] = step.transform(X[rows])
+    return X
+
+
+def _blocks(X: NDArray[Any]) -> Iterator[slice]:
+    for first in range(0, len(X), ROWS_AT_ONCE):
+        yield slice(first, first + ROWS_AT_ONCE)

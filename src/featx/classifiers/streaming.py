@@ -1,0 +1,95 @@
+"""Linear classifiers fitted in blocks of rows, put into the ordinary pipelines that the other solvers give."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+from featx.classifiers.blockwise import Blockwise, Fitted
+from featx.classifiers.blueprint import Blueprint
+from featx.classifiers.features import ROWS_AT_ONCE
+from featx.classifiers.machines import OneVsRestLinear
+from featx.classifiers.recipes import Params
+from featx.classifiers.scores import Verdict, judge
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+LOSSES: Mapping[str, str] = {"logreg": "log", "svm": "squared_hinge"}
+"""Classifier -> the loss that it is fitted by, in blocks: an SVM is then one class against the rest."""
+
+
+class Streaming:
+    """Fits along C on some rows of features that may be mapped from a file, and are never copied as a whole.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        A classifier of `LOSSES`, without steps before it but the scaler.
+    X : (n, d) float32 or float64
+    y : (n,) int
+        Classes, 0 to k - 1.
+    rows : (m,) int or None
+        Rows to fit on, ascending; None takes all.
+    threads : int
+        Blocks worked on at once.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        X: NDArray[Any],
+        y: NDArray[np.int64],
+        *,
+        rows: NDArray[np.int64] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._blueprint, self._X, self._count = blueprint, X, len(X) if rows is None else len(rows)
+        fitted_on = y if rows is None else y[rows]
+        counts = np.bincount(fitted_on)
+        self._classes = np.arange(len(counts))
+        weights = len(fitted_on) / (len(counts) * counts) if blueprint.class_weight == "balanced" else None
+        self._solver = Blockwise(X, y, loss=LOSSES[blueprint.name], weights=weights, rows=rows, threads=threads)
+        self._last: tuple[float, Fitted] | None = None
+
+    def fit(self, params: Mapping[str, Any]) -> "Pipeline":
+        """Fit scaler and classifier, starting where the last smaller C ended."""
+        C = params["C"]
+        start = self._last[1] if self._last is not None and self._last[0] <= C else None
+        found = self._solver.fit(C=C, start=start)
+        if not found.converged:
+            warnings.warn(f"{self._blueprint.name}, C = {C:g}", ConvergenceWarning, stacklevel=2)
+        self._last = C, found
+        return self._blueprint.join([("scaler", self._scaler(found))], self._classifier(params, found))
+
+    def judge(self, chain: Sequence[Params], unknown: NDArray[np.int64]) -> list[Verdict]:
+        """Let classifiers fitted at each point, C ascending, judge some rows of the features."""
+        return [self._judge(self.fit(point), unknown) for point in chain]
+
+    def _judge(self, pipeline: "Pipeline", unknown: NDArray[np.int64]) -> Verdict:
+        blocks = [unknown[first : first + ROWS_AT_ONCE] for first in range(0, len(unknown), ROWS_AT_ONCE)]
+        parts = [judge(pipeline, self._X[rows]) for rows in blocks]
+        own = [part.probabilities for part in parts if part.probabilities is not None]
+        return Verdict(
+            labels=np.concatenate([part.labels for part in parts]),
+            scores=np.concatenate([part.scores for part in parts]),
+            probabilities=np.concatenate(own) if own else None,
+        )
+
+    def _scaler(self, found: Fitted) -> StandardScaler:
+        scaler = StandardScaler()
+        scaler.mean_, scaler.scale_, scaler.var_ = found.mean, found.scale, found.scale**2
+        scaler.n_features_in_, scaler.n_samples_seen_ = len(found.mean), self._count
+        return scaler
+
+    def _classifier(self, params: Mapping[str, Any], found: Fitted) -> Any:
+        if self._blueprint.name == "svm":
+            return OneVsRestLinear(C=params["C"]).set_weights(found.coef, found.intercept, self._classes)
+        regression = self._blueprint.classifier(params)
+        regression.coef_, regression.intercept_, regression.classes_ = found.coef, found.intercept, self._classes
+        regression.n_features_in_, regression.n_iter_ = found.coef.shape[1], np.array([found.iterations], np.int32)
+        return regression

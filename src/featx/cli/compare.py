@@ -1,0 +1,34 @@
+"""``featx compare``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as shared
+
+
+def compare(
+    reports: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Reports (JSON), or models that have one.",
+            metavar="REPORT",
+            show_default="every report under artifacts/reports, by what it is on",
+        ),
+    ] = None,
+    common: Annotated[
+        bool, typer.Option("--common", help="Compare on the images that all were scored on, and leave the rest aside.")
+    ] = False,
+    json: shared.Json = False,
+) -> None:
+    """Rank models that were scored on the same images, and say which differences are real."""
+    from featx.cli import show
+    from featx.cli.show.comparing import comparisons
+    from featx.pipeline.comparing import compare_all
+
+    found = compare_all(reports, common=common)
+    if json:
+        show.as_json([one.to_dict() for one in found])
+    else:
+        comparisons(found)

@@ -1,0 +1,120 @@
+"""``featx curve``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli import options as shared
+from featx.errors import UsageError
+from featx.reports.curve import REPEATS, REPEATS_ON_TEST
+from featx.selection import SelectionOptions
+
+
+def curve(
+    store: Annotated[
+        Path | None, typer.Argument(help="Feature store.", metavar="STORE", show_default="the one train store there is")
+    ] = None,
+    clf: Annotated[str, typer.Option(help="Classifier, as of `fit`.", metavar="NAME")] = "logreg",
+    kernel: Annotated[str, typer.Option(help="Of the SVM.", metavar="linear|rbf")] = SelectionOptions.kernel,
+    class_weight: Annotated[
+        str | None, typer.Option(help="Weigh images by their class's frequency.", metavar="balanced", show_default="no")
+    ] = SelectionOptions.class_weight,
+    normalize: Annotated[
+        str | None, typer.Option(help="Bring feature vectors to length one.", metavar="l2", show_default="no")
+    ] = SelectionOptions.normalize,
+    points: Annotated[
+        str | None,
+        typer.Option(
+            help="Images per class to try, with commas; more than there are stand for all.",
+            metavar="N,N,...",
+            show_default="2, 5, 10, 20, 50 and so on, and all",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(
+            help="Draws of each size in each fold.",
+            metavar="N",
+            min=1,
+            show_default=f"{REPEATS}, or {REPEATS_ON_TEST} with --test",
+        ),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="Feature store to test on.", metavar="STORE", show_default="held-out folds of the first"),
+    ] = None,
+    folds: Annotated[
+        int, typer.Option(help="Of the cross-validation, outside and inside the draws.", metavar="N", min=2)
+    ] = SelectionOptions.folds,
+    seed: shared.Seed = SelectionOptions.seed,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression searched in each path; images that it matches alike stay in one fold.",
+            metavar="REGEX",
+            show_default="the manifest's groups",
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV (path, label) to be used instead of the store's own labels, joined by path.",
+            metavar="FILE",
+            show_default="the store's labels",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Folds worked on at once; -1 is one for each core.", metavar="N")
+    ] = SelectionOptions.n_jobs,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="JSON file of the curve, or a folder; a CSV and a picture go beside it.",
+            metavar="PATH",
+            show_default="artifacts/reports/<store>-<clf>-curve.json",
+        ),
+    ] = None,
+    json: shared.Json = False,
+) -> None:
+    """Show how the accuracy grows with the number of training images per class.
+
+    Classifiers are chosen and fitted on draws of rising size, and tested on images that they never met.
+    """
+    from featx.cli import show
+    from featx.cli.show.curve import CurveProgress
+    from featx.cli.show.curve import curve as show_curve
+    from featx.pipeline.curve import curve as find
+    from featx.pipeline.curve import only_store
+
+    with CurveProgress() as progress:
+        found = find(
+            store or only_store(),
+            clf=clf,
+            kernel=kernel,
+            class_weight=class_weight,
+            normalize=normalize,
+            points=None if points is None else _numbers(points),
+            repeats=repeats,
+            test=test,
+            folds=folds,
+            seed=seed,
+            jobs=jobs,
+            group_by=group_by,
+            labels=labels,
+            out=out,
+            progress=progress,
+        )
+    if json:
+        show.as_json(found.to_dict())
+    else:
+        show_curve(found)
+
+
+def _numbers(points: str) -> list[int]:
+    try:
+        return [int(point) for point in points.split(",")]
+    except ValueError:
+        raise UsageError(f"--points takes whole numbers with commas between them, found {points!r}") from None

@@ -1,0 +1,60 @@
+"""Learning curves."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from featx.cli.show.terminal import console, line, printable, quiet
+
+if TYPE_CHECKING:
+    from featx.reports.curve import Curve
+
+
+class CurveProgress:
+    """A bar of the classifiers fitted, where stderr is a terminal; a context manager, called as `Watcher` says."""
+
+    def __init__(self) -> None:
+        shown = console()
+        columns = (TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=shown, transient=True, disable=quiet() or not shown.is_terminal)
+        self.task = self.bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, completed=done, total=total)
+
+
+def curve(found: "Curve") -> None:
+    """A learning curve as a table on stdout, and what it says on stderr."""
+    name = escape(printable(found.name)) + (" [yellow]UNTRAINED[/]" if found.untrained else "")
+    table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
+    table.title = f"{name}, tested on {escape(printable(found.tested_on))}"
+    for heading in ("images per class", "accuracy", "95 % interval", "spread over draws", "draws"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in found.rows:
+        table.add_row(
+            f"{row.images_per_class:,}",
+            f"{row.accuracy:.1%}",
+            f"{row.interval.low:.1%} - {row.interval.high:.1%}",
+            f"± {row.spread:.1%}" if row.draws > 1 else "",
+            f"{row.draws}",
+        )
+    console(data=True).print(table)
+    if quiet():
+        return
+    if found.gain is not None:
+        line(found.gain.sentence)
+    for note in found.notes:
+        line(f"[dim]note: {escape(printable(note))}[/]")

@@ -1,0 +1,34 @@
+"""Images that are there twice: in training and in test, or in training under two labels.
+
+Features alone can't tell (two photos of one flower may be as near as two copies of one photo), so they only propose.
+
+`featx.leakage.leak`       what is found
+`featx.leakage.pictures`   what is kept of an image to compare it by: 2,592 bytes
+`featx.leakage.proposals`  the nearest rows of one matrix in another, in bounded memory
+`featx.leakage.agreement`  whether two small pictures are of one image
+`featx.leakage.search`     proposals by features and by pictures, decided by pictures
+"""
+
+from featx.leakage.agreement import Agreement, compare, same
+from featx.leakage.leak import Kind, Leak, Leaks
+from featx.leakage.pictures import SIDE, WIDTH, mirrored, reduced
+from featx.leakage.proposals import Chosen, nearest
+from featx.leakage.search import Found, Rows, copies
+
+__all__ = [
+    "SIDE",
+    "WIDTH",
+    "Agreement",
+    "Chosen",
+    "Found",
+    "Kind",
+    "Leak",
+    "Leaks",
+    "Rows",
+    "compare",
+    "copies",
+    "mirrored",
+    "nearest",
+    "reduced",
+    "same",
+]

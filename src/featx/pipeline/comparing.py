@@ -1,0 +1,199 @@
+"""From reports of several models on the same images to which differences are real."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import DataError, FeatxError, UsageError
+from featx.pipeline.naming import MODEL_SUFFIX, REPORTS
+from featx.reports import Report
+from featx.reports.comparison import Comparisons, rank
+from featx.reports.images import Images
+
+logger = logging.getLogger(__name__)
+
+Key = tuple[str, int]
+"""What an image is known by: its digest (its path, where there is none), and which of several alike it is."""
+
+
+def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> Comparisons:
+    """Rank models that were scored on the same images, and say which differences are real.
+
+    Parameters
+    ----------
+    reports : sequence of Report or path
+        At least two. A path is that of a report, or of a model that has its report in the default place.
+    common : bool
+        Compare on the images that all were scored on, where they were not scored on the same.
+
+    Returns
+    -------
+    Comparisons
+        Best first; see `featx.reports.comparison.rank`. Images are known by their digests, so that a folder may have
+        moved in between.
+
+    Raises
+    ------
+    UsageError
+        Fewer than two reports.
+    DataError
+        Reports without their images, of other images, or of images whose labels differ.
+    FeatxError
+        A file that is no report.
+    """
+    scored = _named([_loaded(report) for report in reports])
+    if len(scored) < 2:
+        raise UsageError(f"{len(scored)} report to compare: give at least two, of models scored on the same images")
+    shared = list(scored[0].rows)
+    for other in scored[1:]:
+        shared = [key for key in shared if key in other.rows]
+    largest = max(scored, key=lambda one: len(one.rows))
+    notes = []
+    if len(shared) < len(largest.rows):
+        smallest = min(scored, key=lambda one: len(one.rows))
+        if not common or not shared:
+            raise DataError(_apart(scored, shared=len(shared)))
+        notes.append(
+            f"compared on the {len(shared)} images that all were scored on, of {len(smallest.rows)} to "
+            f"{len(largest.rows)}"
+        )
+    classes = list(dict.fromkeys(name for one in scored for name in one.report.metrics.classes))
+    labels = scored[0].column("labels", shared, classes)
+    for other in scored[1:]:
+        if differ := np.count_nonzero(other.column("labels", shared, classes) != labels):
+            raise DataError(
+                f"{scored[0].name} and {other.name} were scored on other labels: {differ} of {len(shared)} images "
+                "differ; score them again on the same labels"
+            )
+    notes += [f"{one.name}: its backbone is untrained" for one in scored if one.report.untrained]
+    return rank(
+        labels,
+        {one.name: one.column("predicted", shared, classes) for one in scored},
+        scored_on=scored[0].report.scored_on,
+        notes=notes,
+    )
+
+
+def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = False) -> list[Comparisons]:
+    """Compare the reports that are named, or else all there are, by what they were scored on.
+
+    Parameters
+    ----------
+    reports : sequence of path, optional
+        As in `compare`. By default every report in its default place: those on the same images are compared with each
+        other, and one that has no other beside it is logged and left out.
+    common : bool
+        As in `compare`.
+
+    Returns
+    -------
+    list of Comparisons
+        At least one.
+
+    Raises
+    ------
+    DataError
+        No two reports are on the same images.
+    UsageError, FeatxError
+        As in `compare`.
+    """
+    if reports:
+        return [compare(reports, common=common)]
+    found = _default_reports()
+    if common and len(found) > 1:
+        return [compare(found, common=True)]
+
+    def images(report: Report) -> list[Key]:
+        assert report.images is not None
+        return sorted(_rows(report.images))
+
+    groups = [list(same) for _, same in groupby(sorted(found, key=images), key=images)]
+    if not any(len(group) > 1 for group in groups):
+        raise DataError(
+            f"no two reports on the same images among the {len(found)} under {REPORTS}: score at least two models on "
+            "the same images with `featx score` first"
+        )
+    for group in groups:
+        if len(group) == 1:
+            logger.warning("%s has no other report on %s beside it", group[0].model, group[0].scored_on)
+    return [compare(group) for group in groups if len(group) > 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    name: str
+    report: Report
+    images: Images
+    rows: dict[Key, int]
+
+    def column(self, name: str, keys: Sequence[Key], classes: Sequence[str]) -> NDArray[np.int64]:
+        """Classes of the images that are asked for, as indices into other classes than the report's own."""
+        place = {one: index for index, one in enumerate(classes)}
+        own = np.array([place[one] for one in self.report.metrics.classes])
+        return np.asarray(own[getattr(self.images, name)[[self.rows[key] for key in keys]]], dtype=np.int64)
+
+
+def _loaded(report: Report | Path | str) -> Report:
+    if isinstance(report, Report):
+        return report
+    path = Path(report)
+    return Report.load(REPORTS / f"{path.stem}.json" if path.suffix.lower() == MODEL_SUFFIX else path)
+
+
+def _named(reports: Sequence[Report]) -> list[_Scored]:
+    """Reports with their images, under names that tell them apart."""
+    seen: Counter[str] = Counter()
+    scored = []
+    for report in reports:
+        if report.images is None:
+            raise DataError(f"the report of {report.model} doesn't hold its images: score the model again")
+        seen[report.model] += 1
+        name = report.model if seen[report.model] == 1 else f"{report.model} #{seen[report.model]}"
+        scored.append(_Scored(name=name, report=report, images=report.images, rows=_rows(report.images)))
+    return scored
+
+
+def _rows(images: Images) -> dict[Key, int]:
+    """Which row an image has."""
+    seen: Counter[str] = Counter()
+    rows = {}
+    # Of copies of one file the first path is the first in every report, whatever their order there.
+    for row in sorted(range(len(images)), key=images.paths.__getitem__):
+        known = images.digests[row] or images.paths[row]
+        rows[known, seen[known]] = row
+        seen[known] += 1
+    return rows
+
+
+def _default_reports() -> list[Report]:
+    found = []
+    for path in sorted(REPORTS.glob("*.json")):
+        try:
+            report = Report.load(path)
+        except FeatxError as error:
+            # Learning curves lie there too.
+            logger.info("%s is left out: %s", path, error)
+            continue
+        if report.images is None:
+            logger.warning("%s is left out: it doesn't hold its images; score the model again", path)
+            continue
+        found.append(replace(report, model=path.stem))
+    return found
+
+
+def _apart(scored: Sequence[_Scored], *, shared: int) -> str:
+    """What to say of reports on other images, by the two that differ most."""
+    first = scored[0]
+    other = max(scored[1:], key=lambda one: len(one.rows.keys() ^ first.rows.keys()))
+    only = [len(one.rows.keys() - two.rows.keys()) for one, two in ((first, other), (other, first))]
+    advice = f"the {shared} that all share can be compared with --common" if shared else "they share none"
+    return (
+        f"{first.name} and {other.name} were scored on other images: {only[0]} only by the first, {only[1]} only by "
+        f"the second; score them on the same ones ({advice})"
+    )

@@ -1,0 +1,277 @@
+"""How the accuracy grows with the number of training images per class."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from featx.classifiers import ROWS_AT_ONCE, Blueprint, check_features, convergence_logged
+from featx.classifiers.fitting import fit_pipeline
+from featx.errors import DataError, StoreError, UsageError
+from featx.pipeline.draws import Trial, draws_of, held_out, labelled, numbers_of, on_test, sizes_of
+from featx.pipeline.fitting import DEFAULT_CLASSIFIER, TRAINING_SPLITS
+from featx.pipeline.naming import FEATURES, REPORTS, default_stores, model_path
+from featx.reports.curve import REPEATS, REPEATS_ON_TEST, Curve
+from featx.reports.curve_intervals import Trials, summarise
+from featx.reports.curve_plot import plot_curve
+from featx.selection import SelectionOptions, select
+from featx.selection.planning import plan_fit
+from featx.selection.sweep import workers
+from featx.store import FeatureStore, open_store
+
+logger = logging.getLogger(__name__)
+
+SMALLEST = 2
+"""Images per class: of one each, some classifiers can't be fitted."""
+
+ENOUGH_TO_CHOOSE = 3
+"""Images or groups of each class, so that every fold of a cross-validation leaves two."""
+
+UNEQUAL = 1.5
+"""Classes whose sizes differ by more than this factor are worth a note."""
+
+
+class Watcher(Protocol):
+    """Is told how many classifiers are chosen and fitted, of how many."""
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Show it."""
+
+
+def curve(
+    store: FeatureStore | Path | str,
+    *,
+    clf: Any = DEFAULT_CLASSIFIER,
+    kernel: str = SelectionOptions.kernel,
+    class_weight: str | None = SelectionOptions.class_weight,
+    normalize: str | None = SelectionOptions.normalize,
+    points: Sequence[int] | None = None,
+    repeats: int | None = None,
+    test: FeatureStore | Path | str | None = None,
+    folds: int = SelectionOptions.folds,
+    seed: int = SelectionOptions.seed,
+    jobs: int = SelectionOptions.n_jobs,
+    group_by: str | None = None,
+    labels: Path | str | None = None,
+    out: Path | str | None = None,
+    progress: Watcher | None = None,
+) -> Curve:
+    """Find how the accuracy grows with the training images per class, and save it as JSON, CSV and a picture.
+
+    For each size, so many images of each class are drawn from the training images of a fold, a classifier is chosen by
+    cross-validation inside the draw and fitted on it, and the images of the fold are labelled. The draws of one repeat
+    are nested: a larger one holds the smaller ones. The last size is all training images of a fold.
+
+    Parameters
+    ----------
+    store : FeatureStore or path
+        Features (n, d) float32 with labels; rows without a label take no part.
+    clf, kernel, class_weight, normalize
+        As in `fit`, but for one classifier.
+    points : sequence of int, optional
+        Images per class; more than there are stand for all. By default 2, 5, 10, 20, 50 and so on, and all.
+    repeats : int, optional
+        Draws of each size in each fold, 3 by default, or 10 where there is `test`. From a single one, the intervals
+        cover the test images alone.
+    test : FeatureStore or path, optional
+        Features of the same spec to test on, in place of held-out folds of `store`.
+    folds : int
+        To test on, and in which C is chosen inside a draw; there, as many as the draw allows.
+    seed : int
+        Of the folds, the draws and the classifiers: the same seed gives the same curve.
+    jobs : int
+        Folds worked on at once, -1 for one on each core. Changes no result.
+    group_by, labels
+        As in `fit`. Images of one group are never on both sides of a test, and are drawn one after the other.
+    out : path, optional
+        The JSON file (ending in ``.json``), or a folder; ``artifacts/reports/<store>-<clf>-curve.json`` by default. A
+        CSV and a PNG go beside it.
+    progress : callable, optional
+        Is called with the number of classifiers fitted and of all, beginning with 0.
+
+    Returns
+    -------
+    Curve
+        A row for each size: the accuracy and its interval, over test images and draws
+        (`featx.reports.curve_intervals.summarise`).
+
+    Raises
+    ------
+    DataError
+        No labels, one class, or too few images of a class to hold any out.
+    SpecMismatch
+        `test` was made under another spec.
+    StoreError, SourceError
+        As in `fit`.
+    UsageError
+        An unknown classifier, or points or repeats that make no sense.
+    """
+    store = open_store(store) if isinstance(store, Path | str) else store
+    repeats = (REPEATS if test is None else REPEATS_ON_TEST) if repeats is None else repeats
+    if repeats < 1 or (points is not None and (not points or min(points) < SMALLEST)):
+        raise UsageError(
+            f"a learning curve needs points of {SMALLEST} or more and a repeat or more, found {points} and {repeats}"
+        )
+    options = SelectionOptions(
+        kernel=kernel, class_weight=class_weight, normalize=normalize, folds=folds, seed=seed, n_jobs=jobs
+    )
+    fitter = _Fitter(blueprint=options.blueprint(clf), options=options)
+    name = model_path(store.path, clf=fitter.blueprint.name, kernel=kernel, out=None).stem
+    target = _target(name, None if out is None else Path(out))
+    data = labelled(store, group_by=group_by, labels=labels)
+    check_features(data.features)
+    trial = held_out(data, options) if test is None else on_test(data, test, store)
+    if trial.largest < SMALLEST:
+        raise DataError(f"{store.path} leaves one image of each class to be fitted on: a learning curve needs more")
+
+    found, untuned = _try(fitter, trial, sizes_of(trial.largest, points), repeats=repeats, progress=progress)
+    rows, gain = summarise(found, folds=trial.folds, units=numbers_of(trial.test.groups, len(trial.folds)))
+    untrained = store.weights_source == "none"
+    result = Curve(
+        name=name,
+        store=str(store.path),
+        backbone=store.spec.backbone,
+        clf=fitter.blueprint.name,
+        options={**fitter.blueprint.settings, "folds": folds, "repeats": repeats},
+        classes=data.classes,
+        tested_on=trial.told,
+        n=len(trial.folds),
+        rows=rows,
+        gain=gain,
+        notes=tuple(_notes(fitter, trial, untuned=untuned, repeats=repeats, untrained=untrained)),
+        fingerprint=store.fingerprint,
+        untrained=untrained,
+    )
+    result.save(target)
+    plot_curve(result, target.with_suffix(".png"))
+    return result
+
+
+def only_store() -> Path:
+    """The one train store in its default place.
+
+    Raises
+    ------
+    StoreError
+        There is none, or there are several: none is guessed.
+    """
+    found = [path for path in default_stores() if open_store(path).split in TRAINING_SPLITS]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise StoreError(f"there is no train store under {FEATURES}: run `featx extract data/train` first, or name one")
+    names = ", ".join(path.name for path in found)
+    raise StoreError(f"there are {len(found)} train stores under {FEATURES} ({names}): name one")
+
+
+def _target(name: str, out: Path | None) -> Path:
+    own = f"{name}-curve.json"
+    if out is None:
+        return REPORTS / own
+    return out if out.suffix.lower() == ".json" and not out.is_dir() else out / own
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Fitter:
+    """Chooses and fits classifiers of one kind."""
+
+    blueprint: Blueprint
+    options: SelectionOptions
+
+    @cached_property
+    def untuned(self) -> Mapping[str, Any]:
+        """Hyperparameters for too few images to choose any."""
+        recipe = self.blueprint.recipe
+        # Of few images, few are neighbours.
+        return {
+            name: 1 if name == "n_neighbors" else recipe.defaults[name] for name in recipe.grids[self.options.kernel]
+        }
+
+    def fit(self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None) -> tuple[Any, bool]:
+        """Choose on some rows and fit on them; and whether there were enough to choose."""
+        plan = plan_fit(self.blueprint, X.shape, int(codes.max()) + 1, options=self.options)
+        options = replace(self.options, solver=plan.solver)
+        params = self._choose(X, codes, groups, options)
+        # One BLAS thread, as in the sweep, so that nothing depends on the number of cores.
+        with convergence_logged(), threadpool_limits(limits=1):
+            pipeline = fit_pipeline(
+                self.blueprint,
+                self.untuned if params is None else params,
+                X,
+                codes,
+                solver=options.solver,
+                threads=workers(options.n_jobs),
+            )
+        return pipeline, params is not None
+
+    def _choose(
+        self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None, options: SelectionOptions
+    ) -> Mapping[str, Any] | None:
+        """Choose in as many folds as there can be; None where there is not enough."""
+        if not self.untuned:
+            return {}
+        units = np.unique(np.column_stack([codes, numbers_of(groups, len(codes))]), axis=0)
+        fewest = int(np.bincount(units[:, 0]).min())
+        if fewest < ENOUGH_TO_CHOOSE:
+            return None
+        options = replace(options, folds=min(options.folds, fewest))
+        try:
+            return select(self.blueprint.clf, X, codes, options=options, groups=groups).params
+        except DataError as error:
+            logger.info("nothing is chosen on a draw of %d images: %s", len(codes), error)
+            return None
+
+
+def _try(
+    fitter: _Fitter, trial: Trial, sizes: Sequence[int], *, repeats: int, progress: Watcher | None
+) -> tuple[list[Trials], int]:
+    """Fit on every draw and label its test images; and the largest size where some draw left no choice."""
+    train, test = trial.train, trial.test
+    # All images there are can be drawn in one way.
+    drawn = {size: 1 if size >= trial.largest else repeats for size in sizes}
+    total = len(trial.pools) * sum(drawn.values())
+    right = {size: np.zeros((len(trial.folds), drawn[size]), bool) for size in sizes}
+    images: dict[int, list[int]] = {size: [] for size in sizes}
+    untuned = 0
+    if progress is not None:
+        progress(0, total)
+    for done, draw in enumerate(draws_of(trial, drawn, seed=fitter.options.seed), start=1):
+        groups = None if train.groups is None else [train.groups[row] for row in draw.rows]
+        pipeline, tuned = fitter.fit(train.features[draw.rows], train.codes[draw.rows], groups)
+        tested = np.flatnonzero(trial.folds == draw.fold)
+        with threadpool_limits(limits=1):
+            for first in range(0, len(tested), ROWS_AT_ONCE):
+                block = tested[first : first + ROWS_AT_ONCE]
+                right[draw.size][block, draw.repeat] = pipeline.predict(test.features[block]) == test.codes[block]
+        images[draw.size].append(len(draw.rows))
+        untuned = untuned if tuned else max(untuned, draw.size)
+        if progress is not None:
+            progress(done, total)
+    pool = float(np.mean([len(rows) for rows in trial.pools]))
+    means = {size: float(np.mean(images[size])) for size in sizes}
+    trials = [
+        Trials(images_per_class=size, images=means[size], right=right[size], shared=min(means[size] / pool, 1.0))
+        for size in sizes
+    ]
+    return trials, untuned
+
+
+def _notes(fitter: _Fitter, trial: Trial, *, untuned: int, repeats: int, untrained: bool) -> list[str]:
+    notes = list(trial.notes)
+    if untuned:
+        taken = ", ".join(f"{name} = {value}" for name, value in fitter.untuned.items())
+        notes.append(f"draws of up to {untuned} images per class were too few to choose on: there, {taken}")
+    name, fewest = trial.smallest
+    if trial.largest > UNEQUAL * fewest:
+        notes.append(f"the class {name!r} has {fewest} training images: larger draws have more of the others only")
+    if repeats == 1:
+        notes.append("from one draw of each size, the intervals cover the test images, and not the draws")
+    if untrained:
+        notes.append("the backbone is untrained: this curve says nothing about it with its trained weights")
+    return notes

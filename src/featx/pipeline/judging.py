@@ -1,0 +1,237 @@
+"""From the predictions of a model to a report: figures, leaks, likely label errors."""
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx import reports
+from featx.errors import DataError, StoreError
+from featx.model import Model
+from featx.pipeline import leaks
+from featx.pipeline.naming import TEST_SOURCE
+from featx.pipeline.options import RunOptions
+from featx.pipeline.origin import Training, training_of
+from featx.reports import Images, LabelError, Metrics, Report
+from featx.selection.calibration import cross_calibrated
+from featx.store import FeatureStore
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """A model's predictions for images whose class is known, by models that didn't see them.
+
+    Parameters
+    ----------
+    scored_on : str
+        For people: what the images are.
+    classes : tuple of str, length c
+        The model's k, then those it never had.
+    labels, predicted : (n,) int
+        Indices into `classes`.
+    scores : (n, k) float
+        As `Model.scores` gives them.
+    probabilities : (n, k) float or None
+        As `Model.probabilities` gives them.
+    store : FeatureStore or None
+        Where the images are from; None where it is gone.
+    rows : (n,) int64
+        Of the store.
+    notes : tuple of str
+        What a reader should know.
+    """
+
+    scored_on: str
+    classes: tuple[str, ...]
+    labels: NDArray[np.integer]
+    predicted: NDArray[np.integer]
+    scores: NDArray[np.floating]
+    probabilities: NDArray[np.floating] | None
+    store: FeatureStore | None
+    rows: NDArray[np.int64]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def confidence(self) -> NDArray[np.float64] | None:
+        """(n,): probability of the predicted class."""
+        if self.probabilities is None:
+            return None
+        own: NDArray[np.float64] = self.probabilities[np.arange(len(self.predicted)), self.predicted].astype(np.float64)
+        return own.clip(0.0, 1.0)
+
+    def metrics(self, rows: NDArray[np.bool_] | slice = slice(None)) -> Metrics:
+        """Figures of some of the images, or all."""
+        return reports.evaluate(
+            self.labels[rows],
+            self.predicted[rows],
+            classes=self.classes,
+            scores=self.scores[rows],
+            probabilities=None if self.probabilities is None else self.probabilities[rows],
+        )
+
+
+def on_store(model: Model, store: FeatureStore) -> Judged:
+    """Judge a model on the labelled rows of a store.
+
+    Raises
+    ------
+    SpecMismatch
+        The store was made under another spec.
+    DataError
+        It has no labels.
+    """
+    model.check(store.spec)
+    labelled = np.flatnonzero(store.labels >= 0)
+    if not len(labelled):
+        raise DataError(f"{store.path} has no labels to score against; `featx predict` labels images without any")
+    unseen = tuple(name for name in store.classes if name not in model.classes)
+    classes = model.classes + unseen
+    labels = np.array([classes.index(name) for name in store.classes])[store.labels[labelled]]
+    X = store.features[labelled]
+    notes = [
+        f"the model never saw the class {name!r}: its {count} images count as errors"
+        for name in unseen
+        if (count := int((labels == classes.index(name)).sum()))
+    ]
+    if skipped := len(store) - len(labelled):
+        notes.append(f"{skipped} images without a label take no part")
+    number = {name: index for index, name in enumerate(model.classes)}
+    return Judged(
+        scored_on=f"{_shown(store.source)} ({len(labels)} images)",
+        classes=classes,
+        labels=labels,
+        predicted=np.array([number[name] for name in model.predict(X)]),
+        scores=model.scores(X),
+        probabilities=model.probabilities(X),
+        store=store,
+        rows=labelled,
+        notes=tuple(notes),
+    )
+
+
+def cross_validated(model: Model) -> Judged:
+    """Judge a model by the predictions that were made while it was chosen, or while the choice itself was judged.
+
+    Raises
+    ------
+    DataError
+        It was fitted without cross-validation.
+    """
+    selection = model.selection
+    found = selection.nested or selection.oof
+    if found is None:
+        raise DataError(
+            f"the model {model.name} was fitted without cross-validation and there is no {TEST_SOURCE}: "
+            "name labelled images to score it on"
+        )
+    notes, how = [], f"{selection.folds} folds"
+    if selection.nested is not None:
+        how += ", nested"
+    elif len(selection.rows) > 1:
+        chosen = " and ".join(selection.params)
+        notes.append(f"{chosen} was chosen on the same folds, so the figures are a little high; fit --nested avoids it")
+    try:
+        training: Training | None = training_of(model)
+    except StoreError:
+        training = None
+    return Judged(
+        scored_on=f"cross-validation ({how})",
+        classes=model.classes,
+        labels=model.labels,
+        predicted=found.labels,
+        scores=found.scores,
+        probabilities=cross_calibrated(found.scores, model.labels, found.folds),
+        store=None if training is None else training.store,
+        rows=np.arange(len(model.labels)) if training is None else training.rows,
+        notes=tuple(notes),
+    )
+
+
+def report_of(model: Model, judged: Judged, *, options: RunOptions | None, command: str) -> Report:
+    """Put together what is known of a model's predictions.
+
+    Parameters
+    ----------
+    model : Model
+    judged : Judged
+        Its predictions.
+    options : RunOptions, optional
+        How images are read again, to find copies.
+    command : str
+        Command line that asked for it.
+    """
+    store, training = judged.store, None
+    crossed = store is None or store.path == Path(model.origin.path)
+    paths = () if store is None else tuple(store.paths[row] for row in judged.rows)
+    root = "" if store is None else store.root
+    found = leaks.find(model, None if crossed else store, options=options)
+    leaked = found.leaked(paths)
+    notes = [*judged.notes, *_words(leaked, len(judged.labels)), *found.notes]
+    if model.untrained:
+        notes.append("the backbone is untrained: these figures say nothing about it with its trained weights")
+    with contextlib.suppress(StoreError):  # the search for copies has said so
+        training = training_of(model)
+    confidence = judged.confidence
+    return Report(
+        model=model.name,
+        scored_on=judged.scored_on,
+        backbone=model.spec.backbone,
+        clf=model.clf,
+        params=model.params,
+        classes=model.classes,
+        metrics=judged.metrics(),
+        spec=model.spec.to_json(),
+        fingerprint=model.spec.fingerprint,
+        untrained=model.untrained,
+        root=root,
+        training_root="" if training is None else training.store.root,
+        images=None if store is None else _images(judged, paths, store),
+        reliability=None if confidence is None else reports.reliability(confidence, judged.labels == judged.predicted),
+        leaks=found.pairs,
+        without_leaks=judged.metrics(~leaked) if leaked.any() and not leaked.all() else None,
+        label_errors=_label_errors(model, judged, training, root),
+        failures=() if store is None else tuple((failure.path, failure.reason) for failure in store.failures),
+        notes=tuple(notes),
+        command=command,
+        versions=model.versions,
+    )
+
+
+def _words(leaked: NDArray[np.bool_], n: int) -> list[str]:
+    if not (count := int(leaked.sum())):
+        return []
+    return [f"the model was fitted on {count} of the {n} images, or on copies of them: the figures are too high"]
+
+
+def _images(judged: Judged, paths: tuple[str, ...], store: FeatureStore) -> Images:
+    return Images(
+        paths=paths,
+        digests=tuple(bytes(digest).hex() for digest in store.digests[judged.rows]),
+        labels=judged.labels.astype(np.int32),
+        predicted=judged.predicted.astype(np.int32),
+        confidence=judged.confidence,
+    )
+
+
+def _label_errors(model: Model, judged: Judged, training: Training | None, root: str) -> tuple[LabelError, ...]:
+    """Scored and training images whose label is likely wrong, the surest first; paths as seen from a folder."""
+    suspects: list[LabelError] = []
+    oof, classes = model.selection.oof, model.classes
+    if judged.store is not None and judged.probabilities is not None:
+        paths = [judged.store.paths[row] for row in judged.rows]
+        suspects += reports.label_errors(paths, judged.labels, judged.probabilities, classes=classes)
+    crossed = judged.store is not None and training is not None and judged.store.path == training.store.path
+    if training is not None and oof is not None and not crossed:
+        below = os.path.relpath(training.store.root, root) if root else training.store.root
+        paths = [os.path.normpath(Path(below) / path) for path in training.paths]
+        probabilities = cross_calibrated(oof.scores, model.labels, oof.folds)
+        suspects += reports.label_errors(paths, model.labels, probabilities, classes=classes)
+    return tuple(sorted(suspects, key=lambda one: -one.confidence))
+
+
+def _shown(source: str) -> str:
+    """A path as seen from the working folder, where it is below it."""
+    return os.path.relpath(source) if Path(source).is_relative_to(Path.cwd()) else source

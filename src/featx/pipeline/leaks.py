@@ -1,0 +1,262 @@
+"""From a model and the images it is scored on to those that are there twice."""
+
+import time
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import StoreError
+from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Rows, copies
+from featx.model import Model
+from featx.pipeline.options import RunOptions
+from featx.pipeline.pictures import pictures
+from featx.store import FeatureStore, open_store
+
+Key = TypeVar("Key", bound=Hashable)
+
+SECONDS = 120.0
+"""Time for reading images: some 100,000 photos of 500 x 375 pixels on two cores. The next run goes on from there."""
+
+MOST_INSIDE = 1_000
+"""Pairs inside training that are named; the rest is counted."""
+
+
+def find(
+    model: Model,
+    store: FeatureStore | None = None,
+    *,
+    options: RunOptions | None = None,
+    seconds: float = SECONDS,
+) -> Leaks:
+    """Find scored images that the model was trained on, and training images that are there under two labels.
+
+    Exact copies are told by their digests. Near ones (re-encoded, resized, lightly cropped, mirrored) are proposed by
+    features and by small pictures, and decided by the latter (`featx.leakage.same`), for which image files are read
+    again, once: small pictures are kept in the cache folder.
+
+    Parameters
+    ----------
+    model : Model
+        Its training store is looked for where it was.
+    store : FeatureStore, optional
+        The scored images, under the model's spec; None looks inside training only.
+    options : RunOptions, optional
+        Decoder processes, and their limits.
+    seconds : float
+        Time after which no further image is read; 0 leaves it at exact copies and at pictures kept before.
+
+    Returns
+    -------
+    Leaks
+        At most one pair for each scored image, an exact one before a near one; at most one for each training image.
+    """
+    training, notes = _training(model)
+    until = time.monotonic() + seconds
+    looking = _Looking(options=options, until=until)
+    between: list[Leak] = []
+    if store is not None:
+        scored = _Images(
+            keys=_keys(store.digests), labels=store.labels, classes=store.classes, paths=store.paths, store=store
+        )
+        between = _between(scored, training, looking)
+    inside = _inside(training, looking)
+
+    if repeated := len(training) - len(set(zip(training.keys, training.labels.tolist(), strict=True))):
+        notes.append(
+            f"{repeated} of the {len(training)} training images are exact copies of others of their class: "
+            "cross-validated figures are a little high"
+        )
+    if looking.undecided:
+        notes.append(
+            f"{looking.undecided} pairs of images that may be copies could not be compared: files are gone, changed "
+            f"or unreadable, or reading them took over {seconds:g} s (the next run goes on from there)"
+        )
+    if training.store is None and inside:
+        notes.append(f"{len(inside)} training images are there under another label as well; their names are not known")
+        inside = []
+    if len(inside) > MOST_INSIDE:
+        notes.append(f"{len(inside) - MOST_INSIDE} more pairs of training images under two labels are not named")
+    return Leaks(
+        pairs=(*between, *inside[:MOST_INSIDE]),
+        complete=training.store is not None and not looking.undecided,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Images:
+    """Those trained on, or those scored; without a store only their digests and labels are known."""
+
+    keys: list[bytes]
+    labels: NDArray[np.integer]
+    classes: tuple[str, ...]
+    paths: Sequence[str] | None = None
+    store: FeatureStore | None = None
+    rows: NDArray[np.int64] | None = None
+    """Of the store; None is every one."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def path(self, at: int) -> str:
+        if self.paths is None:
+            return ""
+        return self.paths[at if self.rows is None else int(self.rows[at])]
+
+    def label(self, at: int) -> str:
+        label = int(self.labels[at])
+        return self.classes[label] if label >= 0 else ""
+
+
+@dataclass(kw_only=True)
+class _Looking:
+    """A search for near copies, and what it had to leave open."""
+
+    options: RunOptions | None
+    until: float
+    undecided: int = 0
+    _small: dict[str, tuple[NDArray[np.uint8], NDArray[np.bool_]]] = field(default_factory=dict)
+
+    def copies(self, some: tuple[_Images, list[int]], others: tuple[_Images, list[int]] | None = None) -> list[Found]:
+        """Search among images at the places given; nothing where there is nothing to search in."""
+        sides = [some] if others is None else [some, others]
+        if not all(images.store is not None and places for images, places in sides):
+            return []
+        found = copies(*(self._rows(*side) for side in sides))
+        self.undecided += found.undecided
+        return [found]
+
+    def _rows(self, images: _Images, places: list[int]) -> Rows:
+        assert images.store is not None
+        at = np.array(places, np.int64)
+        rows = at if images.rows is None else images.rows[at]
+        digest = images.store.content_digest
+        if digest not in self._small:
+            self._small[digest] = pictures(images.store, until=self.until, options=self.options)
+        small, seen = self._small[digest]
+        return Rows(
+            features=Chosen(images.store.features, rows),
+            pictures=small[rows],
+            seen=seen[rows],
+            labels=np.asarray(images.labels)[at],
+        )
+
+
+def _between(scored: _Images, training: _Images, looking: _Looking) -> list[Leak]:
+    """Scored images that are in training, in their order."""
+    first = _first(training.keys)
+    pairs: dict[int, tuple[int, Kind]] = {
+        row: (first[key], "exact") for row, key in enumerate(scored.keys) if key in first
+    }
+    left = _first(scored.keys, leave_out=first)
+    mine, theirs = list(left.values()), list(first.values())
+    # A clump of one file is looked at once, and what is found of it is so of all.
+    for found in looking.copies((scored, mine), (training, theirs)):
+        near = {scored.keys[mine[a]]: theirs[b] for a, b in found.pairs.tolist()}
+        pairs |= {row: (near[key], "near") for row, key in enumerate(scored.keys) if key in near}
+    return [
+        Leak(
+            path=scored.path(row),
+            other=training.path(other),
+            kind=kind,
+            where="train-test",
+            labels=(scored.label(row), training.label(other)),
+        )
+        for row, (other, kind) in sorted(pairs.items())
+    ]
+
+
+def _inside(training: _Images, looking: _Looking) -> list[Leak]:
+    """Training images that are there under another label as well; exact ones first, each at most once."""
+    pairs = [(row, other, "exact") for row, other in _under_two_labels(training)]
+    named = {place for row, other, _ in pairs for place in (row, other)}
+    labelled = zip(training.keys, training.labels.tolist(), strict=True)
+    places = list(_first(list(labelled)).values())
+    for found in looking.copies((training, places)):
+        for a, b in found.pairs.tolist():
+            row, other = places[a], places[b]
+            if training.keys[row] != training.keys[other] and not named.intersection((row, other)):
+                pairs.append((row, other, "near"))
+    return [
+        Leak(
+            path=training.path(row),
+            other=training.path(other),
+            kind="exact" if kind == "exact" else "near",
+            where="train-train",
+            labels=(training.label(row), training.label(other)),
+        )
+        for row, other, kind in pairs
+    ]
+
+
+def _under_two_labels(training: _Images) -> list[tuple[int, int]]:
+    """Images whose file is there under another label, each with one of the label that most of these files have."""
+    places: dict[bytes, list[int]] = {}
+    for row, key in enumerate(training.keys):
+        places.setdefault(key, []).append(row)
+    pairs = []
+    for rows in places.values():
+        labels = [int(training.labels[row]) for row in rows]
+        usual = Counter(labels).most_common(1)[0][0]
+        other = rows[labels.index(usual)]
+        pairs += [(row, other) for row, label in zip(rows, labels, strict=True) if label != usual]
+    return sorted(pairs)
+
+
+def _training(model: Model) -> tuple[_Images, list[str]]:
+    """The images that a model was fitted on, with their store where that still is the one."""
+    known = _Images(keys=_keys(model.digests), labels=model.labels, classes=model.classes)
+    origin = model.origin
+    try:
+        store = open_store(Path(origin.path))
+    except StoreError:
+        what = f"the training store {origin.path} is gone"
+    else:
+        rows = _rows_of(known.keys, _keys(store.digests))
+        if store.content_digest == origin.content_digest and rows is not None:
+            return (
+                _Images(
+                    keys=known.keys,
+                    labels=known.labels,
+                    classes=known.classes,
+                    paths=store.paths,
+                    store=store,
+                    rows=rows,
+                ),
+                [],
+            )
+        what = f"the training store {origin.path} is another one now"
+    return known, [f"{what}: only exact copies of training images could be looked for"]
+
+
+def _rows_of(keys: list[bytes], stored: list[bytes]) -> NDArray[np.int64] | None:
+    """Rows of a store that a model was fitted on: it takes them in their order and may leave some out."""
+    rows, at = [], 0
+    for key in keys:
+        while at < len(stored) and stored[at] != key:
+            at += 1
+        if at == len(stored):
+            return None
+        rows.append(at)
+        at += 1
+    return np.array(rows, np.int64)
+
+
+def _keys(digests: NDArray[np.uint8]) -> list[bytes]:
+    data = np.ascontiguousarray(digests).tobytes()
+    return [data[start : start + 32] for start in range(0, len(data), 32)]
+
+
+def _first(keys: Iterable[Key], *, leave_out: Iterable[Key] = ()) -> dict[Key, int]:
+    """The first place of each key."""
+    skip = set(leave_out)
+    first: dict[Key, int] = {}
+    for place, key in enumerate(keys):
+        if key not in skip:
+            first.setdefault(key, place)
+    return first

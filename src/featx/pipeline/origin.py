@@ -1,0 +1,70 @@
+"""The feature store that a model was fitted on, where it still is the one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError, StoreError
+from featx.model import Model
+from featx.store import FeatureStore, open_store
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Training:
+    """What a model was fitted on.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        The store.
+    rows : (n,) int64
+        Its rows that the model was fitted on, in the model's order.
+    """
+
+    store: FeatureStore
+    rows: NDArray[np.int64]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of the images, relative to the root of the store."""
+        return tuple(self.store.paths[row] for row in self.rows)
+
+
+def training_of(model: Model) -> Training:
+    """Open the store that a model was fitted on.
+
+    Raises
+    ------
+    StoreError
+        It is gone, or another one now; the message says which.
+    """
+    origin = model.origin
+    try:
+        store = open_store(Path(origin.path))
+    except FeatxError as error:
+        raise StoreError(f"the training store {origin.path} is gone") from error
+    rows = _rows_of(keys(model.digests), keys(store.digests))
+    if store.content_digest != origin.content_digest or rows is None:
+        raise StoreError(f"the training store {origin.path} is another one now")
+    return Training(store=store, rows=rows)
+
+
+def keys(digests: NDArray[np.uint8]) -> list[bytes]:
+    """Digests (n, 32) uint8 as n values to look up by."""
+    data = np.ascontiguousarray(digests).tobytes()
+    return [data[start : start + 32] for start in range(0, len(data), 32)]
+
+
+def _rows_of(wanted: list[bytes], stored: list[bytes]) -> NDArray[np.int64] | None:
+    """Rows of a store that a model was fitted on: it takes them in their order and may leave some out."""
+    rows, at = [], 0
+    for key in wanted:
+        while at < len(stored) and stored[at] != key:
+            at += 1
+        if at == len(stored):
+            return None
+        rows.append(at)
+        at += 1
+    return np.array(rows, np.int64)

@@ -1,0 +1,249 @@
+"""Models on the same images: which differences are real."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from featx.errors import DataError
+from featx.reports.intervals import LEVEL, Interval, wilson
+from featx.reports.paired import RESAMPLES, Difference, bootstrap, holm, mcnemar, tango
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two models on the same images.
+
+    Parameters
+    ----------
+    a, b : str
+        Their names.
+    n : int
+        Images.
+    only_a, only_b : int
+        Images that only the one or only the other predicts right; all others say nothing of the difference.
+    accuracy, balanced_accuracy, macro_f1 : Difference
+        Of `a` minus `b`. The interval of the accuracy's is Tango's, those of the others are bootstrapped.
+    p_value : float
+        Of McNemar's test: how often two models of equal accuracy differ as much or more (mid-p).
+    adjusted_p_value : float
+        The same, corrected for the number of comparisons made (Holm).
+    """
+
+    a: str
+    b: str
+    n: int
+    only_a: int
+    only_b: int
+    accuracy: Difference
+    balanced_accuracy: Difference
+    macro_f1: Difference
+    p_value: float
+    adjusted_p_value: float
+
+    @property
+    def real(self) -> bool:
+        """Whether chance is no good explanation of the difference of accuracy."""
+        return self.adjusted_p_value < 1 - self.accuracy.interval.level
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Read back what `dataclasses.asdict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError
+            A field is missing or isn't what it should be.
+        """
+        figures = {
+            name: Difference(value=plain[name]["value"], interval=Interval(**plain[name]["interval"]))
+            for name in ("accuracy", "balanced_accuracy", "macro_f1")
+        }
+        return cls(**{**{name: plain[name] for name in cls.__dataclass_fields__}, **figures})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """One model among several.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    accuracy : float
+        In [0, 1].
+    interval : Interval
+        Of the accuracy, Wilson's. Intervals that overlap don't make a difference unreal: the images are the same.
+    """
+
+    model: str
+    accuracy: float
+    interval: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """Models that were scored on the same images.
+
+    Parameters
+    ----------
+    scored_on : str
+        For people.
+    n : int
+        Images.
+    models : tuple of Ranked
+        Best first.
+    pairs : tuple of Comparison
+        Of each model with each that is ranked below it.
+    notes : tuple of str
+        What a reader should know, one sentence each.
+    """
+
+    scored_on: str
+    n: int
+    models: tuple[Ranked, ...]
+    pairs: tuple[Comparison, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def with_best(self) -> tuple[Comparison, ...]:
+        """Of the best model with each other, in their order."""
+        return self.pairs[: max(0, len(self.models) - 1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers, strings, lists and dictionaries; each pair says whether it is real."""
+        return {
+            "scored_on": self.scored_on,
+            "n": self.n,
+            "models": [asdict(one) for one in self.models],
+            "pairs": [asdict(one) | {"real": one.real} for one in self.pairs],
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Read back what `to_dict` gave.
+
+        Raises
+        ------
+        KeyError, TypeError
+            A field is missing or isn't what it should be.
+        """
+        return cls(
+            scored_on=plain["scored_on"],
+            n=plain["n"],
+            models=tuple(Ranked(**one | {"interval": Interval(**one["interval"])}) for one in plain["models"]),
+            pairs=tuple(Comparison.from_dict(one) for one in plain["pairs"]),
+            notes=tuple(plain["notes"]),
+        )
+
+
+def compare(
+    labels: ArrayLike,
+    a: ArrayLike,
+    b: ArrayLike,
+    *,
+    names: tuple[str, str] = ("a", "b"),
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare the predictions of two models for the same images.
+
+    Parameters
+    ----------
+    labels : (n,) int
+        True classes, at least 0.
+    a, b : (n,) int
+        Predicted classes.
+    names : pair of str
+        Of the models.
+    level : float
+        Of the intervals, in (0, 1).
+    resamples, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    Comparison
+        Its p value stands alone, so that the adjusted one is the same.
+
+    Raises
+    ------
+    DataError
+        No image, or arrays that don't fit each other.
+    UsageError
+        A level outside (0, 1).
+    """
+    true, first, second = (np.asarray(values, dtype=np.int64) for values in (labels, a, b))
+    if true.ndim != 1 or not len(true) or {first.shape, second.shape} != {true.shape}:
+        raise DataError(f"{len(true)} labels, but predictions of {first.shape} and {second.shape}; give one per image")
+    right_a, right_b = first == true, second == true
+    only_a, only_b = int(np.count_nonzero(right_a & ~right_b)), int(np.count_nonzero(right_b & ~right_a))
+    balanced, macro = bootstrap(true, first, second, level=level, resamples=resamples, seed=seed)
+    p_value = mcnemar(only_a, only_b)
+    return Comparison(
+        a=names[0],
+        b=names[1],
+        n=len(true),
+        only_a=only_a,
+        only_b=only_b,
+        accuracy=Difference(
+            value=(only_a - only_b) / len(true), interval=tango(only_a, only_b, len(true), level=level)
+        ),
+        balanced_accuracy=balanced,
+        macro_f1=macro,
+        p_value=p_value,
+        adjusted_p_value=p_value,
+    )
+
+
+def rank(
+    labels: ArrayLike, predictions: Mapping[str, ArrayLike], *, scored_on: str = "", notes: Sequence[str] = ()
+) -> Comparisons:
+    """Rank models by accuracy, and compare each with each.
+
+    Parameters
+    ----------
+    labels : (n,) int
+        True classes, at least 0.
+    predictions : mapping of str to (n,) int
+        By name of the model, its predicted classes for the same images.
+    scored_on : str
+        What the images are, for people.
+    notes : sequence of str
+        What a reader should know.
+
+    Returns
+    -------
+    Comparisons
+        The p values are corrected for the number of pairs by Holm's procedure, so that at most one time in twenty any
+        difference is called real that isn't. All pairs count: which model is the best was seen on the same images.
+
+    Raises
+    ------
+    DataError
+        No image, or arrays that don't fit each other.
+    """
+    true = np.asarray(labels, dtype=np.int64)
+    predicted = {name: np.asarray(values, dtype=np.int64) for name, values in predictions.items()}
+    if not len(true) or any(values.shape != true.shape for values in predicted.values()):
+        found = [values.shape for values in predicted.values()]
+        raise DataError(f"{len(true)} labels, but predictions of {found}; give one per image")
+    right = {name: int(np.count_nonzero(values == true)) for name, values in predicted.items()}
+    order = sorted(predicted, key=lambda name: (-right[name], name))
+    pairs = [compare(true, predicted[a], predicted[b], names=(a, b)) for a, b in combinations(order, 2)]
+    adjusted = holm([pair.p_value for pair in pairs])
+    return Comparisons(
+        scored_on=scored_on,
+        n=len(true),
+        models=tuple(
+            Ranked(model=name, accuracy=right[name] / len(true), interval=wilson(right[name], len(true)))
+            for name in order
+        ),
+        pairs=tuple(replace(pair, adjusted_p_value=p) for pair, p in zip(pairs, adjusted, strict=True)),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,120 @@
+"""What the page's script is given: images, pictures, the confusion matrix, the map."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.leakage import Leak
+from featx.reports.page import projection
+from featx.reports.page.text import finite
+from featx.reports.report import Report
+
+LISTED = 20_000
+"""So many images are listed in a page at most, the errors first; each costs some 60 bytes."""
+MISTAKES = 48
+SUSPECTS = 48
+PAIRS = 100
+"""So many mistakes, likely label errors and leaked pairs are shown at most."""
+
+KINDS = {"exact": "The same file", "near": "Nearly the same picture"}
+PLACES = {"train-test": ("scored", "training"), "train-train": ("training", "training")}
+"""Where either image of a pair is."""
+
+
+class Pictures:
+    """Thumbnails by path, each kept once and called by its number.
+
+    Parameters
+    ----------
+    scored, training : mapping of str to bytes
+        JPEG files, of scored and of training images: the same path may be below both folders.
+    """
+
+    def __init__(self, scored: Mapping[str, bytes], training: Mapping[str, bytes]) -> None:
+        both = [("scored", path) for path in scored] + [("training", path) for path in training]
+        self._numbers = {one: number for number, one in enumerate(both)}
+        self.encoded = [base64.b64encode(data).decode("ascii") for data in (*scored.values(), *training.values())]
+
+    def number(self, path: str, *, of: str = "scored") -> int:
+        """Of the picture of an image; -1 where there is none."""
+        return self._numbers.get((of, path), -1)
+
+
+def listed(report: Report, *, most: int = LISTED) -> NDArray[np.intp]:
+    """Rows of the report's images that a page lists: the surest errors first, then the least sure of the others."""
+    images = report.images
+    if images is None:
+        return np.zeros(0, np.intp)
+    sure = np.zeros(len(images)) if images.confidence is None else images.confidence
+    return np.lexsort((np.where(images.right, sure, -sure), images.right))[:most]
+
+
+def gathered(report: Report, pictures: Pictures, positions: NDArray[np.float32] | None) -> dict[str, Any]:
+    """Everything that the script reads, as plain lists and dictionaries."""
+    rows = listed(report)
+    confusion = report.metrics.confusion
+    return {
+        "classes": list(report.metrics.classes),
+        "confusion": [[int(r), int(c), int(confusion[r, c])] for r, c in np.argwhere(confusion)],
+        "rows": _columns(report, pictures, rows),
+        "mistakes": list(range(min(MISTAKES, mistaken(report)))),
+        "suspects": [
+            {
+                "path": one.path,
+                "label": one.label,
+                "predicted": one.predicted,
+                "confidence": finite(one.confidence),
+                "picture": pictures.number(one.path),
+            }
+            for one in report.label_errors[:SUSPECTS]
+        ],
+        "leaks": [_leak(one, pictures) for one in report.leaks[:PAIRS]],
+        "map": _map(positions, rows),
+        "pictures": pictures.encoded,
+    }
+
+
+def mistaken(report: Report) -> int:
+    """Count the listed images that are classified wrong."""
+    return 0 if report.images is None else min(LISTED, int(np.count_nonzero(~report.images.right)))
+
+
+def _columns(report: Report, pictures: Pictures, rows: NDArray[np.intp]) -> dict[str, Any]:
+    images = report.images
+    if images is None:
+        return {"path": [], "label": [], "predicted": [], "confidence": None, "picture": []}
+    paths = [images.paths[row] for row in rows]
+    return {
+        "path": paths,
+        "label": images.labels[rows].tolist(),
+        "predicted": images.predicted[rows].tolist(),
+        "confidence": None if images.confidence is None else images.confidence[rows].round(4).tolist(),
+        "picture": [pictures.number(path) for path in paths],
+    }
+
+
+def _leak(leak: Leak, pictures: Pictures) -> dict[str, Any]:
+    sides = zip((leak.path, leak.other), leak.labels, PLACES[leak.where], strict=True)
+    return {
+        "words": KINDS[leak.kind],
+        "sides": [
+            {"path": path, "label": label, "place": place, "picture": pictures.number(path, of=place)}
+            for path, label, place in sides
+        ],
+    }
+
+
+def _map(positions: NDArray[np.float32] | None, rows: NDArray[np.intp]) -> dict[str, Any] | None:
+    if positions is None or not len(rows):
+        return None
+    place = np.flatnonzero(np.isfinite(positions[rows]).all(axis=1))
+    x, y = np.round(positions[rows[place]].astype(np.float64), 4).T
+    return {"row": place.tolist(), "x": x.tolist(), "y": y.tolist(), "method": projection.method(len(place))}
+
+
+def unique(groups: Iterable[Iterable[str]]) -> list[str]:
+    """Each text once, in the order in which it comes first."""
+    return list(dict.fromkeys(text for group in groups for text in group))

@@ -1,0 +1,42 @@
+"""What made a report: enough to make it again."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from featx.reports.page.text import escaped, name
+from featx.reports.report import Report
+
+
+def made(report: Report) -> str:
+    """The model, the command, the spec and the versions, as HTML."""
+    parameters = ", ".join(f"{key} = {_short(value)}" for key, value in report.params.items() if value is not None)
+    facts = (
+        ("Model", name(report.model)),
+        ("Scored on", name(report.scored_on)),
+        ("Images below", name(report.root) if report.root else ""),
+        ("Backbone", escaped(report.backbone) + (" (untrained)" if report.untrained else "")),
+        ("Classifier", escaped(report.clf)),
+        ("Its parameters", escaped(parameters)),
+        ("Time", escaped(report.created)),
+        ("Fingerprint of the spec", f"<code>{escaped(report.fingerprint)}</code>"),
+    )
+    command = f"<h3>Command</h3>\n<pre><code>{escaped(report.command)}</code></pre>\n" if report.command else ""
+    spec = json.loads(report.spec)
+    return (
+        f"{_facts((title, value) for title, value in facts if value)}\n{command}"
+        f"<details><summary>Spec of the features</summary>{_facts(_plain(spec))}</details>\n"
+        f"<details><summary>Versions</summary>{_facts(_plain(dict(report.versions)))}</details>"
+    )
+
+
+def _plain(values: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(escaped(key), f"<code>{escaped(_short(value))}</code>") for key, value in values.items()]
+
+
+def _short(value: Any) -> str:
+    return str(value) if isinstance(value, str | float) else json.dumps(value)
+
+
+def _facts(facts: Iterable[tuple[str, str]]) -> str:
+    return '<dl class="made">' + "".join(f"<dt>{title}</dt><dd>{value}</dd>" for title, value in facts) + "</dl>"

@@ -1,0 +1,196 @@
+"""Choosing hyperparameters by cross-validation, and cross-validating the choice."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.classifiers import Blueprint, Params, Verdict, check_features, convergence_logged
+from featx.errors import DataError, UsageError
+from featx.selection.folds import Split, split
+from featx.selection.grid import WIDENINGS, Values, best, points_of, widened
+from featx.selection.options import DEFAULT_OPTIONS, SelectionOptions
+from featx.selection.planning import announce, plan_fit
+from featx.selection.results import OutOfFold, Selection, SweepRow, join
+from featx.selection.sweep import Sweep
+
+logger = logging.getLogger(__name__)
+
+
+def select(
+    clf: Any,
+    X: NDArray[Any],
+    y: NDArray[np.integer[Any]],
+    *,
+    options: SelectionOptions = DEFAULT_OPTIONS,
+    groups: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+) -> Selection:
+    """Choose hyperparameters by stratified cross-validation.
+
+    Everything, the scaler included, is fitted on a fold's training rows alone. An SVM is fitted on Gram matrices of
+    these scaled rows, computed once per fold for all C, which gives the predictions of `sklearn.svm.SVC` on the rows
+    themselves in a fraction of the time. Where the best lies at an edge of the grid, the grid is widened and the log
+    says so.
+
+    Parameters
+    ----------
+    clf : str or scikit-learn estimator
+        Name of a classifier; or an estimator, which is cross-validated as it is.
+    X : (n, d) float32 or float64
+        Features; may be mapped from a file.
+    y : (n,) int
+        Labels.
+    options : SelectionOptions
+    groups : sequence of str, length n, or None
+        Images of one group are never on both sides of a split; an image whose group is ``""`` is on its own.
+    classes : sequence of str or None
+        Name of each label, for messages.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    DataError
+        Features that aren't finite, fewer than two classes, or too few images or groups of a class to cross-validate
+        (unless C is given).
+    UsageError
+        Unknown classifier, kernel or option.
+    """
+    blueprint = options.blueprint(clf)
+    check_features(X)
+    if len(y) != len(X) or (groups is not None and len(groups) != len(X)):
+        raise DataError(f"{len(X)} rows of features need as many labels and groups, found {len(y)} labels")
+    present, codes = np.unique(y, return_inverse=True)
+    names = [str(label) if classes is None else classes[label] for label in present]
+    if len(present) < 2:
+        raise DataError(f"a classifier needs images of two classes or more, found {', '.join(names) or 'none'}")
+    if options.pca is not None and options.pca > X.shape[1]:
+        raise UsageError(f"pca of {options.pca} components needs as many features, found {X.shape[1]}")
+    if options.solver == "auto":
+        plan = plan_fit(blueprint, X.shape, len(names), options=options)
+        announce(plan)
+        options = replace(options, solver=plan.solver)
+    choice = _Choice(blueprint=blueprint, X=X, codes=codes, names=names, groups=groups, options=options)
+    with convergence_logged():
+        return choice.made()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tried:
+    """A sweep of a grid: relative points, their rows in the same order, and the verdicts that these are from."""
+
+    rows: list[SweepRow]
+    verdicts: list[list[Verdict]]
+
+    def at(self, place: int, splits: Sequence[Split]) -> OutOfFold:
+        return join(self.verdicts[place], splits)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Choice:
+    """The data that a choice is made on, and how; `codes` are 0 to k - 1, the solver is a concrete one."""
+
+    blueprint: Blueprint
+    X: NDArray[Any]
+    codes: NDArray[np.int64]
+    names: Sequence[str]
+    groups: Sequence[str] | None
+    options: SelectionOptions
+
+    def made(self) -> Selection:
+        grid, options = self._grid(), self.options
+        try:
+            splits = split(self.codes, self.names, self.groups, folds=options.folds, seed=options.seed)
+        except DataError as error:
+            points = points_of(grid)
+            if len(points) > 1:
+                raise
+            logger.warning("%s; nothing is to be chosen, so the classifier is fitted without", error)
+            return Selection(
+                params=self._absolute(points)[0], folds=0, seed=options.seed, rows=(), oof=None, rule=options.rule
+            )
+        tried = self._try(splits)
+        place = best(tried.rows, self.blueprint.recipe.grids[options.kernel], rule=options.rule)
+        oof = tried.at(place, splits)
+        params = self._absolute([row.params for row in tried.rows])
+        return Selection(
+            params=params[place],
+            folds=len(splits),
+            seed=options.seed,
+            rows=tuple(replace(row, params=own) for row, own in zip(tried.rows, params, strict=True)),
+            oof=oof,
+            nested=(self._nested(splits) if len(tried.rows) > 1 else oof) if options.nested else None,
+            rule=options.rule,
+        )
+
+    def _grid(self) -> Values:
+        axes = self.blueprint.recipe.grids[self.options.kernel]
+        if self.options.C is None:
+            return {name: axis.values for name, axis in axes.items()}
+        # Who gives C wants no sweep: a gamma then is scikit-learn's own.
+        return {name: (self.options.C,) if name == "C" else (1.0,) for name in axes}
+
+    def _try(self, splits: Sequence[Split]) -> _Tried:
+        """Judge the grid, widened while its best lies at an edge."""
+        sweep = Sweep(
+            self.blueprint, self.X, self.codes, splits, solver=self.options.solver, n_jobs=self.options.n_jobs
+        )
+        self._check_components(sweep.rows)
+        axes = self.blueprint.recipe.grids[self.options.kernel]
+        values: Values | None = {
+            name: tuple(value for value in tried if not axes[name].at_most_rows or value <= sweep.rows)
+            for name, tried in self._grid().items()
+        }
+        found: dict[tuple[tuple[str, float], ...], tuple[SweepRow, list[Verdict]]] = {}
+        rows: list[SweepRow] = []
+        for widening in range(WIDENINGS + 1):
+            assert values is not None
+            new = [point for point in points_of(values) if tuple(point.items()) not in found]
+            for point, verdicts in zip(new, sweep.judge(new), strict=True):
+                found[tuple(point.items())] = SweepRow(params=point, scores=sweep.accuracies(verdicts)), verdicts
+            tried = [found[tuple(point.items())] for point in points_of(values)]
+            rows = [row for row, _ in tried]
+            wider = widened(values, rows, axes)
+            if wider is None or widening == WIDENINGS:
+                break
+            for name in (name for name in wider if wider[name] != values[name]):
+                logger.info("the best %s lies at the edge of its grid, which is widened to %s", name, wider[name])
+            values = wider
+        return _Tried(rows=rows, verdicts=[verdicts for _, verdicts in tried])
+
+    def _nested(self, splits: Sequence[Split]) -> OutOfFold:
+        """Predict every fold at the choice made on the other folds alone."""
+        parts = []
+        axes, options = self.blueprint.recipe.grids[self.options.kernel], self.options
+        for train, test in splits:
+            groups = None if self.groups is None else [self.groups[row] for row in train]
+            inner = split(self.codes[train], self.names, groups, folds=options.folds, seed=options.seed)
+            tried = self._try([(train[known], train[unknown]) for known, unknown in inner])
+            point = tried.rows[best(tried.rows, axes, rule=options.rule)].params
+            outer = Sweep(
+                self.blueprint, self.X, self.codes, [(train, test)], solver=options.solver, n_jobs=options.n_jobs
+            )
+            parts.append(outer.judge([point])[0][0])
+        return join(parts, splits)
+
+    def _absolute(self, points: Sequence[Params]) -> list[Params]:
+        """Hyperparameters of a classifier fitted on all rows at relative points."""
+        if not points or "gamma" not in points[0]:
+            return [dict(point) for point in points]
+        from featx.classifiers.machines import scale
+        from featx.classifiers.steps import fit_transform
+
+        unit = scale(fit_transform(self.blueprint.steps(), np.array(self.X)).astype(np.float64))
+        return [{**point, "gamma": point["gamma"] * unit} for point in points]
+
+    def _check_components(self, rows: int) -> None:
+        if self.options.pca is not None and self.options.pca > rows:
+            raise UsageError(
+                f"pca of {self.options.pca} components needs as many images to fit on, a fold has {rows}: keep fewer"
+            )

@@ -1,0 +1,74 @@
+"""Folds: stratified by class, groups kept together."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+Split = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Rows to fit on and rows held out, each ascending."""
+
+
+def split(
+    codes: NDArray[np.int64],
+    names: Sequence[str],
+    groups: Sequence[str] | None,
+    *,
+    folds: int,
+    seed: int,
+) -> list[Split]:
+    """Cut rows into folds.
+
+    Parameters
+    ----------
+    codes : (n,) int
+        Classes, 0 to k - 1.
+    names : sequence of str, length k
+        For messages.
+    groups : sequence of str, length n, or None
+        Rows of one group stay together; one whose group is ``""`` is on its own.
+    folds : int
+        Lowered, with a warning, where a class has fewer images or groups.
+    seed : int
+        Of the shuffle.
+
+    Raises
+    ------
+    DataError
+        A class has one image or group, or lies in one fold as a whole.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if groups is None:
+        unit, splitter, units = "image", StratifiedKFold, None
+        counts = np.bincount(codes)
+    else:
+        unit, splitter = "group", StratifiedGroupKFold
+        # A tuple can't be mistaken for the name of a group.
+        keys = [group or (row,) for row, group in enumerate(groups)]
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        units = np.array([numbers[key] for key in keys])
+        counts = np.bincount(np.unique(np.column_stack([codes, units]), axis=0)[:, 0])
+    rarest = int(np.argmin(counts))
+    possible = min(folds, int(counts[rarest]))
+    remedy = "add images, or give C to fit without cross-validation"
+    if possible < 2:
+        raise DataError(
+            f"cross-validation needs two {unit}s or more of every class, class {names[rarest]!r} has one: {remedy}"
+        )
+    if possible < folds:
+        logger.warning("%d folds, not %d: class %r has %d %ss", possible, folds, names[rarest], possible, unit)
+    splits = list(splitter(n_splits=possible, shuffle=True, random_state=seed).split(codes, codes, units))
+    for train, _ in splits:
+        missing = set(range(len(names))) - set(codes[train].tolist())
+        if missing:
+            raise DataError(
+                f"all images of class {names[min(missing)]!r} fell into one fold, since groups stay together:"
+                f" take another seed or fewer folds, {remedy}"
+            )
+    return splits

@@ -1,0 +1,94 @@
+"""What a fit will cost, said before it starts, and the solver that this decides."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from featx.classifiers import Blueprint
+from featx.selection.grid import points_of
+from featx.selection.options import SelectionOptions
+
+logger = logging.getLogger(__name__)
+
+LONG_SECONDS = 600.0
+"""A fit predicted to take longer is announced by a warning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What choosing and fitting a classifier will take.
+
+    Parameters
+    ----------
+    solver : {"gram", "direct", "blockwise"}
+    seconds : float or None
+        None where nothing is known of a classifier, or of a solver that was asked for.
+    bytes : int or None
+        Peak memory.
+    text : str
+        All of it in a line.
+    """
+
+    solver: str
+    seconds: float | None
+    bytes: int | None
+    text: str
+
+
+Told = Callable[[Plan], None]
+"""Who is told what a fit will take, before it starts."""
+
+
+def announce(plan: Plan) -> None:
+    """Log what a fit will take: a warning where that is long."""
+    long = plan.seconds is not None and plan.seconds > LONG_SECONDS
+    logger.log(logging.WARNING if long else logging.INFO, "%s", plan.text)
+
+
+def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: SelectionOptions) -> Plan:
+    """Predict what choosing and fitting a classifier takes.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+    shape : (n, d)
+        Of the features.
+    k : int
+        Classes.
+    options : SelectionOptions
+        A solver named there is taken.
+    """
+    given = None if options.solver == "auto" else options.solver
+    what = f"{blueprint.name} on {shape[0]:,} x {shape[1]:,} features of {k} classes"
+    if not isinstance(blueprint.clf, str):
+        return Plan(solver=given or "direct", seconds=None, bytes=None, text=what)
+    from featx.classifiers.cost import available_memory, predict_cost
+
+    grid = {name: axis.values for name, axis in blueprint.recipe.grids[options.kernel].items()}
+    cost = predict_cost(
+        blueprint.name,
+        options.kernel,
+        n=shape[0],
+        d=blueprint.pca or shape[1],
+        k=k,
+        grid=1 if options.C is not None else len(points_of(grid)),
+        folds=options.folds,
+        available_memory=available_memory(),
+    )
+    solver = given or cost.solver
+    if solver == "blockwise" and not blueprint.streams:
+        solver = _usual(blueprint)
+        logger.warning("%s: too large for memory, and normalize and pca need it whole; it is tried", what)
+    if solver != cost.solver:
+        return Plan(solver=solver, seconds=None, bytes=None, text=f"{what}, by the solver {solver!r}")
+    seconds = cost.seconds * (1 + options.folds if options.nested else 1)
+    text = f"{what}: about {_duration(seconds)} and {cost.bytes / 1e9:.1f} GB, by the solver {solver!r} ({cost.why})"
+    return Plan(solver=solver, seconds=seconds, bytes=int(cost.bytes), text=text)
+
+
+def _usual(blueprint: Blueprint) -> str:
+    return "gram" if blueprint.name == "svm" else "direct"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

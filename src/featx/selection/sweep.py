@@ -1,0 +1,166 @@
+"""The sweep: what classifiers fitted at the points of a grid say of every fold's held-out rows.
+
+Everything, the scaler included, is fitted on a fold's training rows alone. Folds and points are worked on in threads,
+since processes would import scikit-learn again for longer than the fits take, with one BLAS thread in each: the last
+bits of a product depend on the number of threads, and they shall not depend on the number of jobs.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from featx.classifiers import Blueprint, Params, Verdict
+from featx.selection.folds import Split
+
+if TYPE_CHECKING:
+    from featx.classifiers.direct import Direct
+
+logger = logging.getLogger(__name__)
+
+LARGE = 2**28
+"""Bytes of features from which one fold is worked on at a time, so that its copy is the only one."""
+
+TOGETHER = 2**30
+"""Bytes that folds worked on at once may take."""
+
+
+class Sweep:
+    """Judges points of a grid on every fold.
+
+    Parameters
+    ----------
+    blueprint : Blueprint
+        What is fitted.
+    X : (n, d) float32 or float64
+        Features; may be mapped from a file.
+    codes : (n,) int
+        Classes, 0 to k - 1.
+    splits : sequence of Split
+        The folds.
+    solver : {"gram", "direct", "blockwise"}
+    n_jobs : int
+        Fits worked on at once, as joblib counts. Changes no result.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        X: NDArray[Any],
+        codes: NDArray[np.int64],
+        splits: Sequence[Split],
+        *,
+        solver: str,
+        n_jobs: int,
+    ) -> None:
+        self.splits = splits
+        self._blueprint, self._X, self._codes = blueprint, np.asarray(X), codes
+        self._solver, self._n_jobs = solver, n_jobs
+        self._at_once = self._folds_at_once()
+        self._prepared: list[Any] = []
+
+    @property
+    def rows(self) -> int:
+        """Fewest rows that a classifier is fitted on."""
+        return min(len(train) for train, _ in self.splits)
+
+    def judge(self, points: Sequence[Params]) -> list[list[Verdict]]:
+        """Judge the held-out rows of every fold at each point.
+
+        Parameters
+        ----------
+        points : sequence of mappings
+            Ascending. Points judged before, by an earlier call, may help those judged now.
+
+        Returns
+        -------
+        list of list of Verdict
+            For each point, the verdict on each fold.
+        """
+        by_fold = self._by_blocks(points) if self._solver == "blockwise" else self._in_memory(points)
+        return [list(verdicts) for verdicts in zip(*by_fold, strict=True)]
+
+    def accuracies(self, verdicts: Sequence[Verdict]) -> tuple[float, ...]:
+        """Accuracy on each fold of one point's verdicts."""
+        return tuple(
+            float(np.mean(verdict.labels == self._codes[test]))
+            for verdict, (_, test) in zip(verdicts, self.splits, strict=True)
+        )
+
+    def _in_memory(self, points: Sequence[Params]) -> Iterator[list[Verdict]]:
+        folds = range(len(self.splits))
+        for first in range(0, len(folds), self._at_once):
+            batch = self._prepared or _together(
+                self._n_jobs, [(self._prepare, (fold,)) for fold in folds[first:][: self._at_once]]
+            )
+            if self._at_once >= len(folds):
+                self._prepared = batch
+            chains = batch[0].chains(points)
+            # All folds of the first points first: a Gram matrix learns from them what the last needn't be fitted for.
+            jobs = [(solver.judge, (chain,)) for chain in chains for solver in batch]
+            done = _together(self._n_jobs, jobs)
+            for place in range(len(batch)):
+                found = {
+                    id(point): verdict
+                    for chain, verdicts in zip(chains, done[place :: len(batch)], strict=True)
+                    for point, verdict in zip(chain, verdicts, strict=True)
+                }
+                yield [found[id(point)] for point in points]
+
+    def _by_blocks(self, points: Sequence[Params]) -> Iterator[list[Verdict]]:
+        from featx.classifiers.streaming import Streaming
+
+        for fold, (train, test) in enumerate(self.splits):
+            with threadpool_limits(limits=1):
+                if len(self._prepared) <= fold:
+                    self._prepared.append(
+                        Streaming(self._blueprint, self._X, self._codes, rows=train, threads=workers(self._n_jobs))
+                    )
+                streaming: Streaming = self._prepared[fold]
+                yield streaming.judge(points, test)
+
+    def _prepare(self, fold: int) -> "Direct":
+        from featx.classifiers.fitting import solver_of
+        from featx.classifiers.steps import fit_transform, transform
+
+        train, test = self.splits[fold]
+        steps = self._blueprint.steps()
+        known = fit_transform(steps, self._X[train])
+        unknown = transform(steps, self._X[test])
+        return solver_of(self._blueprint, self._solver)(self._blueprint, known, self._codes[train], unknown)
+
+    def _folds_at_once(self) -> int:
+        from featx.classifiers.fitting import solver_of
+
+        if self._solver == "blockwise" or self._X.nbytes >= LARGE:
+            return 1
+        n, width = self.rows, self._blueprint.pca or self._X.shape[1]
+        needed = solver_of(self._blueprint, self._solver).bytes_needed(n, len(self._X) - n, width)
+        return min(len(self.splits), max(1, TOGETHER // needed))
+
+
+def workers(n_jobs: int) -> int:
+    """Threads that so many jobs are, as joblib counts them."""
+    import joblib
+
+    return int(joblib.effective_n_jobs(n_jobs))
+
+
+def blas_threads(jobs: int) -> int:
+    """Threads of a matrix product: one beside other jobs, all of them in a job on its own."""
+    return 1 if jobs > 1 else os.cpu_count() or 1
+
+
+def _together(n_jobs: int, jobs: Sequence[tuple[Any, tuple[Any, ...]]]) -> list[Any]:
+    import joblib
+
+    with threadpool_limits(limits=blas_threads(len(jobs))):
+        return list(
+            joblib.Parallel(n_jobs=n_jobs, prefer="threads")(
+                joblib.delayed(function)(*arguments) for function, arguments in jobs
+            )
+        )

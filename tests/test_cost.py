@@ -1,0 +1,138 @@
+"""Predicted costs: their order, their switches, and the memory that there is."""
+
+from pathlib import Path
+
+import pytest
+
+from featx.classifiers.cost import SOLVERS, available_memory, predict_cost
+from featx.errors import UsageError
+
+GB = 10**9
+
+
+def cost(clf="svm", kernel="linear", *, memory=16 * GB, **size):
+    usual = {"n": 4_000, "d": 2_048, "k": 10, "grid": 7, "folds": 5}
+    return predict_cost(clf, kernel, **usual | size, available_memory=memory)
+
+
+@pytest.mark.parametrize(("clf", "kernel"), list(SOLVERS))
+@pytest.mark.parametrize("size", ["n", "d", "k", "grid", "folds"])
+def test_more_costs_more(clf: str, kernel: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = {"n": 500, "d": 64, "k": 2, "grid": 1, "folds": 2}
+    for solver, estimate in SOLVERS[clf, kernel].items():
+        with monkeypatch.context() as patch:
+            patch.setattr("featx.classifiers.cost.SOLVERS", {(clf, kernel): {solver: estimate}})
+            found = [cost(clf, kernel, **start | {size: start[size] * factor}) for factor in (1, 2, 4, 8, 16)]
+        seconds, sizes = [one.seconds for one in found], [one.bytes for one in found]
+        assert seconds == sorted(seconds)
+        assert sizes == sorted(sizes)
+        assert min(seconds) > 0
+        assert {one.solver for one in found} == {solver}
+        if size == "n":
+            assert seconds[-1] > 4 * seconds[0]
+
+
+def test_gram_matrices_are_taken_while_they_fit() -> None:
+    assert cost().solver == "gram"
+    assert cost(memory=GB // 4).solver == "blockwise"
+    assert cost(n=50_000).solver == "blockwise"
+    assert "GB" in cost(n=50_000).why
+    assert cost(n=50_000).bytes < 2 * GB
+
+
+def test_gram_matrices_that_take_long_give_way_to_what_is_faster() -> None:
+    plenty = 10**15
+    slow = cost(n=200_000, memory=plenty)
+    assert slow.solver == "blockwise"
+    assert " s" in slow.why
+
+
+def test_there_is_a_solver_where_nothing_fits() -> None:
+    for clf, kernel in SOLVERS:
+        found = cost(clf, kernel, n=1_000_000, memory=1)
+        assert found.solver in SOLVERS[clf, kernel]
+        assert found.seconds > 0
+
+
+def test_logistic_regression_larger_than_memory_is_fitted_in_blocks() -> None:
+    assert cost("logreg", n=100, d=1_280).solver == "direct"
+    assert cost("logreg", n=1_000_000, memory=4 * GB).solver == "blockwise"
+
+
+def test_a_long_fit_is_foreseen() -> None:
+    assert cost().seconds < 60
+    assert cost(kernel="rbf", n=100_000).seconds > 600
+
+
+def test_unknown_classifiers_have_no_cost() -> None:
+    with pytest.raises(UsageError, match="forest"):
+        cost("forest")
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Path:
+    """A system with 8 GB to be had, in no control group."""
+    write(tmp_path / "proc/meminfo", f"MemTotal: 16000000 kB\nMemAvailable:    {8 * GB // 1024} kB\n")
+    return tmp_path
+
+
+def write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="ascii")
+
+
+NEAR = pytest.approx(8 * GB, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "files", "expected"),
+    [
+        ("", {}, NEAR),
+        ("0::/app\n", {"app/memory.max": "max", "app/memory.current": "5"}, NEAR),
+        ("0::/app\n", {"app/memory.max": f"{2 * GB}", "app/memory.current": f"{GB}"}, GB),
+        # Pages in the cache can be had back.
+        (
+            "0::/app\n",
+            {
+                "app/memory.max": f"{2 * GB}",
+                "app/memory.current": f"{GB}",
+                "app/memory.stat": f"anon 7\ninactive_file {GB // 2}\n",
+            },
+            3 * GB // 2,
+        ),
+        # A group around it binds too.
+        (
+            "0::/out/in\n",
+            {
+                "out/in/memory.max": "max",
+                "out/in/memory.current": "1",
+                "out/memory.max": f"{GB}",
+                "out/memory.current": "0",
+            },
+            GB,
+        ),
+        # Version 1, and a container in which the path is the host's.
+        (
+            "4:memory:/docker/1234\n",
+            {"memory/memory.limit_in_bytes": f"{3 * GB}", "memory/memory.usage_in_bytes": f"{GB}"},
+            2 * GB,
+        ),
+        (
+            "4:memory:/\n",
+            {"memory/memory.limit_in_bytes": f"{2**63 - 4096}", "memory/memory.usage_in_bytes": "9"},
+            NEAR,
+        ),
+        ("0::/app\n", {"app/memory.max": f"{GB}", "app/memory.current": f"{2 * GB}"}, 0),
+    ],
+)
+def test_memory_is_what_machine_and_control_groups_leave(
+    system: Path, cgroup: str, files: dict[str, str], expected: float
+) -> None:
+    write(system / "proc/self/cgroup", cgroup)
+    for name, text in files.items():
+        write(system / "sys/fs/cgroup" / name, text)
+    assert available_memory(root=system) == expected
+
+
+def test_this_machine_has_memory() -> None:
+    assert available_memory() > 10**7

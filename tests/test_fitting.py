@@ -1,0 +1,119 @@
+"""`fit` and `fit_all`: options, files, ranking; what the command line says of them is in test_cli."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.naive_bayes import GaussianNB
+
+import featx
+from conftest import Painter
+from featx.classifiers import RECIPES, make_classifier
+from featx.cli import main
+from featx.errors import ModelError, UsageError
+from featx.model import Model
+from featx.pipeline.fitting import ALL, accuracy, fit_all
+from featx.selection.planning import Plan
+
+MEANS = {"backbone": "mean-colour", "image_size": 4}
+
+
+@pytest.fixture
+def store(paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> featx.FeatureStore:
+    monkeypatch.chdir(tmp_path)
+    return featx.extract(paint(Path("data/train")), **MEANS)
+
+
+def test_every_option_of_the_choice_is_an_option_of_fit(store: featx.FeatureStore) -> None:
+    model = featx.fit(
+        store, clf="svm", class_weight="balanced", normalize="l2", pca=2, nested=True, rule="one-se", seed=3
+    )
+    assert list(model.pipeline.named_steps) == ["normalizer", "scaler", "pca", "classifier"]
+    assert model.params["class_weight"] == "balanced"
+    assert model.selection.rule == "one-se"
+    assert model.selection.nested is not None
+    plain = make_classifier("svm", C=model.params["C"], class_weight="balanced", normalize="l2", pca=2, seed=3).fit(
+        store.features, store.labels
+    )
+    np.testing.assert_array_equal(plain.predict(store.features), model.pipeline.predict(store.features))
+
+
+def test_all_fits_every_classifier_and_ranks_them(store: featx.FeatureStore) -> None:
+    models = fit_all(clf=ALL, class_weight="balanced")
+    assert {path.name for path in models} == {f"train-mean-colour-{name}.skops" for name in RECIPES}
+    found = [accuracy(model) for model in models.values()]
+    assert found == sorted(found, reverse=True)
+    for path, model in models.items():
+        assert Model.load(path).clf == model.clf
+        weighs = RECIPES[model.clf].weighs_classes
+        assert model.params["class_weight"] == ("balanced" if weighs else None)
+    best = featx.fit(store, clf=ALL, out="others")
+    assert accuracy(best) == max(found)
+    assert len(list(Path("others").iterdir())) == len(RECIPES)
+    with pytest.raises(UsageError, match="name a folder"):
+        featx.fit(store, clf=ALL, out="one.skops")
+    with pytest.raises(UsageError, match="name a folder"):
+        fit_all(clf=ALL, out=Path("one.skops"))
+
+
+class Unsafe(GaussianNB):
+    pass
+
+
+def test_an_estimator_is_fitted_and_saved_where_it_is_safe_to_load(store: featx.FeatureStore) -> None:
+    model = featx.fit(store, clf=GaussianNB())
+    assert Model.load("artifacts/models/train-mean-colour-GaussianNB.skops").clf == model.clf == "GaussianNB"
+    with pytest.raises(ModelError, match="Unsafe"):
+        featx.fit(store, clf=Unsafe())
+    assert featx.fit(store, clf=Unsafe(), save=False).clf == "Unsafe"
+    assert [path.stem for path in Path("artifacts/models").iterdir()] == ["train-mean-colour-GaussianNB"]
+
+
+def test_who_asks_is_told_what_a_fit_takes_before_it_starts(store: featx.FeatureStore) -> None:
+    plans: list[Plan] = []
+    featx.fit(store, clf="svm", told=plans.append)
+    assert [plan.solver for plan in plans] == ["gram"]
+    assert "svm on 24 x" in plans[0].text
+
+
+def test_the_same_seed_gives_the_same_coefficients(store: featx.FeatureStore) -> None:
+    one, two = (featx.fit(store, seed=7, jobs=jobs, out=f"{jobs}.skops") for jobs in (1, 2))
+    assert one.pipeline[-1].coef_.tobytes() == two.pipeline[-1].coef_.tobytes()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--clf", "all"],
+        ["--clf", "svm", "--kernel", "rbf", "--one-se"],
+        ["--nested", "--pca", "2", "--normalize", "l2"],
+    ],
+)
+def test_the_command_shows_what_was_chosen(
+    arguments: list[str], store: featx.FeatureStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for output in ([], ["--json"]):
+        monkeypatch.setattr("sys.argv", ["featx", "fit", *arguments, *output])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code in (0, None)
+    shown = capsys.readouterr()
+    records = json.loads(shown.out)
+    assert all(record["sweep"] for record in records)
+    assert ("best by cross-validation first" in shown.err) == ("all" in arguments)
+    assert ("one standard error" in shown.err) == ("--one-se" in arguments)
+    assert ("choice cross-validated as well" in shown.err) == ("--nested" in arguments)
+    for record in records:
+        assert record["rule"] == ("one-se" if "--one-se" in arguments else "best")
+        assert (record["nested_accuracy"] is not None) == ("--nested" in arguments)
+
+
+def test_a_model_of_a_sweep_knows_its_row(store: featx.FeatureStore) -> None:
+    model = featx.fit(store, clf="svm", kernel="rbf")
+    assert model.selection.chosen in model.selection.rows
+    assert model.selection.chosen.params == model.selection.params
+    assert dataclasses.replace(model.selection, rows=()).chosen is None
+    # The gamma recorded is the one of the final fit.
+    assert model.pipeline[-1].gamma_ == model.params["gamma"]

@@ -1,0 +1,142 @@
+"""Predictions with their confidence, and images left unlabelled where it is too low."""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import featx
+from conftest import Painter
+from featx.cli import app
+from featx.errors import SourceError, UsageError
+from featx.model import Model
+from featx.pipeline.options import RunOptions
+from featx.pipeline.prediction import predict_batches
+from featx.selection.calibration import Calibration
+
+MEANS = {"backbone": "mean-colour"}
+BETWEEN = {"between": (125, 35, 120)}
+"""A colour half way from red to blue."""
+
+
+@pytest.fixture
+def model(paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    monkeypatch.chdir(tmp_path)
+    paint(Path("new"), each=3, seed=1)
+    paint(Path("new"), each=3, classes=BETWEEN)
+    return featx.fit(featx.extract(paint(Path("data/train")), **MEANS), clf="svm")
+
+
+def without_probabilities(model: Model) -> Model:
+    return dataclasses.replace(model, calibration=None)
+
+
+def test_confidence_is_the_probability_of_the_label(model: Model) -> None:
+    found = featx.predict(model, "new")
+    assert found.probabilities is not None
+    assert found.confidence is not None
+    np.testing.assert_allclose(found.probabilities.sum(axis=1), 1)
+    columns = [model.classes.index(label) for label in found.labels]
+    np.testing.assert_array_equal(found.confidence, found.probabilities[np.arange(len(found)), columns])
+    assert not found.abstained.any()
+    assert found.min_confidence is None
+    sure = np.array(["between" not in path for path in found.paths])
+    assert found.confidence[sure].min() > found.confidence[~sure].max()
+
+
+def test_the_confidence_is_of_the_label_also_where_another_class_is_likelier(model: Model) -> None:
+    """An SVM's label is what its pairs vote for."""
+    turned = dataclasses.replace(
+        model,
+        calibration=Calibration(
+            temperature=1.0, error_before=0.0, error_after=0.0, log_loss_before=0.0, log_loss_after=0.0
+        ),
+    )
+    scores = turned.scores
+    object.__setattr__(turned, "scores", lambda X: -scores(X))
+    found = featx.predict(turned, "new/red")
+    assert found.labels.tolist() == ["red"] * 3
+    np.testing.assert_array_equal(found.confidence, found.probabilities[:, model.classes.index("red")])
+    assert (found.confidence < found.probabilities.max(axis=1)).all()
+
+
+def test_below_the_confidence_asked_for_there_is_no_label(model: Model) -> None:
+    every = featx.predict(model, "new")
+    for asked in (0.0, float(np.median(every.confidence)), 1.0):
+        found = featx.predict(model, "new", min_confidence=asked)
+        np.testing.assert_array_equal(found.abstained, every.confidence < asked)
+        np.testing.assert_array_equal(found.labels, np.where(every.confidence < asked, "", every.labels))
+        np.testing.assert_array_equal(found.probabilities, every.probabilities)
+        np.testing.assert_array_equal(found.confidence, every.confidence)
+        assert found.min_confidence == asked
+        for record, path in zip(found.records(), found.paths, strict=True):
+            assert record["path"] == path
+            assert record["abstained"] == (record["label"] == "") == (record["confidence"] < asked)
+    assert featx.predict(model, "new", min_confidence=0.0).labels.tolist() == every.labels.tolist()
+
+
+def test_batches_are_the_whole(model: Model) -> None:
+    Path("broken.png").write_bytes(b"no image")
+    whole = featx.predict(model, ["new", "broken.png"], min_confidence=0.7)
+    parts = list(predict_batches(model, ["new", "broken.png"], min_confidence=0.7, options=RunOptions(batch_size=5)))
+    assert len(parts) > 2
+    assert sum(map(len, parts)) == len(whole) == 12
+    assert [path for part in parts for path in part.paths] == list(whole.paths)
+    np.testing.assert_array_equal(np.concatenate([part.abstained for part in parts]), whole.abstained)
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), whole.labels)
+    assert [failure.path for failure in whole.failures] == ["broken.png"]
+
+
+@pytest.mark.parametrize("asked", [-0.1, 1.01, 80, float("nan")])
+def test_refuses_what_is_no_probability(model: Model, asked: float) -> None:
+    with pytest.raises(UsageError, match="0 to 1"):
+        featx.predict(model, "new", min_confidence=asked)
+
+
+def test_without_probabilities_there_are_margins(model: Model) -> None:
+    plain = without_probabilities(model)
+    found = featx.predict(plain, "new/red")
+    assert (found.probabilities, found.confidence) == (None, None)
+    assert not found.abstained.any()
+    assert set(found.records()[0]) == {"path", "label", "abstained", "margins"}
+    with pytest.raises(UsageError, match=r"no probabilities .* cross-validation"):
+        featx.predict(plain, "nowhere.jpg", min_confidence=0.5)
+    with pytest.raises(SourceError):
+        featx.predict(plain, "nowhere.jpg")
+
+
+def test_the_command_leaves_labels_empty_and_counts_them(model: Model) -> None:
+    every = featx.predict(model, "new")
+    asked = float(np.median(every.confidence))
+    path = "artifacts/models/train-mean-colour-svm.skops"
+    options = ["predict", "new", "nowhere.jpg", "--model", path, "--min-confidence", str(asked)]
+    told = CliRunner().invoke(app, options, catch_exceptions=False)
+    assert told.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(told.stdout)))
+    assert list(rows[0]) == ["path", "label", "confidence", *(f"probability_{name}" for name in model.classes)]
+    assert [row["path"] for row in rows] == list(every.paths)
+    assert [row["label"] for row in rows] == np.where(every.confidence < asked, "", every.labels).tolist()
+    assert [float(row["confidence"]) for row in rows] == pytest.approx(every.confidence, rel=1e-5)
+    left = int((every.confidence < asked).sum())
+    assert f"{left} of 12 images left unlabelled: less sure than {asked:g}" in told.stderr
+    assert "nowhere.jpg" in told.stderr
+    assert "unlabelled" not in CliRunner().invoke(app, ["predict", "new", "--model", path]).stderr
+
+    told = CliRunner().invoke(app, [*options, "--json"], catch_exceptions=False)
+    found = json.loads(told.stdout)
+    assert found["predictions"] == featx.predict(path, "new", min_confidence=asked).records()
+    assert [failure["path"] for failure in found["failures"]] == ["nowhere.jpg"]
+    assert not CliRunner().invoke(app, ["predict", "new", "--model", path, "--quiet", *options[-2:]]).stderr
+
+
+def test_the_command_writes_margins_where_there_are_no_probabilities(model: Model) -> None:
+    without_probabilities(model).save("plain.skops")
+    told = CliRunner().invoke(app, ["predict", "new/blue", "--model", "plain.skops"], catch_exceptions=False)
+    rows = list(csv.DictReader(io.StringIO(told.stdout)))
+    assert list(rows[0]) == ["path", "label", *(f"margin_{name}" for name in model.classes)]
+    assert {row["label"] for row in rows} == {"blue"}
