@@ -3,7 +3,7 @@
     FEATX_MATERIAL=… python benchmarks/scattering.py [--sets flowers5_dev trashnet_dev sign_digits digits]
 
 Each set is extracted and fitted by the public verbs (`featx.extract`, `featx.fit`, logistic regression, five folds).
-``digits`` are the sample images of `featx demo`, at its image size. MobileNetV2 has the published weights of the
+``digits`` are the sample images of `featx demo`, extracted as it does. MobileNetV2 has the published weights of the
 material's folder, or none where they aren't there. Speed is files to store over the largest set, in a process that has
 extracted before, and of the backbone alone.
 """
@@ -20,10 +20,16 @@ import numpy as np
 
 import featx
 from featx.backbones import Request, resolve
-from featx.demo import IMAGE_SIZE, write_digits
+from featx.demo import BACKBONE, WITHOUT_WEIGHTS, write_digits
 from featx.runtimes import RuntimeOptions, available_cores, runtime
 
 WEIGHTS = {"mobilenetv2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"}
+DIGITS = {
+    "scattering": {"image_size": WITHOUT_WEIGHTS.image_size, "pooling": WITHOUT_WEIGHTS.pooling},
+    "mobilenetv2": {"image_size": BACKBONE.image_size},
+}
+"""How the demo extracts its images, by the beginning of a backbone's name."""
+
 SETS = ("flowers5_dev", "trashnet_dev", "sign_digits", "digits")
 
 
@@ -42,9 +48,9 @@ def alone(backbone: str, *, seconds: float, batch_size: int = 32) -> float:
     return float(np.median(rates))
 
 
-def measure(source: Path, backbone: str, weights: Path | str, image_size: int | None) -> dict[str, Any]:
+def measure(source: Path, backbone: str, weights: Path | str, more: dict[str, Any]) -> dict[str, Any]:
     """Accuracy and speed of one backbone on one folder of images."""
-    known: dict[str, Any] = {"backbone": backbone, "weights": weights, "image_size": image_size, "runtime": "openvino"}
+    known: dict[str, Any] = {"backbone": backbone, "weights": weights, "runtime": "openvino", **more}
     featx.extract(source, limit=10, out="first.h5", overwrite=True, **known)
     start = time.perf_counter()
     store = featx.extract(source, out=f"{source.name}-{backbone}.h5", overwrite=True, **known)
@@ -83,8 +89,8 @@ def main() -> None:
                 source = material / "images" / name
             for backbone in chosen.backbones:
                 file = material / "weights" / WEIGHTS[backbone] if material and backbone in WEIGHTS else None
-                size = IMAGE_SIZE if name == "digits" else None
-                found = measure(source, backbone, file if file and file.is_file() else "none", size)
+                more = DIGITS.get(backbone.partition("-")[0], {}) if name == "digits" else {}
+                found = measure(source, backbone, file if file and file.is_file() else "none", more)
                 results.append({**found, "set": name})
                 if not chosen.json:
                     print(

@@ -3,16 +3,16 @@
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import featx
 from conftest import Painter
-from featx.cli.curve import curve as command
+from featx.cli import app
 from featx.errors import DataError, FeatxError, SpecMismatch, StoreError, UsageError
 from featx.pipeline.curve import curve, only_store
 from featx.pipeline.draws import Labelled, Trial, draws_of, numbers_of, sizes_of
@@ -202,22 +202,18 @@ def test_refusals(paint: Painter) -> None:
         Curve.load("bad.json")
 
 
-def test_the_command_is_the_function(paint: Painter, capsys: pytest.CaptureFixture[str]) -> None:
-    import typer
-    from typer.testing import CliRunner
-
+def test_the_command_is_the_function(paint: Painter) -> None:
     store = featx.extract(shades(Path("data/train"), each=6), **MEANS)
-    app = typer.Typer()
-    app.command()(command)
-    told = CliRunner().invoke(app, ["--clf", "centroid", "--points", "2,4", "--json"], catch_exceptions=False)
+    told = CliRunner().invoke(app, ["curve", "--clf", "centroid", "--points", "2,4", "--json"], catch_exceptions=False)
     assert json.loads(told.stdout)["rows"] == [
         row.to_dict() | {"scores": list(row.scores)} for row in curve(store, clf="centroid", points=[2, 4]).rows
     ]
-    shown = CliRunner().invoke(app, [str(store.path), "--clf", "centroid", "--points", "2,4"], catch_exceptions=False)
+    shown = CliRunner().invoke(
+        app, ["curve", str(store.path), "--clf", "centroid", "--points", "2,4"], catch_exceptions=False
+    )
     assert "95 % interval" in shown.stdout
     with pytest.raises(UsageError, match="whole numbers"):
-        CliRunner().invoke(app, ["--points", "2,x"], catch_exceptions=False)
-    assert sys.stdout is not None
+        CliRunner().invoke(app, ["curve", "--points", "2,x"], catch_exceptions=False)
 
 
 def simulated(rng, accuracies, *, n=200, draw=0.0, repeats=3, scatter=1.0):

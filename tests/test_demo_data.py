@@ -163,7 +163,7 @@ def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, mon
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     said: list[str] = []
     stage = demo.stage(said.append)
-    assert (stage.spec.backbone, stage.spec.image_size, stage.untrained) == ("scattering", (96, 96), False)
+    assert (stage.spec.backbone, stage.feature_shape, stage.untrained) == ("scattering", (2, 2, 1251), False)
     (words,) = said
     assert "could not be downloaded" in words
     assert "scattering" in words

@@ -1,8 +1,8 @@
 """The table of backbones, and from a spec to one frozen graph: the only package that imports Keras.
 
 ``table`` is data; ``resolving`` turns a request into a spec; ``build`` makes the graph; ``loading`` fills it with
-weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO; ``session``
-imports Keras, late and quietly, and holds what differs between its backends.
+weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO;
+``session`` imports Keras, late and quietly, and holds what differs between its backends.
 """
 
 from featx.backbones.build import build

@@ -18,23 +18,31 @@ MEMORY_SHARE = 0.5
 PATIENCE = 600.0
 """Seconds beyond which another solver is taken where it is faster."""
 
+HELD = 2**30
+"""Bytes beyond which rows aren't copied to be faster: a fit from a memory map shall not need a multiple of its size."""
+
+START = 0.1
+"""Seconds that every fit takes, however small."""
+
 FLOPS_32, FLOPS_64 = 8e10, 4e10
 """Operations of a matrix product per second and core."""
 
-PASS = 1.2e-9
-PASS_OF_CLASS = 1e-10
-"""Seconds that a pass over the rows takes for each number: to standardise it, and for each class to multiply it."""
+PASS, PASS_OF_CLASS = 7.5e-10, 4.6e-11
+"""Seconds of the products of a pass over the rows for each number, and more for each class."""
 
-PASSES = {"log": 35, "squared_hinge": 110}
-"""Passes for one C, on average over a grid that goes along C with warm starts and a preconditioner."""
+READ = 1.2e-9
+"""Seconds to read a number from a map and centre it, in every pass."""
 
-PLAIN_PASSES = 90
-"""Passes of scikit-learn's L-BFGS for one C, on average over a grid."""
+PASSES = {"log": 45, "squared_hinge": 150}
+"""Passes for one C in blocks, on average over a grid that goes along C with warm starts and a preconditioner."""
 
-LIBSVM = 2.5e-8
+ROTATED_PASSES = 25
+"""The same of a logistic regression on rotated rows in memory."""
+
+LIBSVM = 2e-8
 """Seconds of libsvm for each pair of training rows on a Gram matrix; the pairs of classes share the rows."""
 
-LIBSVM_KERNEL = 3.5e-10
+LIBSVM_KERNEL = 7e-10
 """Seconds of libsvm for each pair of training rows and column where it computes the kernel itself."""
 
 
@@ -81,69 +89,70 @@ class _Work:
         The final fit is of all rows and one point.
         """
         sweep = self.folds * (once + self.grid * each) / self.jobs
-        return sweep + (once + each) * self.n / self.train
+        return START + sweep + (once + each) * self.n / self.train
 
 
 Estimate = tuple[float, float]
 
 
 def _gram(work: _Work) -> Estimate:
-    products = 2 * work.train * work.n * work.d / FLOPS_64
-    matrices = work.train * work.n * 8
-    rows = 2 * work.n * work.d * 8
-    final = 1 if work.folds == 0 else 0
-    return work.seconds(once=products, each=LIBSVM * work.train**2), max(work.jobs, final) * (matrices + rows)
+    products = 2 * work.train**2 * work.d / FLOPS_64
+    rows = 12 * work.n * work.d
+    size = max(work.jobs * (8 * work.train**2 + rows), 8 * work.n**2 + rows)
+    return work.seconds(once=products, each=LIBSVM * work.train**2), size
 
 
 def _gram_of_distances(work: _Work) -> Estimate:
     seconds, size = _gram(work)
     # The distances stay while the kernel's matrix is made of them, for every gamma.
-    return seconds + work.seconds(once=0.0, each=work.train * work.n * 1e-8), 2 * size
+    return seconds + work.seconds(once=0.0, each=5e-9 * work.train * work.n), 3 * size
 
 
 def _kernel_on_features(work: _Work) -> Estimate:
-    each = LIBSVM_KERNEL * work.train**2 * work.d * 2
-    return work.seconds(once=0.0, each=each), work.jobs * (work.n * work.d * 16 + 2e8)
+    return work.seconds(once=0.0, each=LIBSVM_KERNEL * work.train**2 * work.d), work.jobs * (16 * work.n * work.d + 2e8)
 
 
 def _blockwise(loss: str) -> Callable[[_Work], Estimate]:
     def estimate(work: _Work) -> Estimate:
-        one = work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
-        # The preconditioner: products of at most 16,384 rows, once, and an inverse for every C.
-        once = 10 * one + 2 * min(work.train, 16_384) * work.d**2 / FLOPS_32
-        inverse = 3 * work.d**3 / FLOPS_32 if work.d <= 4_096 else 0.0
-        size = 40 * work.d * work.k * 8 + 3 * min(work.d, 4_096) ** 2 * 4 + 1_024 * work.d * 8
-        return work.seconds(once=once, each=PASSES[loss] * one + inverse), work.jobs * size
+        one = work.train * work.d * (READ + PASS + PASS_OF_CLASS * work.k)
+        side = min(work.d, 4_096)
+        # The preconditioner: products of some rows, once, and an inverse for every C.
+        once = 5 * one + 2 * min(work.train, 16_384) * side**2 / FLOPS_32
+        each = PASSES[loss] * one + 3 * side**3 / FLOPS_32
+        return work.seconds(once=once, each=each), work.jobs * (250 * work.d * work.k + 12 * side**2 + 8_192 * work.d)
 
     return estimate
 
 
-def _logreg(work: _Work) -> Estimate:
-    each = PLAIN_PASSES * work.train * work.d * (PASS / 4 + PASS_OF_CLASS * work.k)
-    return work.seconds(once=work.n * work.d * 1e-8, each=each), work.jobs * work.n * work.d * 16
+def _rotated(work: _Work) -> Estimate:
+    one = work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
+    side = min(work.train, work.d, 4_096)
+    once = 4 * work.train * work.d * side / FLOPS_32 + 12 * side**3 / FLOPS_32
+    return work.seconds(once=once, each=ROTATED_PASSES * one), work.jobs * (4 * work.n * work.d + 24 * side**2)
 
 
-def _products_of_columns(work: _Work) -> Estimate:
-    smaller = min(work.train, work.d)
-    once = 2 * work.train * work.d * smaller / FLOPS_64
-    return work.seconds(once=once, each=20 * smaller**3 / FLOPS_64), work.jobs * 8 * (3 * work.n * work.d + work.d**2)
+def _shifted(work: _Work) -> Estimate:
+    side = min(work.train, work.d)
+    once = (2 * work.train * work.d * side + 10 * side**3) / FLOPS_32
+    return work.seconds(once=once, each=side**3 / FLOPS_32), work.jobs * (12 * work.n * work.d + 16 * side**2)
 
 
 def _products_of_rows(work: _Work) -> Estimate:
-    seconds = 2 * work.n * work.n * work.d / FLOPS_64 / work.jobs
-    return seconds, work.jobs * (work.n * work.d * 16 + 2e8)
+    seconds = 2 * work.n**2 * work.d / FLOPS_32 / work.jobs + work.seconds(once=0.0, each=2e-9 * work.n**2)
+    return seconds, work.jobs * (16 * work.n * work.d + 2e8)
 
 
 def _one_pass(work: _Work) -> Estimate:
-    return work.seconds(once=work.n * work.d * 2e-8, each=work.n * work.d * 1e-8), work.jobs * work.n * work.d * 16
+    each = 2e-9 * work.n * work.d
+    return work.seconds(once=5 * each, each=each), work.jobs * 12 * work.n * work.d
 
 
 SOLVERS: Mapping[tuple[str, str], Mapping[str, Callable[[_Work], Estimate]]] = {
     ("svm", "linear"): {"gram": _gram, "blockwise": _blockwise("squared_hinge")},
     ("svm", "rbf"): {"gram": _gram_of_distances, "direct": _kernel_on_features},
-    ("logreg", "linear"): {"direct": _logreg, "blockwise": _blockwise("log")},
-    ("ridge", "linear"): {"direct": _products_of_columns},
-    ("lda", "linear"): {"direct": _products_of_columns},
+    ("logreg", "linear"): {"direct": _rotated, "blockwise": _blockwise("log")},
+    ("ridge", "linear"): {"direct": _shifted},
+    ("lda", "linear"): {"direct": _shifted},
     ("knn", "linear"): {"direct": _products_of_rows},
     ("centroid", "linear"): {"direct": _one_pass},
 }
@@ -159,7 +168,7 @@ def predict_cost(
 
     The first solver of `SOLVERS` that needs no more than `MEMORY_SHARE` of the memory and `PATIENCE`; else the fastest
     of those that fit the memory, else the one that needs the least. A logistic regression is the same by both of its
-    solvers, so the faster one comes first.
+    solvers, and in memory only up to `HELD`.
 
     Parameters
     ----------
@@ -185,9 +194,10 @@ def predict_cost(
         raise UsageError(f"no cost is known of classifier {clf!r} with kernel {kernel!r}") from None
     work = _Work(n=n, d=d, k=k, grid=grid, folds=folds, jobs=max(1, min(_cores(), folds)))
     costs = {solver: estimate(work) for solver, estimate in solvers.items()}
-    order = sorted(costs, key=lambda name: costs[name]) if clf == "logreg" else list(costs)
     room = MEMORY_SHARE * available_memory
-    fitting = [solver for solver in order if costs[solver][1] <= room]
+    if clf == "logreg":
+        room = min(room, HELD)
+    fitting = [solver for solver in costs if costs[solver][1] <= room]
     quick = [solver for solver in fitting if costs[solver][0] <= PATIENCE]
     if quick:
         solver = quick[0]

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,8 @@ class Judged:
         Where the images are from; None where it is gone.
     rows : (n,) int64
         Of the store.
+    crossed : bool
+        The images are those that the model was fitted on, each predicted by a classifier that didn't see it.
     notes : tuple of str
         What a reader should know.
     """
@@ -52,7 +54,8 @@ class Judged:
     probabilities: NDArray[np.floating] | None
     store: FeatureStore | None
     rows: NDArray[np.int64]
-    notes: tuple[str, ...] = field(default=())
+    crossed: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> NDArray[np.float64] | None:
@@ -146,6 +149,7 @@ def cross_validated(model: Model) -> Judged:
         probabilities=cross_calibrated(found.scores, model.labels, found.folds),
         store=None if training is None else training.store,
         rows=np.arange(len(model.labels)) if training is None else training.rows,
+        crossed=True,
         notes=tuple(notes),
     )
 
@@ -164,10 +168,9 @@ def report_of(model: Model, judged: Judged, *, options: RunOptions | None, comma
         Command line that asked for it.
     """
     store, training = judged.store, None
-    crossed = store is None or store.path == Path(model.origin.path)
     paths = () if store is None else tuple(store.paths[row] for row in judged.rows)
     root = "" if store is None else store.root
-    found = leaks.find(model, None if crossed else store, options=options)
+    found = leaks.find(model, None if judged.crossed else store, options=options)
     leaked = found.leaked(paths)
     notes = [*judged.notes, *_words(leaked, len(judged.labels)), *found.notes]
     if model.untrained:
@@ -192,7 +195,7 @@ def report_of(model: Model, judged: Judged, *, options: RunOptions | None, comma
         reliability=None if confidence is None else reports.reliability(confidence, judged.labels == judged.predicted),
         leaks=found.pairs,
         without_leaks=judged.metrics(~leaked) if leaked.any() and not leaked.all() else None,
-        label_errors=_label_errors(model, judged, training, root),
+        label_errors=_label_errors(model, judged, training, seen=leaked, root=root),
         failures=() if store is None else tuple((failure.path, failure.reason) for failure in store.failures),
         notes=tuple(notes),
         command=command,
@@ -216,17 +219,22 @@ def _images(judged: Judged, paths: tuple[str, ...], store: FeatureStore) -> Imag
     )
 
 
-def _label_errors(model: Model, judged: Judged, training: Training | None, root: str) -> tuple[LabelError, ...]:
-    """Scored and training images whose label is likely wrong, the surest first; paths as seen from a folder."""
+def _label_errors(
+    model: Model, judged: Judged, training: Training | None, *, seen: NDArray[np.bool_], root: str
+) -> tuple[LabelError, ...]:
+    """Scored and training images whose label is likely wrong, the surest first; paths as seen from the scored ones.
+
+    Every prediction is by a classifier that didn't see the image: those of training images are cross-validated.
+    """
     suspects: list[LabelError] = []
     oof, classes = model.selection.oof, model.classes
-    if judged.store is not None and judged.probabilities is not None:
-        paths = [judged.store.paths[row] for row in judged.rows]
-        suspects += reports.label_errors(paths, judged.labels, judged.probabilities, classes=classes)
-    crossed = judged.store is not None and training is not None and judged.store.path == training.store.path
-    if training is not None and oof is not None and not crossed:
-        below = os.path.relpath(training.store.root, root) if root else training.store.root
-        paths = [os.path.normpath(Path(below) / path) for path in training.paths]
+    if not judged.crossed and judged.store is not None and judged.probabilities is not None:
+        new = np.flatnonzero(~seen)
+        paths = [judged.store.paths[row] for row in judged.rows[new]]
+        suspects += reports.label_errors(paths, judged.labels[new], judged.probabilities[new], classes=classes)
+    if training is not None and oof is not None:
+        below = os.path.relpath(training.store.root, root)
+        paths = [os.path.normpath(Path(below, path)) for path in training.paths]
         probabilities = cross_calibrated(oof.scores, model.labels, oof.folds)
         suspects += reports.label_errors(paths, model.labels, probabilities, classes=classes)
     return tuple(sorted(suspects, key=lambda one: -one.confidence))

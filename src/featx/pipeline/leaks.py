@@ -3,8 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -14,8 +13,9 @@ from featx.errors import StoreError
 from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Rows, copies
 from featx.model import Model
 from featx.pipeline.options import RunOptions
+from featx.pipeline.origin import keys, training_of
 from featx.pipeline.pictures import pictures
-from featx.store import FeatureStore, open_store
+from featx.store import FeatureStore
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -61,7 +61,7 @@ def find(
     between: list[Leak] = []
     if store is not None:
         scored = _Images(
-            keys=_keys(store.digests), labels=store.labels, classes=store.classes, paths=store.paths, store=store
+            keys=keys(store.digests), labels=store.labels, classes=store.classes, paths=store.paths, store=store
         )
         between = _between(scored, training, looking)
     inside = _inside(training, looking)
@@ -210,46 +210,12 @@ def _under_two_labels(training: _Images) -> list[tuple[int, int]]:
 
 def _training(model: Model) -> tuple[_Images, list[str]]:
     """The images that a model was fitted on, with their store where that still is the one."""
-    known = _Images(keys=_keys(model.digests), labels=model.labels, classes=model.classes)
-    origin = model.origin
+    known = _Images(keys=keys(model.digests), labels=model.labels, classes=model.classes)
     try:
-        store = open_store(Path(origin.path))
-    except StoreError:
-        what = f"the training store {origin.path} is gone"
-    else:
-        rows = _rows_of(known.keys, _keys(store.digests))
-        if store.content_digest == origin.content_digest and rows is not None:
-            return (
-                _Images(
-                    keys=known.keys,
-                    labels=known.labels,
-                    classes=known.classes,
-                    paths=store.paths,
-                    store=store,
-                    rows=rows,
-                ),
-                [],
-            )
-        what = f"the training store {origin.path} is another one now"
-    return known, [f"{what}: only exact copies of training images could be looked for"]
-
-
-def _rows_of(keys: list[bytes], stored: list[bytes]) -> NDArray[np.int64] | None:
-    """Rows of a store that a model was fitted on: it takes them in their order and may leave some out."""
-    rows, at = [], 0
-    for key in keys:
-        while at < len(stored) and stored[at] != key:
-            at += 1
-        if at == len(stored):
-            return None
-        rows.append(at)
-        at += 1
-    return np.array(rows, np.int64)
-
-
-def _keys(digests: NDArray[np.uint8]) -> list[bytes]:
-    data = np.ascontiguousarray(digests).tobytes()
-    return [data[start : start + 32] for start in range(0, len(data), 32)]
+        training = training_of(model)
+    except StoreError as error:
+        return known, [f"{error}: only exact copies of training images could be looked for"]
+    return replace(known, paths=training.store.paths, store=training.store, rows=training.rows), []
 
 
 def _first(keys: Iterable[Key], *, leave_out: Iterable[Key] = ()) -> dict[Key, int]:
