@@ -66,7 +66,7 @@ def run(command: list[str], *, environment: dict[str, str], watch_memory: bool =
     with tempfile.TemporaryFile("w+", encoding="utf-8") as words:
         busy, cpu, start = _busy(), _cpu(), time.perf_counter()
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=words, text=True, env={**os.environ, **environment}
+            command, stdout=subprocess.PIPE, stderr=words, text=True, env=_as_installed(environment)
         )
         watcher = _MemoryWatcher(process.pid) if watch_memory else None
         output, _ = process.communicate()
@@ -80,6 +80,11 @@ def run(command: list[str], *, environment: dict[str, str], watch_memory: bool =
             raise FailedError(lines[-1] if lines else f"exit code {process.returncode}")
     lines = output.splitlines()
     return Finished(output=lines[-1] if lines else "", wall=wall, cpu=spent, others=others, memory=memory)
+
+
+def _as_installed(environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a process, in which Python keeps compiled modules, as where packages are installed."""
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}, **environment}
 
 
 def wait_until_quiet(patience: float) -> None:

@@ -9,6 +9,7 @@ import pytest
 import featx
 from faults.conftest import Undisturbed
 from faults.running import FOUND, Program, contents
+from featx.batches import DecodeOptions, decoders
 
 Kind = Callable[[str], Program]
 
@@ -17,8 +18,10 @@ Kind = Callable[[str], Program]
 def test_a_broken_decoder_costs_one_image_at_every_position_of_the_ring(
     own: Program, monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None], word: bytes, reason: str
 ) -> None:
-    """The ring has three batches of slots: one image is guilty in each slot, all the others have their rows."""
+    """The ring is made three batches small: one image is guilty in each slot, all the others have their rows."""
+    monkeypatch.setattr(decoders, "_AHEAD_BYTES", 1)
     batch_size, workers = 2, 2
+    assert DecodeOptions(workers=workers, batch_size=batch_size, timeout_s=1).batches_ahead((32, 32)) == 2
     paths = sorted(own.source.rglob("*.png"))
     guilty = paths[:: 3 * batch_size + 1][: 3 * batch_size]
     assert {paths.index(path) % (3 * batch_size) for path in guilty} == set(range(3 * batch_size))

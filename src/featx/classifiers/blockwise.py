@@ -129,8 +129,10 @@ class Blockwise:
     ``"squared_hinge"``, of `LinearSVC` with an intercept that isn't penalised (one against the rest). Mean, scale and
     preconditioner are computed once, when they are first needed, and serve every C.
 
-    The squared hinge was taken for large linear SVMs after measuring 40,000 x 2,048 deep features of 10 classes,
-    seconds for one C: PLACEHOLDER.
+    The squared hinge by L-BFGS was taken for large linear SVMs after measuring others on 8,000 x 2,048 features of 10
+    classes at C = 1e-4, seconds on one core: this 1.1 (93.6 % of 2,000 other rows right); `SGDClassifier` with the
+    hinge 2.3 (84.8 %, and not converged), with the squared hinge not done after 180; liblinear's `LinearSVC` takes
+    half a minute on half the rows, and doesn't end where C is large.
 
     Parameters
     ----------
