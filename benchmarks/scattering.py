@@ -51,7 +51,7 @@ def alone(backbone: str, *, seconds: float, batch_size: int = 32) -> float:
 def measure(source: Path, backbone: str, weights: Path | str, more: dict[str, Any]) -> dict[str, Any]:
     """Accuracy and speed of one backbone on one folder of images."""
     known: dict[str, Any] = {"backbone": backbone, "weights": weights, "runtime": "openvino", **more}
-    featx.extract(source, limit=10, out="first.h5", overwrite=True, **known)
+    featx.extract(source, out="first.h5", overwrite=True, **{**known, "limit": 10})
     start = time.perf_counter()
     store = featx.extract(source, out=f"{source.name}-{backbone}.h5", overwrite=True, **known)
     seconds = time.perf_counter() - start
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--backbones", nargs="+", default=["scattering", "mobilenetv2"])
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement of a backbone alone")
+    parser.add_argument("--limit", type=int, help="images of each set, to try it out")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     material = Path(os.environ["FEATX_MATERIAL"]).absolute() if "FEATX_MATERIAL" in os.environ else None
@@ -90,6 +91,7 @@ def main() -> None:
             for backbone in chosen.backbones:
                 file = material / "weights" / WEIGHTS[backbone] if material and backbone in WEIGHTS else None
                 more = DIGITS.get(backbone.partition("-")[0], {}) if name == "digits" else {}
+                more = {**more, "limit": chosen.limit}
                 found = measure(source, backbone, file if file and file.is_file() else "none", more)
                 results.append({**found, "set": name})
                 if not chosen.json:

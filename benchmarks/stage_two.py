@@ -152,19 +152,21 @@ def main() -> int:
     options = parse()
     folder = options.keep or Path(tempfile.mkdtemp(prefix="featx-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
+    earlier = Findings(runs=[], skipped={})
+    if options.records and options.records.exists():
+        earlier = Findings.from_json(options.records.read_text(encoding="utf-8"))
+    findings = earlier
     try:
         bench = Bench(options, folder)
         for name in options.sections:
             for turn in range(options.repeats):
                 bench.measure(name, turn)
+                findings = earlier.joined(Findings(runs=bench.runs, skipped=bench.skipped))
+                if options.records:  # after every turn, since some take many minutes
+                    options.records.write_text(findings.to_json(), encoding="utf-8")
     finally:
         if not options.keep:
             shutil.rmtree(folder)
-    findings = Findings(runs=bench.runs, skipped=bench.skipped)
-    if options.records:
-        if options.records.exists():
-            findings = Findings.from_json(options.records.read_text(encoding="utf-8")).joined(findings)
-        options.records.write_text(findings.to_json(), encoding="utf-8")
     text = page(findings, machine(bench.cores, None))
     print("\n" + text)
     if options.write:

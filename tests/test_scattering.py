@@ -1,7 +1,9 @@
 """The scattering network against the papers' formulas by FFT in float64, and what the theory promises of it."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -333,3 +335,17 @@ def test_resolving_it_loads_no_keras():
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
     digest = resolve(Request(backbone="scattering", image_size=32))[0].weights
     assert run.stdout.strip() == f"{digest} (1251,) False"
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_small_run_of_the_benchmark():
+    script = Path(__file__).parents[1] / "benchmarks" / "scattering.py"
+    options = ["--sets", "digits", "--backbones", "scattering-j3", "--limit", "200", "--seconds", "0", "--json"]
+    run = subprocess.run([sys.executable, str(script), *options], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    digits, alone = json.loads(run.stdout)
+    assert (digits["images"], digits["width"]) == (200, 4 * 4 * 651)
+    assert digits["accuracy"] > 0.8
+    assert min(digits["images_per_second"], alone["alone_images_per_second"]) > 0

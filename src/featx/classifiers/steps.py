@@ -72,5 +72,7 @@ def transform(steps: Steps, X: NDArray[Any]) -> NDArray[Any]:
 
 
 def _blocks(X: NDArray[Any]) -> Iterator[slice]:
-    for first in range(0, len(X), ROWS_AT_ONCE):
-        yield slice(first, first + ROWS_AT_ONCE)
+    # Few rows give the very bits of `StandardScaler.fit`; of many, its float64 copies of a block shall be small.
+    rows = ROWS_AT_ONCE if len(X) <= ROWS_AT_ONCE else ROWS_AT_ONCE // 8
+    for first in range(0, len(X), rows):
+        yield slice(first, first + rows)

@@ -1,5 +1,6 @@
 """Reports: figures with their intervals, comparisons, the report and its JSON, its page and its pictures."""
 
+from featx.reports.comparison import Comparison, Comparisons
 from featx.reports.images import Images
 from featx.reports.intervals import Interval, wilson
 from featx.reports.label_errors import LabelError, label_errors
@@ -10,6 +11,8 @@ from featx.reports.report import Report, rows, write_whole
 
 __all__ = [
     "ClassMetrics",
+    "Comparison",
+    "Comparisons",
     "Images",
     "Interval",
     "LabelError",

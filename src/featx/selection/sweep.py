@@ -94,22 +94,25 @@ class Sweep:
     def _in_memory(self, points: Sequence[Params]) -> Iterator[list[Verdict]]:
         folds = range(len(self.splits))
         for first in range(0, len(folds), self._at_once):
-            batch = self._prepared or _together(
-                self._n_jobs, [(self._prepare, (fold,)) for fold in folds[first:][: self._at_once]]
-            )
-            if self._at_once >= len(folds):
-                self._prepared = batch
-            chains = batch[0].chains(points)
-            # All folds of the first points first: a Gram matrix learns from them what the last needn't be fitted for.
-            jobs = [(solver.judge, (chain,)) for chain in chains for solver in batch]
-            done = _together(self._n_jobs, jobs)
-            for place in range(len(batch)):
-                found = {
-                    id(point): verdict
-                    for chain, verdicts in zip(chains, done[place :: len(batch)], strict=True)
-                    for point, verdict in zip(chain, verdicts, strict=True)
-                }
-                yield [found[id(point)] for point in points]
+            yield from self._batch(folds[first : first + self._at_once], points)
+
+    def _batch(self, folds: Sequence[int], points: Sequence[Params]) -> list[list[Verdict]]:
+        """Judge some folds at once, in a function of its own: what one batch took is free before the next begins."""
+        solvers = self._prepared or _together(self._n_jobs, [(self._prepare, (fold,)) for fold in folds])
+        if len(folds) == len(self.splits):
+            self._prepared = solvers
+        chains = solvers[0].chains(points)
+        # All folds of the first points first: a Gram matrix learns from them what the last needn't be fitted for.
+        done = _together(self._n_jobs, [(solver.judge, (chain,)) for chain in chains for solver in solvers])
+        judged = []
+        for place in range(len(solvers)):
+            found = {
+                id(point): verdict
+                for chain, verdicts in zip(chains, done[place :: len(solvers)], strict=True)
+                for point, verdict in zip(chain, verdicts, strict=True)
+            }
+            judged.append([found[id(point)] for point in points])
+        return judged
 
     def _by_blocks(self, points: Sequence[Params]) -> Iterator[list[Verdict]]:
         from featx.classifiers.streaming import Streaming
