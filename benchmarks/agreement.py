@@ -59,14 +59,14 @@ def compare(source: Path, weights: Path) -> dict[str, Any]:
         folds = StratifiedKFold(5, shuffle=True, random_state=0)
         pipeline = make_pipeline(StandardScaler(), classifier)
         start = time.perf_counter()
-        grid = {STEP[clf]: [row.C for row in model.selection.rows]}
+        grid = {STEP[clf]: [row.params["C"] for row in model.selection.rows]}
         search = GridSearchCV(pipeline, grid, cv=folds, n_jobs=2).fit(features, store.labels)
         theirs = time.perf_counter() - start
-        pipeline.set_params(**{STEP[clf]: model.selection.C})
+        pipeline.set_params(**{STEP[clf]: model.selection.params["C"]})
         expected = cross_val_predict(pipeline, features, store.labels, cv=folds)
         found["classifiers"][clf] = {
             "featx_accuracy": max(row.mean for row in model.selection.rows),
-            "featx_C": model.selection.C,
+            "featx_C": model.selection.params["C"],
             "featx_seconds": ours,
             "plain_accuracy": float(search.best_score_),
             "plain_C": search.best_params_[STEP[clf]],

@@ -24,7 +24,7 @@ from featx.demo import BACKBONE, WITHOUT_WEIGHTS, write_digits
 from featx.runtimes import RuntimeOptions, available_cores, runtime
 
 WEIGHTS = {"mobilenetv2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"}
-DIGITS = {
+DIGITS: dict[str, dict[str, Any]] = {
     "scattering": {"image_size": WITHOUT_WEIGHTS.image_size, "pooling": WITHOUT_WEIGHTS.pooling},
     "mobilenetv2": {"image_size": BACKBONE.image_size},
 }
@@ -39,7 +39,8 @@ def alone(backbone: str, *, seconds: float, batch_size: int = 32) -> float:
     run = runtime(spec, source, RuntimeOptions(runtime="openvino", batch_size=batch_size))
     images = np.random.default_rng(0).integers(0, 256, (batch_size, *spec.image_size, 3), dtype=np.uint8)
     run(images)
-    rates, end = [], time.perf_counter() + seconds
+    rates: list[float] = []
+    end = time.perf_counter() + seconds
     while not rates or time.perf_counter() < end:
         start = time.perf_counter()
         run(images)

@@ -251,6 +251,7 @@ def test_a_plan_says_what_a_fit_takes_and_warns_of_a_long_one(caplog):
     assert plan.solver in ("direct", "blockwise")
     assert plan.seconds is not None
     assert "4,000 x 2,048" in plan.text
+    assert plan_fit(blueprint, (100_000, 2_048), 10, options=SelectionOptions()).solver == "blockwise"
     longer = plan_fit(blueprint, (4_000, 2_048), 10, options=SelectionOptions(nested=True))
     assert longer.seconds > plan.seconds
     with caplog.at_level(logging.INFO):

@@ -21,7 +21,7 @@ PATIENCE = 600.0
 HELD = 2**30
 """Bytes beyond which rows aren't copied to be faster: a fit from a memory map shall not need a multiple of its size."""
 
-START = 0.1
+START = 0.2
 """Seconds that every fit takes, however small."""
 
 FLOPS_32, FLOPS_64 = 8e10, 4e10

@@ -11,7 +11,7 @@ from featx.classifiers.blueprint import Blueprint
 from featx.classifiers.direct import Direct
 from featx.classifiers.machines import PairwiseSVC, rbf, scale, squared_distances
 from featx.classifiers.recipes import Params
-from featx.classifiers.scores import Verdict, mean_margins
+from featx.classifiers.scores import Verdict, least_margins
 
 
 class Gram(Direct):
@@ -117,5 +117,5 @@ class RadialGram(Gram):
         margins = machine.margins_from(rbf(self._beyond[:, machine.support_], params["gamma"]))
         return Verdict(
             labels=machine.labels_from(margins),
-            scores=mean_margins(margins, len(machine.classes_)).astype(np.float32),
+            scores=least_margins(margins, len(machine.classes_)).astype(np.float32),
         )
