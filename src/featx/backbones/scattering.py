@@ -101,10 +101,18 @@ def construct(
         ``(b, H, W, 3)`` RGB in 0 to 1 to the logarithms, ``(b, width)`` or with `pooling` None
         ``(b, H / 2^J, W / 2^J, width)``. For each of the three colours: order 0; order 1 by scale and angle; order 2
         by pair of scales, first angle and second angle.
+
+    Raises
+    ------
+    UsageError
+        Keras's backend can't compute it.
     """
     assert not include_top
     assert weights is None
     keras = import_keras()
+    if keras.backend.backend() == "torch":
+        # Its pad(mode="symmetric") repeats the border instead of mirroring it, without a word (Keras 3.15).
+        raise UsageError("--backbone scattering: Keras on PyTorch pads otherwise; use OpenVINO, or Keras on JAX")
     images = keras.Input(input_shape, name="pixels")
     maps = _scattering(input_shape[:2], scales, orientations)(images)
     # In float32 at any precision: logarithms of small numbers are what is averaged.
