@@ -7,7 +7,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,10 @@ def everything(root: str = "") -> Report:
     )
 
 
+def digests_of(folder: Path, paths: Iterable[str]) -> dict[str, bytes]:
+    return {path: sha256((folder / path).read_bytes()).digest() for path in paths if (folder / path).is_file()}
+
+
 def painted(root: Path, paths: tuple[str, ...]) -> None:
     for index, path in enumerate(paths):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -156,15 +161,25 @@ def test_thumbnails_spend_their_budget_on_the_first_paths(tmp_path: Path, monkey
     (tmp_path / paths[4]).unlink()
     os.mkfifo(tmp_path / "pipe")
     wants = [paths[3], "pipe", *paths, paths[3], "nul\0"]
-    every = thumbnails(tmp_path, wants)
+    digests = digests_of(tmp_path, paths)
+    every = thumbnails(tmp_path, wants, digests=digests)
     assert list(every) == [paths[3], *(path for path in paths if path not in {paths[2], paths[3], paths[4]})]
     sizes = np.cumsum([len(data) for data in every.values()])
-    some = thumbnails(tmp_path, wants, budget_bytes=int(sizes[4]))
+    some = thumbnails(tmp_path, wants, digests=digests, budget_bytes=int(sizes[4]))
     assert list(some.items()) == list(every.items())[:5]
-    assert thumbnails(tmp_path / "gone", wants) == {}
+    assert thumbnails(tmp_path / "gone", wants, digests=digests) == {}
     monkeypatch.chdir(tmp_path)
-    assert list(thumbnails(".", paths[:1])) == [paths[0]]
-    assert thumbnails("", paths[:1]) == {}
+    assert list(thumbnails(".", paths[:1], digests=digests)) == [paths[0]]
+    assert thumbnails("", paths[:1], digests=digests) == {}
+
+
+def test_an_image_that_is_another_one_now_has_no_thumbnail(tmp_path: Path) -> None:
+    paths = ("a.png", "b.png")
+    painted(tmp_path, paths)
+    digests = digests_of(tmp_path, paths)
+    (tmp_path / "a.png").write_bytes(photo((64, 48)))
+    assert list(thumbnails(tmp_path, paths, digests=digests)) == ["b.png"]
+    assert thumbnails(tmp_path, paths, digests={}) == {}
 
 
 # ---- the map
@@ -270,7 +285,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     report = everything(root=str(folder))
     assert report.images is not None
     painted(folder, report.images.paths)
-    pictures = thumbnails(folder, wanted(report))
+    pictures = thumbnails(folder, wanted(report), digests=digests_of(folder, report.images.paths))
     many = made(tuple(f"class {index:03} {'long ' * 12}" for index in range(100)), each=3)
     written = {
         "everything": render(report, thumbnails=pictures, training=pictures, positions=scattered(len(report.images))),

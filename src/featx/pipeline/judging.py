@@ -1,6 +1,5 @@
 """From the predictions of a model to a report: figures, leaks, likely label errors."""
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import reports
-from featx.errors import DataError, StoreError
+from featx.errors import DataError
 from featx.model import Model
 from featx.pipeline import leaks
 from featx.pipeline.naming import TEST_SOURCE
 from featx.pipeline.options import RunOptions
-from featx.pipeline.origin import Training, training_of
+from featx.pipeline.origin import Training, training_if_there
 from featx.reports import Images, LabelError, Metrics, Report
 from featx.selection.calibration import cross_calibrated
 from featx.store import FeatureStore
@@ -136,10 +135,7 @@ def cross_validated(model: Model) -> Judged:
     elif len(selection.rows) > 1:
         chosen = " and ".join(selection.params)
         notes.append(f"{chosen} was chosen on the same folds, so the figures are a little high; fit --nested avoids it")
-    try:
-        training: Training | None = training_of(model)
-    except StoreError:
-        training = None
+    training = training_if_there(model)
     return Judged(
         scored_on=f"cross-validation ({how})",
         classes=model.classes,
@@ -154,7 +150,9 @@ def cross_validated(model: Model) -> Judged:
     )
 
 
-def report_of(model: Model, judged: Judged, *, options: RunOptions | None, command: str) -> Report:
+def report_of(
+    model: Model, judged: Judged, training: Training | None, *, options: RunOptions | None, command: str
+) -> Report:
     """Put together what is known of a model's predictions.
 
     Parameters
@@ -162,12 +160,14 @@ def report_of(model: Model, judged: Judged, *, options: RunOptions | None, comma
     model : Model
     judged : Judged
         Its predictions.
+    training : Training or None
+        What it was fitted on; None where that is gone.
     options : RunOptions, optional
         How images are read again, to find copies.
     command : str
         Command line that asked for it.
     """
-    store, training = judged.store, None
+    store = judged.store
     paths = () if store is None else tuple(store.paths[row] for row in judged.rows)
     root = "" if store is None else store.root
     found = leaks.find(model, None if judged.crossed else store, options=options)
@@ -175,8 +175,6 @@ def report_of(model: Model, judged: Judged, *, options: RunOptions | None, comma
     notes = [*judged.notes, *_words(leaked, len(judged.labels)), *found.notes]
     if model.untrained:
         notes.append("the backbone is untrained: these figures say nothing about it with its trained weights")
-    with contextlib.suppress(StoreError):  # the search for copies has said so
-        training = training_of(model)
     confidence = judged.confidence
     return Report(
         model=model.name,
@@ -233,8 +231,7 @@ def _label_errors(
         paths = [judged.store.paths[row] for row in judged.rows[new]]
         suspects += reports.label_errors(paths, judged.labels[new], judged.probabilities[new], classes=classes)
     if training is not None and oof is not None:
-        below = os.path.relpath(training.store.root, root)
-        paths = [os.path.normpath(Path(below, path)) for path in training.paths]
+        paths = list(training.seen_from(root))
         probabilities = cross_calibrated(oof.scores, model.labels, oof.folds)
         suspects += reports.label_errors(paths, model.labels, probabilities, classes=classes)
     return tuple(sorted(suspects, key=lambda one: -one.confidence))

@@ -1,5 +1,6 @@
 """The feature store that a model was fitted on, where it still is the one."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,11 @@ class Training:
         """Of the images, relative to the root of the store."""
         return tuple(self.store.paths[row] for row in self.rows)
 
+    def seen_from(self, root: str) -> tuple[str, ...]:
+        """Paths of the images as seen from a folder."""
+        below = os.path.relpath(self.store.root, root)
+        return tuple(os.path.normpath(Path(below, path)) for path in self.paths)
+
 
 def training_of(model: Model) -> Training:
     """Open the store that a model was fitted on.
@@ -49,6 +55,14 @@ def training_of(model: Model) -> Training:
     if store.content_digest != origin.content_digest or rows is None:
         raise StoreError(f"the training store {origin.path} is another one now")
     return Training(store=store, rows=rows)
+
+
+def training_if_there(model: Model) -> Training | None:
+    """As `training_of`, but None where that would raise."""
+    try:
+        return training_of(model)
+    except StoreError:
+        return None
 
 
 def keys(digests: NDArray[np.uint8]) -> list[bytes]:

@@ -4,18 +4,23 @@ from pathlib import Path
 
 from featx import reports
 from featx.pipeline.judging import Judged
+from featx.pipeline.origin import Training, keys
 from featx.pipeline.thumbnails import thumbnails
 from featx.reports import Report, page
 
 
-def write_page(report: Report, judged: Judged, path: Path | str) -> None:
+def write_page(report: Report, judged: Judged, training: Training | None, path: Path | str) -> None:
     """Write a report as one HTML file that needs no other, whole or not at all.
+
+    Only images that are still what was extracted are shown.
 
     Parameters
     ----------
     report : Report
     judged : Judged
         What it was made from.
+    training : Training or None
+        What the model was fitted on.
     path : Path or str
         Replaced where it exists; folders are made.
 
@@ -24,15 +29,19 @@ def write_page(report: Report, judged: Judged, path: Path | str) -> None:
     FeatxError
         The file can't be written.
     """
-    store = judged.store
-    positions = None
-    if store is not None:
+    store, positions, scored, trained = judged.store, None, {}, {}
+    if training is not None:
+        digests = keys(training.store.digests[training.rows])
+        trained = dict(zip(training.paths, digests, strict=True))
+        scored = dict(zip(training.seen_from(report.root), digests, strict=True))
+    if store is not None and report.images is not None:
         every = len(judged.rows) == len(store)
         positions = page.positions(store.features if every else store.features[judged.rows])
+        scored |= dict(zip(report.images.paths, keys(store.digests[judged.rows]), strict=True))
     text = page.render(
         report,
-        thumbnails=thumbnails(report.root, page.wanted(report, positions=positions)),
-        training=thumbnails(report.training_root, page.wanted_training(report)),
+        thumbnails=thumbnails(report.root, page.wanted(report, positions=positions), digests=scored),
+        training=thumbnails(report.training_root, page.wanted_training(report), digests=trained),
         positions=positions,
     )
     reports.write_whole(Path(path), text.encode("utf-8", "surrogateescape"))

@@ -12,6 +12,7 @@ from featx.pipeline.extraction import extract_stages, listed
 from featx.pipeline.judging import cross_validated, on_store, report_of
 from featx.pipeline.naming import MODELS, STORE_SUFFIXES, TEST_SOURCE, default_models, report_path
 from featx.pipeline.options import Job, Progress, RunOptions
+from featx.pipeline.origin import training_if_there
 from featx.pipeline.page import write_page
 from featx.pipeline.prediction import stage_of
 from featx.reports import Report
@@ -75,11 +76,12 @@ def score(
         judged = cross_validated(model)
     else:
         judged = on_store(model, labelled_store(model, source, weights=weights, options=options, progress=progress))
-    report = report_of(model, judged, options=options, command=command)
+    training = training_if_there(model)
+    report = report_of(model, judged, training, options=options, command=command)
     target = report_path(model.name) if out is None else Path(out)
     report.save(target)
     reports.plot_confusion(report, target.with_suffix(".png"))
-    write_page(report, judged, target.with_suffix(".html"))
+    write_page(report, judged, training, target.with_suffix(".html"))
     return report
 
 

@@ -1,7 +1,8 @@
 """Small pictures of images, for a page that holds them."""
 
+import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,12 @@ _AHEAD = 4 * _THREADS
 
 
 def thumbnails(
-    root: Path | str, paths: Iterable[str], *, budget_bytes: int = BUDGET_BYTES, side: int = SIDE
+    root: Path | str,
+    paths: Iterable[str],
+    *,
+    digests: Mapping[str, bytes],
+    budget_bytes: int = BUDGET_BYTES,
+    side: int = SIDE,
 ) -> dict[str, bytes]:
     """Make thumbnails of images, in the order given, until a budget is spent.
 
@@ -33,6 +39,8 @@ def thumbnails(
         Folder that the paths are below; of ``""``, which says that it isn't known, there are no thumbnails.
     paths : iterable of str
         The most important first; of a path given twice the first counts.
+    digests : mapping of str to bytes
+        SHA-256 that each file must have: one that was changed since isn't what was scored, and wasn't decoded before.
     budget_bytes : int
         Of all thumbnails together. The first one that would exceed it ends the work, so that what is there
         is always the most important part.
@@ -42,13 +50,13 @@ def thumbnails(
     Returns
     -------
     dict of str to bytes
-        A JPEG file for each path, in the order given. An image that is gone or can't be read is absent.
+        A JPEG file for each path, in the order given. An image that is gone, changed or can't be read is absent.
     """
     found: dict[str, bytes] = {}
     spent = 0
     wanted = list(dict.fromkeys(paths)) if str(root) else []
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnails") as pool:
-        for path, data in _in_order(pool, Path(root), wanted, side):
+        for path, data in _in_order(pool, Path(root), [(path, digests.get(path)) for path in wanted], side):
             if data is None:
                 continue
             spent += len(data)
@@ -58,13 +66,17 @@ def thumbnails(
     return found
 
 
-def _in_order(pool: ThreadPoolExecutor, root: Path, paths: list[str], side: int) -> Iterator[tuple[str, bytes | None]]:
+def _in_order(
+    pool: ThreadPoolExecutor, root: Path, wanted: list[tuple[str, bytes | None]], side: int
+) -> Iterator[tuple[str, bytes | None]]:
     """Each path with its thumbnail; a few are made ahead, so that little is wasted when the budget ends."""
-    waiting = iter(paths)
+    waiting = iter(wanted)
     ahead: list[tuple[str, Future[bytes | None]]] = []
 
     def start(count: int) -> None:
-        ahead.extend((path, pool.submit(_thumbnail, root / path, side)) for path in islice(waiting, count))
+        ahead.extend(
+            (path, pool.submit(_thumbnail, root / path, digest, side)) for path, digest in islice(waiting, count)
+        )
 
     start(_AHEAD)
     while ahead:
@@ -73,13 +85,17 @@ def _in_order(pool: ThreadPoolExecutor, root: Path, paths: list[str], side: int)
         start(1)
 
 
-def _thumbnail(file: Path, side: int) -> bytes | None:
+def _thumbnail(file: Path, digest: bytes | None, side: int) -> bytes | None:
     try:
         # A named pipe would be read for ever.
         if not file.is_file() or file.stat().st_size > MAX_FILE_BYTES:
             logger.debug("no thumbnail of %r: no file, or one that is too large", str(file))
             return None
-        return thumbnail(file.read_bytes(), side=side)
+        data = file.read_bytes()
+        if hashlib.sha256(data).digest() != digest:
+            logger.debug("no thumbnail of %r: it is another image now", str(file))
+            return None
+        return thumbnail(data, side=side)
     except (OSError, ValueError, ImageError) as error:  # ValueError: a path with a NUL
         logger.debug("no thumbnail of %r: %s", str(file), error)
         return None
