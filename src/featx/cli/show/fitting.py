@@ -53,6 +53,9 @@ def model(path: Path, fitted: "Model") -> None:
         line("  chosen: the simplest within one standard error of the best")
     if (honest := _nested_accuracy(fitted)) is not None:
         line(f"  accuracy with the choice cross-validated as well: {honest:.1%}")
+    if (calibration := fitted.calibration) is not None:
+        before, after = f"{calibration.error_before:.1%}", f"{calibration.error_after:.1%}"
+        line(f"  calibration error of its probabilities: {before} before calibration, {after} after")
     if fitted.untrained:
         line("  [yellow]its backbone is UNTRAINED[/]")
 
@@ -92,6 +95,7 @@ def model_record(path: Path, fitted: "Model") -> dict[str, Any]:
         "sweep": [{**row.params, "mean": row.mean, "std": row.std} for row in selection.rows],
         "rule": selection.rule,
         "nested_accuracy": _nested_accuracy(fitted),
+        "calibration": None if fitted.calibration is None else fitted.calibration.to_dict(),
         "fingerprint": fitted.spec.fingerprint,
         "untrained": fitted.untrained,
     }
