@@ -8,7 +8,9 @@ def demo() -> None:
     """
     from featx.cli import show
     from featx.demo import run
+    from featx.pipeline.naming import report_path
 
     with show.extraction_progress() as watcher:
         reports = run(announce=show.step, fitted=show.model, progress=watcher)
     show.reports(reports)
+    show.pages([report_path(report.model).with_suffix(".html") for report in reports], open_them=False)
