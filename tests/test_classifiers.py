@@ -125,8 +125,10 @@ def test_scores_have_a_column_per_class_and_rank_as_the_labels_do(name, kernel, 
     scores, labels = class_scores(fitted, X), fitted.predict(X)
     assert scores.shape == (len(X), k)
     if name == "svm" and k > 2:
-        # A label is the class with the most pairs won, a score the least margin of a class.
-        assert (scores.argmax(axis=1) == labels).mean() > 0.8
+        # A label is the class with the most pairs won, a score the least margin of a class: one that wins all leads.
+        every = scores.max(axis=1) > 0
+        assert every.mean() > 0.9
+        np.testing.assert_array_equal(scores.argmax(axis=1)[every], labels[every])
     else:
         np.testing.assert_array_equal(scores[np.arange(len(X)), labels], scores.max(axis=1))
     assert np.isfinite(scores).all()

@@ -68,14 +68,7 @@ def fit(
     ] = False,
     folds: Annotated[int, typer.Option(help="Of the cross-validation.", metavar="N", min=2)] = SelectionOptions.folds,
     seed: shared.Seed = SelectionOptions.seed,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression searched in each path; images that it matches alike stay in one fold.",
-            metavar="REGEX",
-            show_default="the manifest's groups",
-        ),
-    ] = None,
+    group_by: shared.GroupBy = None,
     labels: Annotated[
         Path | None,
         typer.Option(

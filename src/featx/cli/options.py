@@ -64,3 +64,11 @@ Seed = Annotated[
     int, typer.Option(help="Of everything drawn at random: the same seed gives the same result.", metavar="N", min=0)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Regular expression searched in each path; images that it matches alike stay in one fold.",
+        metavar="REGEX",
+        show_default="the manifest's groups",
+    ),
+]
