@@ -1,5 +1,8 @@
+import itertools
 import logging
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import estimator_checks_generator
+from threadpoolctl import threadpool_limits
 
 from featx.classifiers import (
     RECIPES,
@@ -26,7 +30,7 @@ from featx.classifiers import (
     make_classifier,
     trusted_steps,
 )
-from featx.classifiers.fitting import fit_pipeline
+from featx.classifiers.fitting import SOLVERS, fit_pipeline, solver_of
 from featx.classifiers.logistic import Logistic
 from featx.classifiers.machines import OneVsRestLinear, PairwiseSVC
 from featx.errors import DataError, UsageError
@@ -164,6 +168,37 @@ def test_probabilities_where_there_are_any():
         probabilities = class_probabilities(make_classifier(name).fit(X, y), X)
         assert probabilities is not None
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.fixture
+def restless():
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
+@pytest.mark.parametrize(("name", "kernel", "solver"), SOLVERS)
+def test_chains_judged_at_once_give_what_they_give_one_by_one(name, kernel, solver):
+    X, y = clusters(n=400, d=300)
+    points = [
+        dict(zip(RECIPES[name].grids[kernel], point, strict=True))
+        for point in itertools.product(*(axis.values for axis in RECIPES[name].grids[kernel].values()))
+    ]
+
+    def judged(threads):
+        fitted = solver_of(blueprint, solver)(blueprint, X[:300], y[:300], X[300:])
+        with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
+            return [verdict for verdicts in pool.map(fitted.judge, fitted.chains(points)) for verdict in verdicts]
+
+    blueprint = Blueprint(clf=name, kernel=kernel)
+    expected = judged(1)
+    for _ in range(5):
+        for verdict, other in zip(judged(8), expected, strict=True):
+            np.testing.assert_array_equal(verdict.labels, other.labels)
+            np.testing.assert_array_equal(verdict.scores, other.scores)
 
 
 @pytest.mark.parametrize("shape", [(60, 200), (200, 60)])

@@ -80,22 +80,22 @@ class Ridge(_Linear):
         unknown: NDArray[Any] | None = None,
     ) -> None:
         super().__init__(blueprint, known, y, unknown)
-        self._shifted: Shifted | None = None
+        if unknown is None:
+            return
+        k = int(y.max()) + 1
+        balanced = blueprint.class_weight == "balanced"
+        weights = (len(y) / (k * np.bincount(y)))[y] if balanced else np.ones(len(y))
+        rows = known.astype(np.float64)
+        targets = np.where(y[:, None] == np.arange(k), 1.0, -1.0)
+        self._mean, self._target = (np.average(of, axis=0, weights=weights) for of in (rows, targets))
+        roots = np.sqrt(weights)[:, None]
+        rows -= self._mean
+        rows *= roots
+        self._shifted = Shifted(rows)
+        self._right = rows.T @ ((targets - self._target) * roots)
 
     def weights(self, params: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights ``(d, k)`` and intercepts ``(k,)``."""
-        if self._shifted is None:
-            k = int(self.y.max()) + 1
-            balanced = self.blueprint.class_weight == "balanced"
-            weights = (len(self.y) / (k * np.bincount(self.y)))[self.y] if balanced else np.ones(len(self.y))
-            rows = self.known.astype(np.float64)
-            targets = np.where(self.y[:, None] == np.arange(k), 1.0, -1.0)
-            self._mean, self._target = (np.average(of, axis=0, weights=weights) for of in (rows, targets))
-            roots = np.sqrt(weights)[:, None]
-            rows -= self._mean
-            rows *= roots
-            self._shifted = Shifted(rows)
-            self._right = rows.T @ ((targets - self._target) * roots)
+        """Weights ``(d, k)`` and intercepts ``(k,)``, where there are unknown rows to judge by them."""
         W = self._shifted.solve(params["alpha"], self._right)
         return W, self._target - self._mean @ W
 
