@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from featx.classifiers import RECIPES, Axis, make_classifier
 from featx.errors import DataError, UsageError
 from featx.selection import SelectionOptions, SweepRow, select
-from featx.selection.grid import best, points_of, widened
+from featx.selection.grid import best, fallen, points_of, widened
 from featx.selection.planning import announce, plan_fit
 
 KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
@@ -181,6 +181,34 @@ def test_the_rule_of_one_standard_error_takes_the_simplest_that_is_good_enough(a
     assert rows[best(rows, {"C": axis})].params == {"C": 10.0}
     rows[3] = row({"C": 10.0}, 0.80, 0.83)
     assert rows[best(rows, {"C": axis}, rule="one-se")].params == {"C": 10.0 if axis.simpler == "high" else choice}
+
+
+@pytest.mark.parametrize(
+    ("means", "expected"),
+    [
+        ((0.9, 0.8, 0.7), True),
+        ((0.9, 0.8, 0.85), True),
+        ((0.7, 0.9, 0.8, 0.895), False),  # within a standard error of the best
+        ((0.7, 0.9, 0.8), False),  # fell once
+        ((0.6, 0.7, 0.8), False),
+        ((0.9, 0.8), False),
+    ],
+)
+def test_a_grid_is_left_where_accuracy_has_fallen_twice(means, expected):
+    assert fallen([row({"C": 10.0**i}, mean - 0.01, mean + 0.01) for i, mean in enumerate(means)]) is expected
+
+
+def test_blocks_of_rows_leave_the_grid_where_accuracy_has_fallen(caplog):
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(400, 60)).astype(np.float32), rng.integers(0, 2, 400)
+    X[:, 0] += y
+    with caplog.at_level(logging.INFO):
+        left, whole = (select("svm", X, y, options=SelectionOptions(solver=how)) for how in ("blockwise", "gram"))
+    tried = [one.params["C"] for one in left.rows]
+    assert len(tried) < len(whole.rows)
+    assert f"no C beyond {tried[-1]:g} is tried" in caplog.text
+    assert left.chosen.params["C"] < tried[-2]
+    assert left.chosen.mean == max(one.mean for one in left.rows)
 
 
 def test_a_sweep_is_widened_until_its_best_lies_within(caplog):

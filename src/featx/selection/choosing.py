@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featx.classifiers import Blueprint, Params, Verdict, check_features, convergence_logged
 from featx.errors import DataError, UsageError
 from featx.selection.folds import Split, split
-from featx.selection.grid import WIDENINGS, Values, best, points_of, widened
+from featx.selection.grid import WIDENINGS, Values, best, fallen, points_of, values_of, widened
 from featx.selection.options import DEFAULT_OPTIONS, SelectionOptions
 from featx.selection.planning import announce, plan_fit
 from featx.selection.results import OutOfFold, Selection, SweepRow, join
@@ -137,7 +137,7 @@ class _Choice:
         return {name: (self.options.C,) if name == "C" else (1.0,) for name in axes}
 
     def _try(self, splits: Sequence[Split]) -> _Tried:
-        """Judge the grid, widened while its best lies at an edge."""
+        """Judge the grid, left where accuracy has fallen, and widened while its best lies at an edge."""
         sweep = Sweep(
             self.blueprint, self.X, self.codes, splits, solver=self.options.solver, n_jobs=self.options.n_jobs
         )
@@ -152,17 +152,26 @@ class _Choice:
         for widening in range(WIDENINGS + 1):
             assert values is not None
             new = [point for point in points_of(values) if tuple(point.items()) not in found]
-            for point, verdicts in zip(new, sweep.judge(new), strict=True):
-                found[tuple(point.items())] = SweepRow(params=point, scores=sweep.accuracies(verdicts)), verdicts
-            tried = [found[tuple(point.items())] for point in points_of(values)]
-            rows = [row for row, _ in tried]
-            wider = widened(values, rows, axes)
+            for points in self._stages(new):
+                for point, verdicts in zip(points, sweep.judge(points), strict=True):
+                    found[tuple(point.items())] = SweepRow(params=point, scores=sweep.accuracies(verdicts)), verdicts
+                rows = [found[key][0] for key in sorted(found)]
+                if points[-1] is not new[-1] and fallen(rows):
+                    ((name, value),) = points[-1].items()
+                    logger.info("accuracy has fallen twice: no %s beyond %g is tried", name, value)
+                    break
+            tried = values_of(rows)
+            wider = widened(tried, rows, axes)
             if wider is None or widening == WIDENINGS:
                 break
-            for name in (name for name in wider if wider[name] != values[name]):
+            for name in (name for name in wider if wider[name] != tried[name]):
                 logger.info("the best %s lies at the edge of its grid, which is widened to %s", name, wider[name])
             values = wider
-        return _Tried(rows=rows, verdicts=[verdicts for _, verdicts in tried])
+        return _Tried(rows=rows, verdicts=[found[key][1] for key in sorted(found)])
+
+    def _stages(self, points: list[Params]) -> list[list[Params]]:
+        """Points to be judged before it is asked whether to go on: by passes over many rows a large C takes minutes."""
+        return [[point] for point in points] if self.options.solver == "blockwise" else [points]
 
     def _nested(self, splits: Sequence[Split]) -> OutOfFold:
         """Predict every fold at the choice made on the other folds alone."""

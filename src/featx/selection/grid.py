@@ -1,4 +1,4 @@
-"""The grid: its points, the choice among them, and how it is widened where the best lies at its edge."""
+"""The grid: its points, the choice among them, where it is left early and where it is widened."""
 
 import itertools
 import logging
@@ -19,6 +19,12 @@ Values = Mapping[str, tuple[float, ...]]
 def points_of(values: Values) -> list[Params]:
     """Give all points of a grid, ascending, the first hyperparameter changing slowest."""
     return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
+
+
+def values_of(rows: Sequence[SweepRow]) -> Values:
+    """Give the values that rows of a grid are of, ascending."""
+    names = rows[0].params
+    return {name: tuple(sorted({row.params[name] for row in rows})) for name in names}
 
 
 def simplest_first(points: Sequence[Params], axes: Mapping[str, Axis]) -> list[int]:
@@ -46,6 +52,19 @@ def best(rows: Sequence[SweepRow], axes: Mapping[str, Axis], *, rule: str = "bes
         return highest
     enough = means[highest] - rows[highest].standard_error
     return next(i for i in order if means[i] >= enough)
+
+
+def fallen(rows: Sequence[SweepRow]) -> bool:
+    """Tell whether a single hyperparameter need not be followed any further: its last two rows fall short of the best.
+
+    Parameters
+    ----------
+    rows : sequence of SweepRow
+        Ascending. The last two fall short where they lie more than a standard error below the best.
+    """
+    highest = max(rows, key=lambda row: row.mean)
+    enough = highest.mean - highest.standard_error
+    return len(rows) > 2 and all(row.mean < enough for row in rows[-2:])
 
 
 def widened(values: Values, rows: Sequence[SweepRow], axes: Mapping[str, Axis]) -> Values | None:
