@@ -77,8 +77,7 @@ def test_is_the_plain_scikit_learn_pipeline(name, kernel, k, how):
         solver = "gram" if name == "svm" else "direct"
         ours = fit_pipeline(Blueprint(clf=name, kernel=kernel), C.get(name, {}), X, y, solver=solver)
     np.testing.assert_array_equal(ours.predict(X), plain.predict(X))
-    tolerance = 1e-2 if name == "logreg" else 1e-3
-    np.testing.assert_allclose(decisions(ours, X), decisions(plain, X), rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(decisions(ours, X), decisions(plain, X), rtol=1e-3, atol=1e-3)
     assert all(isinstance(step, trusted_steps()) for _, step in ours.steps)
 
 
@@ -212,9 +211,9 @@ def test_logistic_regression_reaches_scikit_learn_s_minimum(shape, k):
     for penalty in (1e-4, 1e-2, 1.0, 100.0):
         ours = solver.fit({"C": penalty})
         plain = LogisticRegression(C=penalty, max_iter=20_000, tol=1e-9).fit(X.astype(np.float64), y)
-        assert np.mean(ours.predict(X) == plain.predict(X)) >= 0.99
-        np.testing.assert_allclose(ours.predict_proba(X), plain.predict_proba(X), atol=1e-2)
-        assert np.linalg.norm(ours.coef_ - plain.coef_) < 2e-2 * np.linalg.norm(plain.coef_)
+        np.testing.assert_array_equal(ours.predict(X), plain.predict(X))
+        np.testing.assert_allclose(ours.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+        assert np.linalg.norm(ours.coef_ - plain.coef_) < 3e-3 * np.linalg.norm(plain.coef_)
 
 
 @pytest.mark.parametrize(
