@@ -154,6 +154,17 @@ def test_looking_costs_nothing(code: str) -> None:
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 
+@pytest.mark.parametrize(
+    ("command", "strange"),
+    [("extract", "selection"), ("extract", "reports"), ("fit", "reports"), ("predict", "selection")],
+)
+def test_a_command_does_not_load_what_only_others_need(command: str, strange: str) -> None:
+    code = f"import atexit, sys; atexit.register(lambda: print('featx.{strange}' in sys.modules, file=sys.stderr)); "
+    code += f"sys.argv = ['featx', '{command}', '--help']; from featx.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "False")
+
+
 @pytest.mark.keras
 def test_cached_work_loads_neither_keras_nor_more_than_it_needs(tmp_path: Path) -> None:
     """On a warm cache `extract` loads no Keras and no scikit-learn, and `fit` no Keras."""

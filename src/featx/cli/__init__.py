@@ -3,18 +3,19 @@
 import contextlib
 import errno
 import functools
+import importlib
 import inspect
 import io
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import featx
-from featx.cli import backbones, compare, curve, demo, doctor, export, extract, fit, info, predict, score, verify
 from featx.cli.stopping import MESSAGE, Stopping
 from featx.errors import FeatxError, Interrupted
 
@@ -23,6 +24,23 @@ REFUSALS = frozenset(
 )
 """What the system says where the place is at fault, and not the program."""
 
+COMMANDS = (
+    "extract",
+    "fit",
+    "score",
+    "compare",
+    "curve",
+    "predict",
+    "info",
+    "verify",
+    "export",
+    "backbones",
+    "doctor",
+    "demo",
+)
+"""Names of the commands, of the modules here that hold them and of the functions there."""
+
+_typer = functools.partial(typer.Typer, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
@@ -53,8 +71,36 @@ def _with_verbosity(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-app = typer.Typer(
+class _Commands(Mapping[str, Any]):
+    """Commands by name, loaded when they are asked for: `extract` need not wait for what `curve` imports."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return _command(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+@functools.cache
+def _command(name: str) -> Any:
+    alone = _typer(add_completion=False)
+    alone.command(name)(_with_verbosity(getattr(importlib.import_module(f"featx.cli.{name}"), name)))
+    return typer.main.get_command(alone)
+
+
+class _Group(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": _Commands()})
+
+
+app = _typer(
     name="featx",
+    cls=_Group,
     help="""A classifier from a folder of images, in two stages that never mix.
 
     `featx extract data/train` runs a frozen, pretrained network once over every image and caches its feature vectors.
@@ -65,13 +111,8 @@ app = typer.Typer(
     `featx demo` shows all of it on sample images.
     """,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
 )
-
-for command in (extract, fit, score, compare, curve, predict, info, verify, export, backbones, doctor, demo):
-    app.command()(_with_verbosity(getattr(command, command.__name__.rpartition(".")[2])))
 
 
 def _version(value: bool) -> None:
