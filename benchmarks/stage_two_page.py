@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping
@@ -155,7 +156,8 @@ class Findings:
     def from_json(cls, text: str) -> "Findings":
         """Read findings back from `to_json`."""
         fields = json.loads(text)
-        return cls(runs=[Run(**one) for one in fields["runs"]], skipped=fields["skipped"])
+        runs = [Run(**one | {"shape": tuple(one["shape"])}) for one in fields["runs"]]
+        return cls(runs=runs, skipped=fields["skipped"])
 
     def joined(self, later: "Findings") -> "Findings":
         """Both, with the turns of the later ones numbered on."""
@@ -288,6 +290,7 @@ def _alone(findings: Findings) -> list[str]:
                 case.what,
                 _shape(runs[0]),
                 runs[0].found["solver"],
+                f"{len(runs[0].means)} of {math.prod(map(len, case.grid.values()))}",
                 _text(one.found["seconds"] for one in runs),
                 memory.text(),
                 f"{times:.2f}",
@@ -296,8 +299,9 @@ def _alone(findings: Findings) -> list[str]:
                 f"{max(one.others for one in runs):.0%}",
             ]
         )
-    heads = ["what", "features", "solver", "s", "MB", "times the features", "wanted", "accuracy", "others at most"]
-    return ["## Large sets", _table(heads, lines)] if lines else []
+    heads = ["what", "features", "solver", "values tried", "s", "MB", "times the features", "wanted", "accuracy"]
+    words = "In blocks of rows the grid is followed upwards until accuracy has fallen twice; the rest is left out."
+    return ["## Large sets", words, _table([*heads, "others at most"], lines)] if lines else []
 
 
 def _in_time(seconds: float, memory: float, _times: float) -> str:

@@ -140,3 +140,15 @@ def test_a_choice_that_the_reference_scores_lower_is_behind(monkeypatch: pytest.
     theirs = Run(**usual, found={"table": [[0.9, 0.9], [0.8, 0.7]], "place": 0})
     assert behind(ours, theirs) == pytest.approx(15)
     assert apart(ours, theirs) == pytest.approx(40)
+
+
+def test_a_page_made_again_from_its_records_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from stage_two_page import Findings, Run, page
+
+    size = (50_000, 2_048, 10)
+    told = {"table": [[0.9, 0.8]], "seconds": 160.0, "features": 410.0, "solver": "blockwise"}
+    run = Run(case="large", turn=0, row="featx", shape=size, wall=170.0, others=0.0, memory=900.0, found=told)
+    findings = Findings(runs=[run], skipped={})
+    assert "under 15 minutes and 8 GB: yes" in page(findings, [])
+    assert page(Findings.from_json(findings.to_json()), []) == page(findings, [])
