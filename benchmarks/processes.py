@@ -118,7 +118,7 @@ def _busy() -> float:
 class _MemoryWatcher:
     """Sums the PSS of a process and all its descendants, again and again, in a thread."""
 
-    EVERY_SECONDS = 0.1
+    EVERY_SECONDS = 0.05
 
     def __init__(self, pid: int) -> None:
         self._peak = 0.0

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -359,6 +360,20 @@ def test_orientation(kind: str, orientation: int) -> None:
     if kind == "JPEG":
         slow = decoding._decode_with_pillow(data, "jpeg", DEFAULT_MAX_PIXELS)
         assert np.abs(slow.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_photo_is_turned_in_the_memory_of_two(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[274] = orientation
+    photo = np.zeros((600, 800, 3), np.uint8)
+    data = encode(photo, "JPEG", exif=exif)
+    decode(data, PixelRules(image_size=(8, 8)))  # what is imported on the way doesn't count
+    tracemalloc.start()
+    decode(data, PixelRules(image_size=(8, 8)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2.1 * photo.nbytes
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -267,7 +267,10 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     transpose, flip = _ORIENTATIONS[orientation]
     if transpose:
         pixels = cv2.transpose(pixels).view(np.uint8)
-    return pixels if flip is None else cv2.flip(pixels, flip).view(np.uint8)
+    if flip is None:
+        return pixels
+    # In place where that may be: a third copy of a large photo would be what a decoder's memory peaks at.
+    return cv2.flip(pixels, flip, dst=pixels if pixels.flags.writeable else None).view(np.uint8)
 
 
 def _over_white(image: Image.Image) -> Pixels:
