@@ -1,10 +1,12 @@
 """Decoders that each break one rule of ``docs/pixels.md``, to be named to `Decoders`, for the golden check to catch."""
 
 import dataclasses
+import io
 
+import numpy as np
 from PIL import Image
 
-from featx.images import decode_into, decoding
+from featx.images import decode_into, decoding, pillow
 
 
 def swapped(data, rules, out, *, max_pixels):
@@ -15,7 +17,7 @@ def swapped(data, rules, out, *, max_pixels):
 
 def unturned(data, rules, out, *, max_pixels):
     """The EXIF orientation is ignored."""
-    decoding._upright = lambda pixels, _orientation: pixels
+    decoding.upright = pillow.upright = lambda pixels, _orientation: pixels
     decode_into(data, rules, out, max_pixels=max_pixels)
 
 
@@ -39,19 +41,19 @@ def cropped(data, rules, out, *, max_pixels):
 
 def opaque(data, rules, out, *, max_pixels):
     """What is behind the transparency is shown."""
-    decoding._over_white = lambda image: decoding.np.asarray(image.convert("RGB"))
+    pillow._over_white = lambda image: np.asarray(image.convert("RGB"))
     decode_into(data, rules, out, max_pixels=max_pixels)
 
 
 def clipped(data, rules, out, *, max_pixels):
     """16 bits are cut off at 255."""
-    decoding._EIGHT_BITS = decoding.np.arange(65_536).clip(max=255).astype("uint8")
+    pillow._EIGHT_BITS = np.arange(65_536).clip(max=255).astype("uint8")
     decode_into(data, rules, out, max_pixels=max_pixels)
 
 
 def inverted(data, rules, out, *, max_pixels):
     """CMYK is taken for its opposite, as some decoders do."""
-    if b"Adobe" in bytes(data) and (image := Image.open(decoding.io.BytesIO(data))).mode == "CMYK":
-        out[:] = 255 - decoding.np.asarray(image.convert("RGB").resize(rules.image_size[::-1]))
+    if b"Adobe" in bytes(data) and (image := Image.open(io.BytesIO(data))).mode == "CMYK":
+        out[:] = 255 - np.asarray(image.convert("RGB").resize(rules.image_size[::-1]))
     else:
         decode_into(data, rules, out, max_pixels=max_pixels)

@@ -1,9 +1,12 @@
 import contextlib
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from featx.errors import ImageError, UsageError
-from featx.images import DEFAULT_MAX_PIXELS, decode, decode_into, decoding, jpeg
+from featx.images import DEFAULT_MAX_PIXELS, decode, decode_into, decoding, jpeg, pillow
 from featx.spec import INTERPOLATIONS, RESIZES, PixelRules
 
 Pixels = NDArray[np.uint8]
@@ -167,7 +170,7 @@ def test_what_follows_a_jpeg_changes_nothing_and_costs_no_slow_path(
 ) -> None:
     data = encode(RGB, "JPEG", **options)
     expected = own_size(data)
-    monkeypatch.delattr(decoding, "_decode_with_pillow")
+    monkeypatch.delattr(pillow, "decode_whole")
     assert np.array_equal(decode(data + trailer, PixelRules(image_size=RGB.shape[:2])), expected)
 
 
@@ -186,7 +189,7 @@ def test_fast_and_slow_path_agree_within_a_level(make: Callable[[], bytes]) -> N
     assert header is not None
     assert jpeg.is_whole(data, header)
     fast = decoding.decode_whole(data, DEFAULT_MAX_PIXELS)
-    slow = decoding._decode_with_pillow(data, "jpeg", DEFAULT_MAX_PIXELS)
+    slow = pillow.decode_whole(data, "jpeg", DEFAULT_MAX_PIXELS)
     assert np.abs(fast.astype(int) - slow).max() <= 1
 
 
@@ -358,8 +361,16 @@ def test_orientation(kind: str, orientation: int) -> None:
     data = encode(RGB, kind, exif=exif, **options)
     assert np.array_equal(decode(data, PixelRules(image_size=expected.shape[:2])), expected)
     if kind == "JPEG":
-        slow = decoding._decode_with_pillow(data, "jpeg", DEFAULT_MAX_PIXELS)
+        slow = pillow.decode_whole(data, "jpeg", DEFAULT_MAX_PIXELS)
         assert np.abs(slow.astype(int) - expected).max() <= 1
+
+
+def test_a_jpeg_without_exif_is_decoded_without_pillow(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(encode(RGB, "JPEG"))
+    code = "import sys; from pathlib import Path; from featx.images import decode; from featx.spec import PixelRules; "
+    code += "decode(Path('photo.jpg').read_bytes(), PixelRules(image_size=(8, 8))); print('PIL' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)

@@ -1,99 +1,18 @@
 """Bytes to RGB pixels: cv2 for ordinary JPEG, Pillow for everything else."""
 
-import io
-import re
-import struct
-import threading
-import warnings
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
 
-from featx.errors import ImageError, Reason, UsageError
+from featx.errors import ImageError, UsageError
 from featx.images import jpeg
-from featx.images.formats import Format, sniff
+from featx.images.formats import sniff
+from featx.images.geometry import check_size, upright
 from featx.images.resizing import Pixels, resize_into
 from featx.spec import DECODER_VERSION, PixelRules
 
 DEFAULT_MAX_PIXELS = 178_956_970
 """Pillow's own limit (twice its ``MAX_IMAGE_PIXELS``): over any camera's picture, and 537 MB as RGB."""
-
-# What Pillow, cv2 and numpy raise on damaged or hostile bytes: Pillow documents little of it, and its plugins let slip
-# whatever their parsing runs into. Anything else is a bug, here or there, and keeps its traceback.
-_RAISED_BY_BAD_BYTES = (
-    cv2.error,
-    Image.DecompressionBombError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-
-# Pillow has no error classes for these, only words; whatever matches none is damaged.
-_REASONS: tuple[tuple[re.Pattern[str], Reason], ...] = (
-    (re.compile(r"too large|too much memory|exceeds limit|MemoryError", re.IGNORECASE), "too-large"),
-    (
-        re.compile(r"unsupported|not supported|pixel mode|cannot handle|conversion from", re.IGNORECASE),
-        "unsupported",
-    ),
-)
-
-# The plugins' classes and not Image.open: it would guess among all formats, hide why one refused, and read
-# a multi-picture JPEG's index, whose errors don't matter to the first picture.
-_OPENERS: dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
-    "jpeg": JpegImagePlugin.JpegImageFile,
-    "png": PngImagePlugin.PngImageFile,
-    "bmp": BmpImagePlugin.BmpImageFile,
-    "gif": GifImagePlugin.GifImageFile,
-    "webp": WebPImagePlugin.WebPImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
-}
-
-# EXIF orientation -> (transpose, then flip by this code of cv2.flip).
-_ORIENTATIONS: dict[int, tuple[bool, int | None]] = {
-    2: (False, 1),
-    3: (False, -1),
-    4: (False, 0),
-    5: (True, None),
-    6: (True, 1),
-    7: (True, -1),
-    8: (True, 0),
-}
-
-# Pillow expands grey of 2 and 4 bits to 8, but not the colour key that goes with it.
-_KEY_STEPS = {"L;2": 85, "L;4": 17}
-
-_PNG_SIGNATURE = 8
-
-_PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"})
-
-_EIGHT_BITS = ((np.arange(65_536) + 128) // 257).astype(np.uint8)
-"""Sample of 16 bits -> v / 257, rounded."""
-
-# Changing Python's warning filters is not safe while another thread does the same.
-_warning_filters = threading.Lock()
 
 
 def decode(data: bytes | memoryview, rules: PixelRules, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.uint8]:
@@ -156,15 +75,21 @@ def decode_into(
 
 def decode_whole(data: bytes | memoryview, max_pixels: int) -> Pixels:
     """Decode at the file's own size, upright; may be a read-only array. Errors are those of `decode`."""
-    kind = sniff(data)
+    kind, pixels = sniff(data), None
     if kind == "jpeg" and (header := jpeg.read_header(data)):
-        _check_size(header.width, header.height, max_pixels)
+        check_size(header.width, header.height, max_pixels)
         if not jpeg.is_whole(data, header):
             raise ImageError("truncated", "jpeg: the data of the picture breaks off without an end marker")
         # cv2 inverts Adobe's CMYK or not, depending on its version.
-        if header.components != 4 and (pixels := _decode_ordinary_jpeg(data)) is not None:
-            return _upright(pixels, _jpeg_orientation(data) if header.tagged else 1)
-    return _decode_with_pillow(data, kind, max_pixels)
+        pixels = _decode_ordinary_jpeg(data) if header.components != 4 else None
+        if pixels is not None and not header.tagged:
+            return pixels
+    # It takes as long to import as cv2, and a JPEG without Exif has no use for it.
+    from featx.images import pillow
+
+    if pixels is None:
+        return pillow.decode_whole(data, kind, max_pixels)
+    return upright(pixels, pillow.jpeg_orientation(data))
 
 
 def _decode_ordinary_jpeg(data: bytes | memoryview) -> Pixels | None:
@@ -175,154 +100,3 @@ def _decode_ordinary_jpeg(data: bytes | memoryview) -> Pixels | None:
         return None
     # The stubs know no None, which is how cv2 says that it can't.
     return None if pixels is None else pixels.view(np.uint8)
-
-
-def _jpeg_orientation(data: bytes | memoryview) -> int:
-    # The same judge as on the slow path; reading the header alone costs 40 us.
-    with _warning_filters, warnings.catch_warnings(action="ignore"):
-        try:
-            return _orientation(JpegImagePlugin.JpegImageFile(io.BytesIO(data)))
-        except _RAISED_BY_BAD_BYTES:
-            return 1
-
-
-def _decode_with_pillow(data: bytes | memoryview, kind: Format, max_pixels: int) -> Pixels:
-    with _warning_filters, warnings.catch_warnings(action="ignore"):
-        try:
-            if kind == "webp":
-                _check_webp_canvas(data, max_pixels)
-            with _OPENERS[kind](io.BytesIO(data)) as image:
-                _check_size(*image.size, max_pixels)
-                if kind == "tiff":
-                    _check_tiff_strips(image, len(data))
-                samples = _raw_mode(image)
-                image.load()
-                # A TIFF is turned by Pillow as it loads, and then says 1.
-                orientation = _orientation(image)
-                if samples in _KEY_STEPS and "transparency" in image.info:
-                    image.info["transparency"] *= _KEY_STEPS[samples]
-                pixels = _from_16_bits(image, data, kind) if ";16" in samples else _over_white(image)
-            return _upright(pixels, orientation)
-        except _RAISED_BY_BAD_BYTES as error:
-            # KeyError and its like say nothing without their name; one line, whatever the file put into the message.
-            detail = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ImageError(_reason(detail), f"{kind}: {detail}") from error
-
-
-def _reason(detail: str) -> Reason:
-    for words, reason in _REASONS:
-        if words.search(detail):
-            return reason
-    return "truncated"
-
-
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise ImageError(
-            "too-large",
-            f"{width} x {height} pixels, {max_pixels:,} at most are allowed; make it smaller or raise the limit",
-        )
-
-
-def _check_webp_canvas(data: bytes | memoryview, max_pixels: int) -> None:
-    """Pillow allocates the canvas as it opens the file; the size is asked for before."""
-    chunk = bytes(data[12:30]).ljust(18, b"\0")
-    if chunk[:4] == b"VP8X":
-        width, height = (int.from_bytes(chunk[at : at + 3], "little") + 1 for at in (12, 15))
-    elif chunk[:4] == b"VP8L":
-        bits = int.from_bytes(chunk[9:13], "little")
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    else:
-        width, height = (int.from_bytes(chunk[at : at + 2], "little") & 0x3FFF for at in (14, 16))
-    _check_size(width, height, max_pixels)
-
-
-def _check_tiff_strips(image: ImageFile.ImageFile, size: int) -> None:
-    """Libtiff fills some kinds of missing data with white, and prints to stderr."""
-    assert isinstance(image, TiffImagePlugin.TiffImageFile)
-    for offsets, counts in ((273, 279), (324, 325)):
-        strips = zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=False)
-        if any(offset + count > size for offset, count in strips):
-            raise ImageError("truncated", "tiff: pixel data is announced beyond the end of the file")
-
-
-def _raw_mode(image: ImageFile.ImageFile) -> str:
-    """How the samples lie in the file, by Pillow's name for it; "" where Pillow doesn't say."""
-    arguments = image.tile[0].args if image.tile else ()
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""
-
-
-def _orientation(image: ImageFile.ImageFile) -> int:
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation)
-    except _RAISED_BY_BAD_BYTES:
-        return 1
-    return value if isinstance(value, int) and value in _ORIENTATIONS else 1
-
-
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    if orientation == 1:
-        return pixels
-    transpose, flip = _ORIENTATIONS[orientation]
-    if transpose:
-        pixels = cv2.transpose(pixels).view(np.uint8)
-    if flip is None:
-        return pixels
-    # In place where that may be: a third copy of a large photo would be what a decoder's memory peaks at.
-    return cv2.flip(pixels, flip, dst=pixels if pixels.flags.writeable else None).view(np.uint8)
-
-
-def _over_white(image: Image.Image) -> Pixels:
-    """Any mode of 8 bits or fewer to RGB, transparency over white."""
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        canvas = Image.new("RGB", image.size, "white")
-        # paste blends each sample as (c * a + 255 * (255 - a)) / 255, rounded.
-        canvas.paste(image, mask=image)
-        return np.asarray(canvas)
-    if image.mode not in _PLAIN_MODES:
-        raise ImageError(
-            "unsupported", f"samples of mode {image.mode} have no range that is known; convert it to 8 or 16 bits"
-        )
-    return np.asarray(image.convert("RGB"))
-
-
-def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) -> Pixels:
-    """Scale samples of 16 bits to 8, v / 257 rounded."""
-    key = image.info.get("transparency")
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
-        grey = np.asarray(image)
-        pixels: Pixels = np.repeat(_EIGHT_BITS[grey][:, :, np.newaxis], 3, axis=2)
-        if key is not None:
-            pixels[grey == key] = 255
-        return pixels
-    if kind != "png":
-        # Pillow keeps the high byte, at most one level below: all that it gives of a TIFF, whose premultiplied alpha,
-        # separations and orientation cv2 does not see.
-        return _over_white(image)
-    # Pillow has found the pixels whole, but keeps the high bytes only. cv2 takes memory for what a chunk announces.
-    if not _has_whole_chunks(data):
-        raise ImageError("truncated", "png: a chunk is cut off, or the end chunk is missing")
-    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != image.size[::-1] or samples.ndim != 3:
-        raise ImageError("unsupported", "png of 16 bits that cv2 does not read")
-    colours: Pixels = _EIGHT_BITS[samples[:, :, 2::-1]]
-    if key is not None:
-        alpha = np.where((samples[:, :, 2::-1] == key).all(axis=2), 0, 255).astype(np.uint8)
-    elif samples.shape[2] == 4:
-        alpha = _EIGHT_BITS[samples[:, :, 3]]
-    else:
-        return colours
-    return _over_white(Image.fromarray(np.dstack([colours, alpha])))
-
-
-def _has_whole_chunks(data: bytes | memoryview) -> bool:
-    """Whether the chunks of a PNG follow one another to the end chunk, none longer than the file."""
-    position = _PNG_SIGNATURE
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        position += 12 + length
-        if kind == b"IEND":
-            return bool(position <= len(data))
-    return False
