@@ -137,7 +137,7 @@ class Run:
 
     @property
     def means(self) -> list[float]:
-        """Mean accuracy at every point of the grid."""
+        """Mean accuracy at every point tried."""
         return [statistics.fmean(scores) for scores in self.found["table"]]
 
 
@@ -300,7 +300,7 @@ def _alone(findings: Findings) -> list[str]:
             ]
         )
     heads = ["what", "features", "solver", "values tried", "s", "MB", "times the features", "wanted", "accuracy"]
-    words = "In blocks of rows the grid is followed upwards until accuracy has fallen twice; the rest is left out."
+    words = "In blocks of rows the grid is followed upwards until two values in a row fall short of the best."
     return ["## Large sets", words, _table([*heads, "others at most"], lines)] if lines else []
 
 

@@ -49,6 +49,10 @@ def run_out_of_memory(rest):
     raise MemoryError
 
 
+def lack_a_library(rest):
+    raise ImportError("libpicture.so.5: no such file")
+
+
 def chatter(rest):
     for _ in range(20):
         print("printed " * 1000)
@@ -67,5 +71,6 @@ ACTIONS = {
     b"refuse": refuse,
     b"fail": fail,
     b"memory": run_out_of_memory,
+    b"library": lack_a_library,
     b"chatter": chatter,
 }

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from featx.images import decode_into, decoding, pillow
+from featx.images import decode_into, geometry, pillow
 
 
 def swapped(data, rules, out, *, max_pixels):
@@ -17,7 +17,7 @@ def swapped(data, rules, out, *, max_pixels):
 
 def unturned(data, rules, out, *, max_pixels):
     """The EXIF orientation is ignored."""
-    decoding.upright = pillow.upright = lambda pixels, _orientation: pixels
+    geometry.ORIENTATIONS.update(dict.fromkeys(range(1, 9), (None, False)))
     decode_into(data, rules, out, max_pixels=max_pixels)
 
 

@@ -158,7 +158,7 @@ def test_looking_costs_nothing(code: str) -> None:
     ("command", "strange"),
     [("extract", "selection"), ("extract", "reports"), ("fit", "reports"), ("predict", "selection")],
 )
-def test_a_command_does_not_load_what_only_others_need(command: str, strange: str) -> None:
+def test_the_help_of_a_command_loads_nothing_that_only_others_need(command: str, strange: str) -> None:
     code = f"import atexit, sys; atexit.register(lambda: print('featx.{strange}' in sys.modules, file=sys.stderr)); "
     code += f"sys.argv = ['featx', '{command}', '--help']; from featx.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

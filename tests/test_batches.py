@@ -558,6 +558,20 @@ def test_processes_that_never_come_up_are_an_error_with_their_last_words(tmp_pat
     assert not children()
 
 
+@needs_proc
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_library_that_can_not_be_loaded_is_no_image_s_fault(tmp_path, workers):
+    contents = good(12)
+    contents[5] = contents[9] = b"library"
+    listed = write(tmp_path, contents)
+    with (
+        Decoders(RULES, options(workers), decoder=FAULTY) as decoders,
+        pytest.raises(DecoderError, match=r"libpicture\.so\.5: no such file"),
+    ):
+        run(decoders, tmp_path, listed)
+    assert not children()
+
+
 def test_a_ring_that_does_not_fit_is_an_error_that_says_what_to_do():
     rules = PixelRules(image_size=(100_000, 100_000))
     with pytest.raises(DecoderError, match="smaller batch size"), Decoders(rules, options(batch_size=1000)):

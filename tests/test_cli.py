@@ -372,6 +372,25 @@ main()
     assert "Permission denied" in done.stderr
 
 
+def test_every_module_that_holds_a_command_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer
+
+    from featx import cli
+
+    folder = Path(cli.__file__).parent
+    held = [file.stem for file in folder.glob("[a-z]*.py") if f"\ndef {file.stem}(" in file.read_text(encoding="utf-8")]
+    assert sorted(cli.COMMANDS) == sorted(held)
+
+    def broken(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(cli, "_command", broken)
+    group = typer.main.get_command(cli.app)
+    with pytest.raises(KeyError, match="fit"):
+        group.commands.get("fit")
+    assert group.commands.get("fti") is None
+
+
 def test_every_command_and_option_is_explained(run: Run) -> None:
     import typer
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from featx.classifiers import RECIPES, Axis, make_classifier
 from featx.errors import DataError, UsageError
 from featx.selection import SelectionOptions, SweepRow, select
-from featx.selection.grid import best, fallen, points_of, widened
+from featx.selection.grid import best, enclosed, points_of, widened
 from featx.selection.planning import announce, plan_fit
 
 KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
@@ -186,29 +186,49 @@ def test_the_rule_of_one_standard_error_takes_the_simplest_that_is_good_enough(a
 @pytest.mark.parametrize(
     ("means", "expected"),
     [
-        ((0.9, 0.8, 0.7), True),
-        ((0.9, 0.8, 0.85), True),
+        ((0.6, 0.9, 0.8, 0.7), True),
+        ((0.6, 0.9, 0.8, 0.85), True),
         ((0.7, 0.9, 0.8, 0.895), False),  # within a standard error of the best
-        ((0.7, 0.9, 0.8), False),  # fell once
-        ((0.6, 0.7, 0.8), False),
+        ((0.6, 0.7, 0.9, 0.8), False),  # only one that falls short
+        ((0.6, 0.7, 0.8, 0.9), False),
+        ((0.9, 0.8, 0.7, 0.6), False),  # it may be better below, or rise yet
+        ((0.895, 0.9, 0.8, 0.7), False),
         ((0.9, 0.8), False),
     ],
 )
-def test_a_grid_is_left_where_accuracy_has_fallen_twice(means, expected):
-    assert fallen([row({"C": 10.0**i}, mean - 0.01, mean + 0.01) for i, mean in enumerate(means)]) is expected
+def test_a_grid_is_left_where_its_best_lies_within(means, expected):
+    assert enclosed([row({"C": 10.0**i}, mean - 0.01, mean + 0.01) for i, mean in enumerate(means)]) is expected
 
 
-def test_blocks_of_rows_leave_the_grid_where_accuracy_has_fallen(caplog):
-    rng = np.random.default_rng(3)
-    X, y = rng.normal(size=(400, 60)).astype(np.float32), rng.integers(0, 2, 400)
-    X[:, 0] += y
+@pytest.mark.parametrize("rule", ["best", "one-se"])
+@pytest.mark.parametrize("name", ["svm", "logreg"])
+def test_blocks_of_rows_leave_the_grid_and_choose_as_if_they_had_not(name, rule, caplog, monkeypatch):
+    X, y = clusters(n=600, d=150, spread=6.0)
+    rng = np.random.default_rng(1)
+    y = np.where(rng.random(600) < 0.15, rng.integers(0, 4, 600), y)
+    options = SelectionOptions(solver="blockwise", rule=rule)
     with caplog.at_level(logging.INFO):
-        left, whole = (select("svm", X, y, options=SelectionOptions(solver=how)) for how in ("blockwise", "gram"))
-    tried = [one.params["C"] for one in left.rows]
-    assert len(tried) < len(whole.rows)
-    assert f"no C beyond {tried[-1]:g} is tried" in caplog.text
-    assert left.chosen.params["C"] < tried[-2]
-    assert left.chosen.mean == max(one.mean for one in left.rows)
+        left = select(name, X, y, options=options)
+    monkeypatch.setattr("featx.selection.choosing.enclosed", lambda _rows: False)
+    whole = select(name, X, y, options=options)
+    assert len(left.rows) < len(whole.rows)
+    assert f"none beyond {left.rows[-1].params['C']:g} is tried" in caplog.text
+    assert left.params == whole.params
+    assert left.rows == whole.rows[: len(left.rows)]
+
+
+@pytest.mark.parametrize("name", ["svm", "logreg"])
+@pytest.mark.parametrize(("share", "gap"), [(0.2, 0.1), (0.3, 0.05)])
+def test_a_plateau_of_the_most_frequent_class_does_not_end_a_sweep(name, share, gap):
+    """The classes differ along a direction of little variance, where the weakest classifiers see nothing."""
+    rng, n = np.random.default_rng(0), 400
+    y = (np.arange(n) < n * share).astype(int)
+    common, apart = rng.normal(size=n), gap * rng.normal(size=(2, n)) / 10
+    X = np.column_stack([common + apart[0] + gap * y, common + apart[1], rng.normal(size=(n, 20))])
+    found = select(name, X.astype(np.float32), y, options=SelectionOptions(solver="blockwise", nested=True))
+    assert found.rows[0].mean == pytest.approx(1 - share)
+    assert found.chosen.mean > 0.98
+    assert np.mean(found.nested.labels == y) > 0.97
 
 
 def test_a_sweep_is_widened_until_its_best_lies_within(caplog):

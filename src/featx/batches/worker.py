@@ -165,7 +165,8 @@ def main(settings: Settings, index: int, pipes: Pipes) -> None:
         cv2.setNumThreads(1)  # parallel by processes
     job = _Job(settings, index, pipes, decode)
 
-    # Decoding libraries write warnings to stderr whenever they like; it was needed for a failing start only.
+    # Decoding libraries write warnings to stderr whenever they like; it is for what ends the process only.
+    words = os.dup(2)
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 2)
     os.close(nowhere)
@@ -182,7 +183,12 @@ def main(settings: Settings, index: int, pipes: Pipes) -> None:
                 break
             file = bytes(buffer[start + _TASK.size : end])
             start = end
-            _send(pipes.results, job.run(position, ring_slot, file))
+            try:
+                result = job.run(position, ring_slot, file)
+            except ImportError:  # a decoding library that is loaded late, and broken
+                os.dup2(words, 2)
+                raise
+            _send(pipes.results, result)
         del buffer[:start]
 
 
@@ -240,6 +246,8 @@ class _Job:
             outcome, message = error.reason, _line(error)
         except MemoryError:
             outcome, message = "too-large", "not enough memory to decode it"
+        except ImportError:
+            raise  # no image's fault
         except Exception as error:  # noqa: BLE001  (whatever a decoder raises costs one image, not the run)
             outcome, message = "crashed", _line(f"the decoder raised {type(error).__name__}: {error}")
         return Result(position, outcome, size, mtime_ns, digest, read, time.perf_counter() - began - read, message)

@@ -35,7 +35,8 @@ READ = 1.2e-9
 
 PASSES = {"log": 45, "squared_hinge": 60}
 """Passes for one C in blocks, on average over a grid that goes along C with warm starts and a preconditioner. Of the
-squared hinge a small C takes 20 and a C of 0.1 almost 300, before which the grid is mostly left."""
+squared hinge a small C takes 20, and one of 0.1 almost 300, before which the grid is mostly left: what is predicted for
+a single large C is too little."""
 
 ROTATED_PASSES = 25
 """The same of a logistic regression on rotated rows in memory."""
@@ -168,8 +169,8 @@ def predict_cost(
     """Predict what choosing and fitting a classifier takes, and choose its solver.
 
     The first solver of `SOLVERS` that needs no more than `MEMORY_SHARE` of the memory and `PATIENCE`; else the fastest
-    of those that fit the memory, else the one that needs the least. A logistic regression is the same by both of its
-    solvers, and in memory only up to `HELD`.
+    of those that fit the memory, else the one that needs the least. A logistic regression is the same for each C by
+    both of its solvers, and in memory only up to `HELD`.
 
     Parameters
     ----------
@@ -212,6 +213,8 @@ def predict_cost(
 
 def _why(solver: str, costs: Mapping[str, Estimate], work: _Work, room: float) -> str:
     sweep = f"{work.grid} x {work.folds} fits and a final one" if work.folds else "one fit"
+    if solver == "blockwise" and work.folds and work.grid > 1:
+        sweep = f"up to {sweep}"
     words = f"{sweep} of {work.n:,} x {work.d:,} {NAMES[solver]}"
     for other, (seconds, size) in costs.items():
         if other == solver:

@@ -39,7 +39,7 @@ class Direct:
     def chains(points: Sequence[Params]) -> list[list[Params]]:
         """Group the points of a grid, ascending, into chains that are judged one after the other.
 
-        Different chains may be judged at once, in threads: what they share is made before, with the solver.
+        Different chains may be judged at once, in threads: what they share is made before, or may be missing.
         """
         return [[point] for point in points]
 

@@ -75,9 +75,16 @@ class _Commands(Mapping[str, Any]):
     """Commands by name, loaded when they are asked for: `extract` need not wait for what `curve` imports."""
 
     def __getitem__(self, name: str) -> Any:
-        if name not in COMMANDS:
+        if name not in self:
             raise KeyError(name)
         return _command(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in COMMANDS
+
+    def get(self, name: str, default: Any = None) -> Any:
+        # Mapping's own would take a KeyError in a command's module for a command that isn't there.
+        return _command(name) if name in self else default
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from featx.errors import ImageError, UsageError
 from featx.images import jpeg
 from featx.images.formats import sniff
-from featx.images.geometry import check_size, upright
-from featx.images.resizing import Pixels, resize_into
+from featx.images.geometry import check_size, upright_into
+from featx.images.resizing import Pixels
 from featx.spec import DECODER_VERSION, PixelRules
 
 DEFAULT_MAX_PIXELS = 178_956_970
@@ -70,11 +70,14 @@ def decode_into(
         )
     if out.shape != (*rules.image_size, 3) or out.dtype != np.uint8:
         raise ValueError(f"out must be uint8 {(*rules.image_size, 3)}, not {out.dtype} {out.shape}")
-    resize_into(decode_whole(data, max_pixels), rules, out)
+    upright_into(*decode_whole(data, max_pixels), rules, out)
 
 
-def decode_whole(data: bytes | memoryview, max_pixels: int) -> Pixels:
-    """Decode at the file's own size, upright; may be a read-only array. Errors are those of `decode`."""
+def decode_whole(data: bytes | memoryview, max_pixels: int) -> tuple[Pixels, int]:
+    """Decode at the file's own size, as it is stored, and give its EXIF orientation, 1 to 8.
+
+    The array may be read-only. Errors are those of `decode`.
+    """
     kind, pixels = sniff(data), None
     if kind == "jpeg" and (header := jpeg.read_header(data)):
         check_size(header.width, header.height, max_pixels)
@@ -83,13 +86,13 @@ def decode_whole(data: bytes | memoryview, max_pixels: int) -> Pixels:
         # cv2 inverts Adobe's CMYK or not, depending on its version.
         pixels = _decode_ordinary_jpeg(data) if header.components != 4 else None
         if pixels is not None and not header.tagged:
-            return pixels
+            return pixels, 1
     # It takes as long to import as cv2, and a JPEG without Exif has no use for it.
     from featx.images import pillow
 
     if pixels is None:
-        return pillow.decode_whole(data, kind, max_pixels)
-    return upright(pixels, pillow.jpeg_orientation(data))
+        return pillow.decode(data, kind, max_pixels)
+    return pixels, pillow.jpeg_orientation(data)
 
 
 def _decode_ordinary_jpeg(data: bytes | memoryview) -> Pixels | None:

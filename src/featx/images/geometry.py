@@ -4,18 +4,20 @@ import cv2
 import numpy as np
 
 from featx.errors import ImageError
-from featx.images.resizing import Pixels
+from featx.images.resizing import INDIFFERENT, Pixels, resize_into
+from featx.spec import PixelRules
 
-ORIENTATIONS: dict[int, tuple[bool, int | None]] = {
-    2: (False, 1),
-    3: (False, -1),
-    4: (False, 0),
-    5: (True, None),
-    6: (True, 1),
-    7: (True, -1),
-    8: (True, 0),
+ORIENTATIONS: dict[int, tuple[int | None, bool]] = {
+    1: (None, False),
+    2: (1, False),
+    3: (-1, False),
+    4: (0, False),
+    5: (None, True),
+    6: (0, True),
+    7: (-1, True),
+    8: (1, True),
 }
-"""EXIF orientation -> (transpose, then flip by this code of cv2.flip)."""
+"""EXIF orientation -> (flip by this code of `cv2.flip`, then transpose)."""
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -29,12 +31,28 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:
     """Turn pixels as their EXIF orientation, 1 to 8, says; the array may be written over."""
-    if orientation == 1:
+    flip, transpose = ORIENTATIONS[orientation]
+    pixels = _flipped(pixels, flip)
+    return cv2.transpose(pixels).view(np.uint8) if transpose else pixels
+
+
+def upright_into(pixels: Pixels, orientation: int, rules: PixelRules, out: Pixels) -> None:
+    """Turn pixels ``(h, w, 3)`` upright and bring them to the shape of `out`, ``(H, W, 3)``; they may be written over.
+
+    Transposing 12 megapixels takes longer than decoding them, and the memory of two. Where the interpolation doesn't
+    mind, the small picture is transposed.
+    """
+    flip, transpose = ORIENTATIONS[orientation]
+    if transpose and rules.interpolation in INDIFFERENT:
+        small = np.empty((out.shape[1], out.shape[0], 3), np.uint8)
+        resize_into(_flipped(pixels, flip), rules, small)
+        np.copyto(out, small.transpose(1, 0, 2))
+    else:
+        resize_into(upright(pixels, orientation), rules, out)
+
+
+def _flipped(pixels: Pixels, code: int | None) -> Pixels:
+    if code is None:
         return pixels
-    transpose, flip = ORIENTATIONS[orientation]
-    if transpose:
-        pixels = cv2.transpose(pixels).view(np.uint8)
-    if flip is None:
-        return pixels
-    # In place where that may be: a third copy of a large photo would be what a decoder's memory peaks at.
-    return cv2.flip(pixels, flip, dst=pixels if pixels.flags.writeable else None).view(np.uint8)
+    # In place where that may be: copies of a large photo are what a decoder's memory peaks at.
+    return cv2.flip(pixels, code, dst=pixels if pixels.flags.writeable else None).view(np.uint8)

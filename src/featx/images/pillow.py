@@ -23,7 +23,7 @@ from PIL import (
 
 from featx.errors import ImageError, Reason
 from featx.images.formats import Format
-from featx.images.geometry import ORIENTATIONS, check_size, upright
+from featx.images.geometry import ORIENTATIONS, check_size
 from featx.images.resizing import Pixels
 
 # What Pillow, cv2 and numpy raise on damaged or hostile bytes: Pillow documents little of it, and its plugins let slip
@@ -80,8 +80,8 @@ _EIGHT_BITS = ((np.arange(65_536) + 128) // 257).astype(np.uint8)
 _warning_filters = threading.Lock()
 
 
-def decode_whole(data: bytes | memoryview, kind: Format, max_pixels: int) -> Pixels:
-    """Decode at the file's own size, upright; may be a read-only array. Errors are those of `featx.images.decode`."""
+def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pixels, int]:
+    """Do what `featx.images.decoding.decode_whole` does, for pictures of any kind."""
     with _warning_filters, warnings.catch_warnings(action="ignore"):
         try:
             if kind == "webp":
@@ -97,7 +97,7 @@ def decode_whole(data: bytes | memoryview, kind: Format, max_pixels: int) -> Pix
                 if samples in _KEY_STEPS and "transparency" in image.info:
                     image.info["transparency"] *= _KEY_STEPS[samples]
                 pixels = _from_16_bits(image, data, kind) if ";16" in samples else _over_white(image)
-            return upright(pixels, orientation)
+            return pixels, orientation
         except _RAISED_BY_BAD_BYTES as error:
             # KeyError and its like say nothing without their name; one line, whatever the file put into the message.
             detail = " ".join(f"{type(error).__name__}: {error}".split())

@@ -19,6 +19,9 @@ _CV2: dict[Interpolation, int] = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 
+INDIFFERENT: frozenset[Interpolation] = frozenset({"bilinear"})
+"""Interpolations that give a transposed picture the transposed pixels, to the last bit."""
+
 
 def resize_into(pixels: Pixels, rules: PixelRules, out: Pixels) -> None:
     """Bring pixels ``(h, w, 3)`` to the shape of `out`, ``(H, W, 3)``."""

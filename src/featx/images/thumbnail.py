@@ -7,6 +7,7 @@ from featx.errors import ImageError
 from featx.images import decoding, jpeg
 from featx.images.decoding import DEFAULT_MAX_PIXELS
 from featx.images.formats import sniff
+from featx.images.geometry import upright
 from featx.images.resizing import Pixels
 
 # libjpeg decodes at an eighth, a quarter or half of the size at a fraction of the cost.
@@ -41,7 +42,7 @@ def thumbnail(data: bytes | memoryview, *, side: int, quality: int = 80, max_pix
     """
     pixels = _reduced(data, side=side, max_pixels=max_pixels)
     if pixels is None:
-        pixels = decoding.decode_whole(data, max_pixels)
+        pixels = upright(*decoding.decode_whole(data, max_pixels))
     height, width = pixels.shape[:2]
     scale = side / max(height, width)
     if scale < 1:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featx.classifiers import Blueprint, Params, Verdict, check_features, convergence_logged
 from featx.errors import DataError, UsageError
 from featx.selection.folds import Split, split
-from featx.selection.grid import WIDENINGS, Values, best, fallen, points_of, values_of, widened
+from featx.selection.grid import WIDENINGS, Values, best, enclosed, points_of, values_of, widened
 from featx.selection.options import DEFAULT_OPTIONS, SelectionOptions
 from featx.selection.planning import announce, plan_fit
 from featx.selection.results import OutOfFold, Selection, SweepRow, join
@@ -33,8 +33,11 @@ def select(
 
     Everything, the scaler included, is fitted on a fold's training rows alone. An SVM is fitted on Gram matrices of
     these scaled rows, computed once per fold for all C, which gives the predictions of `sklearn.svm.SVC` on the rows
-    themselves in a fraction of the time. Where the best lies at an edge of the grid, the grid is widened and the log
-    says so.
+    themselves in a fraction of the time.
+
+    Where the best lies at an edge of the grid, the grid is widened. A fit in blocks of rows, for which a large C takes
+    minutes, leaves it once the first value and the last two fall short of the best by more than a standard error. The
+    log says so.
 
     Parameters
     ----------
@@ -137,28 +140,27 @@ class _Choice:
         return {name: (self.options.C,) if name == "C" else (1.0,) for name in axes}
 
     def _try(self, splits: Sequence[Split]) -> _Tried:
-        """Judge the grid, left where accuracy has fallen, and widened while its best lies at an edge."""
+        """Judge the grid, left where its best lies within, and widened while its best lies at an edge."""
         sweep = Sweep(
             self.blueprint, self.X, self.codes, splits, solver=self.options.solver, n_jobs=self.options.n_jobs
         )
         self._check_components(sweep.rows)
         axes = self.blueprint.recipe.grids[self.options.kernel]
-        values: Values | None = {
+        values: Values = {
             name: tuple(value for value in tried if not axes[name].at_most_rows or value <= sweep.rows)
             for name, tried in self._grid().items()
         }
         found: dict[tuple[tuple[str, float], ...], tuple[SweepRow, list[Verdict]]] = {}
         rows: list[SweepRow] = []
         for widening in range(WIDENINGS + 1):
-            assert values is not None
             new = [point for point in points_of(values) if tuple(point.items()) not in found]
-            for points in self._stages(new):
+            for points in sweep.stages(new):
                 for point, verdicts in zip(points, sweep.judge(points), strict=True):
                     found[tuple(point.items())] = SweepRow(params=point, scores=sweep.accuracies(verdicts)), verdicts
                 rows = [found[key][0] for key in sorted(found)]
-                if points[-1] is not new[-1] and fallen(rows):
+                if points[-1] is not new[-1] and enclosed(rows):
                     ((name, value),) = points[-1].items()
-                    logger.info("accuracy has fallen twice: no %s beyond %g is tried", name, value)
+                    logger.info("the best %s lies within: none beyond %g is tried", name, value)
                     break
             tried = values_of(rows)
             wider = widened(tried, rows, axes)
@@ -168,10 +170,6 @@ class _Choice:
                 logger.info("the best %s lies at the edge of its grid, which is widened to %s", name, wider[name])
             values = wider
         return _Tried(rows=rows, verdicts=[found[key][1] for key in sorted(found)])
-
-    def _stages(self, points: list[Params]) -> list[list[Params]]:
-        """Points to be judged before it is asked whether to go on: by passes over many rows a large C takes minutes."""
-        return [[point] for point in points] if self.options.solver == "blockwise" else [points]
 
     def _nested(self, splits: Sequence[Split]) -> OutOfFold:
         """Predict every fold at the choice made on the other folds alone."""

@@ -54,17 +54,20 @@ def best(rows: Sequence[SweepRow], axes: Mapping[str, Axis], *, rule: str = "bes
     return next(i for i in order if means[i] >= enough)
 
 
-def fallen(rows: Sequence[SweepRow]) -> bool:
-    """Tell whether a single hyperparameter need not be followed any further: its last two rows fall short of the best.
+def enclosed(rows: Sequence[SweepRow]) -> bool:
+    """Tell whether a single hyperparameter need not be followed any further: its best lies within what was tried.
+
+    The first value and the last two fall short of it, by more than a standard error. Where the first is as good, as
+    where the weakest classifiers all name the most frequent class, the best may be yet to come.
 
     Parameters
     ----------
     rows : sequence of SweepRow
-        Ascending. The last two fall short where they lie more than a standard error below the best.
+        Ascending.
     """
     highest = max(rows, key=lambda row: row.mean)
     enough = highest.mean - highest.standard_error
-    return len(rows) > 2 and all(row.mean < enough for row in rows[-2:])
+    return len(rows) > 3 and all(row.mean < enough for row in (rows[0], *rows[-2:]))
 
 
 def widened(values: Values, rows: Sequence[SweepRow], axes: Mapping[str, Axis]) -> Values | None:

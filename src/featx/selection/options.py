@@ -19,7 +19,7 @@ class SelectionOptions:
     kernel : {"linear", "rbf"}
         Kernel of an SVM.
     C : float or None
-        Take this C; None tries the classifier's grid.
+        Take this C; None sweeps the classifier's grid.
     folds : int
         Parts of the cross-validation, 2 or more. Lowered, with a warning, where a class has fewer images (or groups).
     seed : int
@@ -40,7 +40,8 @@ class SelectionOptions:
         [1]_.
     solver : {"auto", "gram", "direct", "blockwise"}
         What fits: through Gram matrices (SVM), on all rows in memory, or in blocks of rows (linear SVM, then one class
-        against the rest, and logistic regression). Auto is by predicted time and memory.
+        against the rest, and logistic regression), where the sweep ends with the best well within. Auto is by
+        predicted time and memory.
 
     Raises
     ------

@@ -15,7 +15,7 @@ LONG_SECONDS = 600.0
 
 COPIED_UP_TO = 2**29
 """Bytes of features up to which a logistic regression may take several times their memory; beyond, no more than once
-again, which blocks of rows do with. Both give the same, the copy up to twice as fast."""
+again, which blocks of rows do with. Both fit the same for each C, the copy up to twice as fast."""
 
 
 @dataclass(frozen=True, kw_only=True)

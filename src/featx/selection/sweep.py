@@ -84,6 +84,10 @@ class Sweep:
         by_fold = self._by_blocks(points) if self._solver == "blockwise" else self._in_memory(points)
         return [list(verdicts) for verdicts in zip(*by_fold, strict=True)]
 
+    def stages(self, points: Sequence[Params]) -> list[list[Params]]:
+        """Points to be judged before it is asked whether to go on: by passes over many rows a large C takes minutes."""
+        return [[point] for point in points] if self._solver == "blockwise" else [list(points)]
+
     def accuracies(self, verdicts: Sequence[Verdict]) -> tuple[float, ...]:
         """Accuracy on each fold of one point's verdicts."""
         return tuple(
