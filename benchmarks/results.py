@@ -42,8 +42,8 @@ featx's stops when the store is sealed, the others' when the features are in mem
 before its start to after its end, with featx's cache warm (its backbone exported before) and the files in the page
 cache. (a), (b) and featx have the same weights; timm's networks are untrained, which is as fast. `tf.io.decode_jpeg` is
 less accurate than the decoders of the others, and faster for it. Memory is the largest sum of the proportional set
-sizes of all processes of a run, looked at ten or more times a second. "Others" is the share of the machine's CPU time that
-went to other programs meanwhile: where it is high, trust the ratios and the CPU time, not the images/s."""
+sizes of all processes of a run, looked at ten or more times a second. "Others" is the share of the machine's CPU time
+that went to other programs meanwhile: where it is high, trust the ratios and the CPU time, not the images/s."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

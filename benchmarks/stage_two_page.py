@@ -112,9 +112,9 @@ rows, imports not counted; they are the median over the turns, with the least an
 a turn. The references are what users write: `GridSearchCV(make_pipeline(StandardScaler(), SVC(…)), …, n_jobs=cores)`,
 and `make_pipeline(StandardScaler(), LogisticRegressionCV(…, n_jobs=cores))`, which scales before the folds are cut.
 featx's time includes the calibration of its probabilities. Memory is the largest sum of the proportional set sizes of
-all processes of a run (pages of mapped files counted), looked at ten or more times a second. Made features are rectified
-mixtures of 256 factors; photos went through MobileNetV2. "Others" is the share of the machine's CPU time that went to
-other programs."""
+all processes of a run (pages of mapped files counted), looked at ten or more times a second. Made features are
+rectified mixtures of 256 factors; photos went through MobileNetV2. "Others" is the share of the machine's CPU time that
+went to other programs."""
 
 CHOSEN = """\
 Gamma is in multiples of scikit-learn's `scale`. "Behind" is by how many points featx's choice falls short of the best
