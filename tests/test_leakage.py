@@ -174,7 +174,9 @@ def one_colour(seed: int) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    "paint", [photo, lambda seed: framed(photo(seed)), on_one_background, plain, one_colour], ids=str
+    "paint",
+    [photo, lambda seed: framed(photo(seed)), on_one_background, plain, one_colour],
+    ids=["photo", "framed", "on one background", "plain", "one colour"],
 )
 def test_different_pictures_are_never_one_image(paint: object) -> None:
     pictures = small(*(paint(seed) for seed in range(40)))  # type: ignore[operator]
