@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import featx
 from conftest import Painter
 from featx.cli import main
+from featx.runtimes.mean_colour import MeanColourRuntime
 
 MEANS = ["--backbone", "mean-colour"]
 
@@ -351,11 +353,13 @@ def test_a_name_that_is_no_utf8_comes_out_as_it_went_in(paint: Painter) -> None:
 def test_an_unreadable_folder_is_named(paint: Painter) -> None:
     paint(Path("data/train"))
     Path("data/train/red").chmod(0o700)
-    for path in (Path("data/train"), Path("data"), Path.cwd(), *Path.cwd().parents[:2]):
-        path.chmod(0o755)
+    above = [path for path in Path.cwd().parents if path.is_relative_to(tempfile.gettempdir())]
+    for path in (Path("data/train"), Path("data"), Path.cwd(), *above):
+        path.chmod(path.stat().st_mode | 0o055)
     code = """
 import contextlib, os, sys
 from featx.cli import main
+from featx.runtimes.mean_colour import MeanColourRuntime
 with contextlib.suppress(SystemExit):
     main()  # loads what the other user may not read
 os.setuid(65534)
@@ -404,3 +408,15 @@ def test_every_command_and_option_is_explained(run: Run) -> None:
         code, out, _ = run(name, "--help")
         assert code == 0
         assert "Usage" in out
+
+
+def test_a_slower_runtime_than_there_should_be_is_no_secret(
+    paint: Painter, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = paint(Path("data/train"))
+    assert json.loads(run("extract", source, *MEANS, "--json")[1])[0]["fallback"] is None
+    monkeypatch.setattr(MeanColourRuntime, "fallback", "[x] can't be exported to OpenVINO (NameError): slower")
+    code, out, err = run("extract", source, *MEANS, "--json", "--overwrite")
+    assert code == 0
+    assert json.loads(out)[0]["fallback"] == MeanColourRuntime.fallback
+    assert "[x] can't be exported to OpenVINO (NameError): slower" in err

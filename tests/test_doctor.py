@@ -13,6 +13,7 @@ import pytest
 import faulty_pixels
 from featx.cli import main
 from featx.doctor import examine, golden, runtimes, surroundings
+from featx.errors import UsageError
 
 ALL = {"cmyk.jpg", "colours.png", "grey16.png", "see-through.png", "turned.jpg", "turned.png"}
 
@@ -98,6 +99,27 @@ def test_a_runtime_that_breaks_is_a_finding_with_its_error(monkeypatch: pytest.M
     finding = runtimes.check("openvino", networks, {networks[0].spec.pixels: golden.pixels(networks[0])})
     assert finding.state == "failed"
     assert "libsomething.so.12" in finding.text
+
+
+@pytest.mark.parametrize(("name", "state"), [("openvino", "note"), ("keras", "failed")])
+def test_a_runtime_that_can_not_run_a_backbone_is_a_loss_where_another_can(name, state, monkeypatch) -> None:
+    def refused(*_: object) -> None:
+        raise UsageError("--runtime openvino: vgg16 can't be exported to OpenVINO (NameError: tensorflow)")
+
+    monkeypatch.setattr(runtimes.runtimes, "runtime", refused)
+    networks = golden.known()[1:]
+    finding = runtimes.check(name, networks, {networks[0].spec.pixels: golden.pixels(networks[0])})
+    assert finding.state == state
+    assert "NameError: tensorflow" in finding.text
+
+
+def test_backbones_that_fell_back_to_keras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(runtimes._fallbacks()) == []
+    monkeypatch.setattr(runtimes, "failed_exports", lambda: {"vgg16": "no such operation", "xception": "NameError"})
+    (finding,) = runtimes._fallbacks()
+    assert finding.state == "note"
+    assert "vgg16: no such operation; xception: NameError" in finding.text
+    assert "slower" in finding.text
 
 
 def _nvidia(root: Path) -> None:

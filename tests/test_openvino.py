@@ -1,8 +1,10 @@
 """OpenVINO: exported once, kept whole, run without Keras, and giving Keras's features."""
 
 import dataclasses
+import importlib.util
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,9 +16,9 @@ import openvino
 import pytest
 
 from featx import runtimes
-from featx.backbones import ExportError, Request, exported, exporting, resolve
+from featx.backbones import ExportError, Request, exported, exporting, failed_exports, resolve
 from featx.errors import UsageError
-from featx.runtimes import RuntimeOptions, choosing, executed, runtime
+from featx.runtimes import KERAS_ON_A_CPU, RuntimeOptions, choosing, executed, runtime
 
 REQUEST = Request(backbone="mobilenetv2-0.35", weights="none", image_size=64)
 CAPABILITIES = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -235,8 +237,29 @@ def test_what_cannot_be_exported_runs_on_keras_and_says_so(entry, monkeypatch, c
     assert run.name.startswith("keras-")
     assert run(pixels(3)).shape == (3, 1280)
     assert "can't be exported to OpenVINO (no such operation)" in caplog.text
+    assert "(no such operation)" in run.fallback
+    assert KERAS_ON_A_CPU in run.fallback
     with pytest.raises(UsageError, match=r"--runtime openvino: .*no such operation.*use --runtime keras"):
         runtime(spec, source, ON_OPENVINO)
+
+
+@pytest.mark.keras
+def test_an_openvino_that_is_broken_or_missing_leaves_the_work_to_keras(entry, monkeypatch, caplog):
+    spec, source = resolve(REQUEST)
+    options = RuntimeOptions(device="cpu", batch_size=2)
+    monkeypatch.setitem(sys.modules, "featx.runtimes.openvino", None)
+    run = runtime(spec, source, options)
+    assert run.name.startswith("keras-")
+    assert run.fallback.startswith("OpenVINO can't be imported (")
+    with pytest.raises(UsageError, match="--runtime openvino: OpenVINO can't be imported"):
+        runtime(spec, source, ON_OPENVINO)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else found(name))
+    run = runtime(spec, source, options)
+    assert run.name.startswith("keras-")
+    assert run.fallback == f"OpenVINO isn't installed: {KERAS_ON_A_CPU}"
+    assert run.fallback in caplog.text
+    assert runtime(spec, source, dataclasses.replace(options, runtime="keras")).fallback is None
 
 
 @pytest.mark.keras
@@ -244,8 +267,10 @@ def test_a_gpu_that_keras_does_not_see_leaves_the_work_to_openvino(monkeypatch, 
     for module in (runtimes, choosing):
         monkeypatch.setattr(module, "gpu_for_keras", lambda: True)
     monkeypatch.setattr(runtimes, "find_device", lambda device: "cpu:0")
-    assert runtime(*resolve(REQUEST), RuntimeOptions()).name == "openvino"
-    assert "does not see it" in caplog.text
+    run = runtime(*resolve(REQUEST), RuntimeOptions())
+    assert run.name == "openvino"
+    assert "does not see this machine's GPU" in run.fallback
+    assert run.fallback in caplog.text
 
 
 @pytest.mark.keras
@@ -274,10 +299,31 @@ def test_a_lasting_failure_is_not_tried_again(entry, monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", child)
     monkeypatch.delitem(sys.modules, "keras")
+    assert failed_exports() == {}
     for _ in range(2):
         with pytest.raises(ExportError, match="no such operation"):
             exported(spec, source)
     assert len(calls) == 1
+    assert failed_exports() == {"mobilenetv2-0.35": "no such operation"}
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99.0")
+    assert failed_exports() == {}
+    with pytest.raises(ExportError, match="no such operation"):
+        exported(spec, source)
+    assert len(calls) == 2
+
+
+@pytest.mark.keras
+def test_a_full_disk_says_nothing_of_the_backbone(tmp_path, monkeypatch):
+    def full(model, graph):
+        raise RuntimeError("can't serialize")
+
+    monkeypatch.setattr(exporting, "_convert", full)
+    with pytest.raises(ExportError, match="can't serialize"):
+        exporting.export(*resolve(REQUEST), tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(OSError, match="No space left"):
+        exporting.export(*resolve(REQUEST), tmp_path)
 
 
 @pytest.mark.keras

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -137,6 +137,17 @@ def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
     if not isinstance(entry, dict) or entry.get("key") != list(key) or not isinstance(entry.get("value"), dict):
         return None
     return dict(entry["value"])
+
+
+def all_remembered(kind: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Yield every key that begins with this word and its value, as `remembered` would give it; in no order."""
+    for file in (cache_home() / "weights").glob("*.json"):
+        try:
+            key = tuple(json.loads(file.read_text(encoding="utf-8"))["key"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if key[:1] == (kind,) and (value := remembered(key)) is not None:
+            yield key, value
 
 
 def remember(key: Sequence[str | int | None], value: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ weights; ``wavelets`` and ``scattering`` are the network that needs none; ``expo
 """
 
 from featx.backbones.build import build
-from featx.backbones.exporting import Exported, ExportError, exported, float32_convolutions
+from featx.backbones.exporting import Exported, ExportError, exported, failed_exports, float32_convolutions
 from featx.backbones.loading import cached
 from featx.backbones.resolving import Request, feature_shape, resolve
 from featx.backbones.session import (
@@ -36,6 +36,7 @@ __all__ = [
     "configured_backend",
     "exact_arithmetic",
     "exported",
+    "failed_exports",
     "feature_shape",
     "find",
     "find_device",

@@ -7,11 +7,13 @@ their own unless they are here already, and never to use it.
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import importlib.metadata
 import json
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -29,11 +31,11 @@ from featx.backbones.session import backend_name, silent
 from featx.backbones.table import find
 from featx.errors import FeatxError
 from featx.spec import ExtractionSpec
-from featx.weights import WeightsSource, cache_home, remember, remembered
+from featx.weights import WeightsSource, all_remembered, cache_home, remember, remembered
 
 logger = logging.getLogger(__name__)
 
-EXPORT_FORMAT = 1
+EXPORT_FORMAT = 2
 """Raise it when the same versions of Keras and OpenVINO would be given another graph."""
 
 # First convolutions that stay float32 when the rest is executed in bfloat16 or float16, by family: with the published
@@ -102,7 +104,7 @@ def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
     entry = cache_home() / "openvino" / hashlib.sha256(json.dumps(key).encode("ascii")).hexdigest()[:32]
     if (found := _open(entry, key)) is not None:
         return found
-    if (known := remembered(("no-export", *key))) is not None:
+    if (known := remembered(_failure_key(key))) is not None:
         raise ExportError(str(known.get("reason")))
     logger.info("%s is exported to OpenVINO, once, into %s", spec.backbone, entry)
     try:
@@ -112,6 +114,16 @@ def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
             return _settle(folder, entry, key)
     except OSError as error:
         raise ExportError(f"{entry.parent}: {error.strerror or error}") from error
+
+
+def failed_exports() -> dict[str, str]:
+    """Give the backbones that can't be exported by what is installed here, as far as it was tried: name to reason."""
+    current = (importlib.metadata.version("keras"), importlib.metadata.version("openvino"), *_where())
+    return {
+        str(key[2]): str(value.get("reason"))
+        for key, value in all_remembered("no-export")
+        if key[1] == EXPORT_FORMAT and tuple(key[-4:]) == current
+    }
 
 
 def float32_convolutions(backbone: str) -> int:
@@ -132,13 +144,15 @@ def export(spec: ExtractionSpec, source: WeightsSource, folder: Path) -> None:
     model, feature_shape = build(dataclasses.replace(spec, precision="float32", runtime=None), source)
     try:
         with silent(), _no_telemetry():
-            model.export(str(folder / _GRAPH), format="openvino", verbose=False)
+            _convert(model, folder / _GRAPH)
         _plain_roots(folder / _GRAPH)
         _keep_float32(folder / _GRAPH, float32_convolutions(spec.backbone))
         _compare(model, folder / _GRAPH, spec.image_size)
     except (OSError, MemoryError, ExportError):
         raise
     except Exception as error:
+        if shutil.disk_usage(folder).free < 8 * model.count_params():  # the graph's weights, and the SavedModel's
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         # Whatever Keras, TensorFlow or OpenVINO raise: there is another runtime.
         raise ExportError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
     (folder / _ABOUT).write_text(json.dumps({"feature_shape": list(feature_shape)}), encoding="ascii")
@@ -192,8 +206,22 @@ def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, ke
         last = (child.stderr.strip().splitlines() or ["no word"])[-1]
         raise ExportError(f"the exporting process ended with code {child.returncode}: {last}") from None
     if failure["lasting"]:
-        remember(("no-export", *key), {"reason": failure["reason"]})
+        remember(_failure_key(key), {"reason": failure["reason"]})
     raise ExportError(failure["reason"])
+
+
+def _convert(model: Any, graph: Path) -> None:
+    """Write a Keras model as an OpenVINO graph, by way of a SavedModel.
+
+    Keras's own ``export(format="openvino")`` hands OpenVINO a function in memory. OpenVINO 2026.4 can't take one on
+    Python 3.13 (its ``frontend/tensorflow/utils.py`` deletes a local variable through ``exec``), and gives the same
+    graph on 3.11 and 3.12; a SavedModel takes one to three seconds longer and works on all of them.
+    """
+    import openvino
+
+    with tempfile.TemporaryDirectory(prefix="saved-model-", dir=graph.parent) as folder:
+        model.export(folder, format="tf_saved_model", verbose=False)
+        openvino.serialize(openvino.convert_model(folder), graph)
 
 
 def _keep_float32(graph: Path, number: int) -> None:
@@ -332,6 +360,19 @@ def _key(spec: ExtractionSpec) -> _Key:
         importlib.metadata.version("keras"),
         importlib.metadata.version("openvino"),
     )
+
+
+def _failure_key(key: _Key) -> _Key:
+    """Name a failure by all that it may depend on; a graph that was exported depends on less."""
+    return ("no-export", *key, *_where())
+
+
+def _where() -> tuple[str | None, str | None]:
+    """Give the versions of Python and of TensorFlow, which may be installed under another name."""
+    try:
+        return platform.python_version(), importlib.metadata.version("tensorflow")
+    except importlib.metadata.PackageNotFoundError:
+        return platform.python_version(), None
 
 
 def _digest(file: Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import runtimes
-from featx.backbones import configured_backend, find
+from featx.backbones import configured_backend, failed_exports, find
 from featx.doctor import golden
 from featx.doctor.finding import Finding
 from featx.doctor.golden import Known
@@ -44,6 +44,7 @@ def examine(*, quick: bool) -> Iterator[Finding]:
     yield _choice(networks[0])
     for name in _ORDER:
         yield _left_out(name, networks, quick=quick) or check(name, networks, pixels)
+    yield from _fallbacks()
 
 
 def check_pixels(formula: Known, pixels: NDArray[np.uint8]) -> Finding:
@@ -81,6 +82,9 @@ def check(name: str, networks: list[Known], pixels: Pixels) -> Finding:
                 wrong += f"{'; ' if wrong else ''}{one.spec.backbone}: {_named(off)}"
         facts |= ran
         facts["precisions"] = {"float32": worst} | _reduced(name, networks[-1], pixels)
+    except FeatxError as error:  # what a backbone that can't be exported answers; others run it
+        text = f"does not work ({error}). {runtimes.KERAS_ON_A_CPU}"
+        return Finding(name=name, state="note" if name == "openvino" else "failed", text=text, facts=facts)
     except Exception as error:  # noqa: BLE001  (whatever a broken installation raises is what is looked for)
         text = f"does not work ({_said(error)}); {_ADVICE}"
         return Finding(name=name, state="failed", text=text, facts=facts)
@@ -106,6 +110,15 @@ def _choice(network: Known) -> Finding:
         text = "keras, since OpenVINO isn't installed: `pip install openvino` makes the CPU two to four times as fast"
         return Finding(name="runtime", state="note", text=text, facts=facts)
     return Finding(name="runtime", state="ok", text=f"{chosen} is what --runtime auto takes here", facts=facts)
+
+
+def _fallbacks() -> Iterator[Finding]:
+    """Name the backbones that were found not to run on OpenVINO here, and why."""
+    if importlib.util.find_spec("openvino") is None or not (failed := failed_exports()):
+        return
+    said = "; ".join(f"{backbone}: {reason}" for backbone, reason in sorted(failed.items()))
+    text = f"not for {said}. {runtimes.KERAS_ON_A_CPU}; another version of openvino or keras may help"
+    yield Finding(name="openvino", state="note", text=text, facts={"failed_exports": failed})
 
 
 def _left_out(name: str, networks: list[Known], *, quick: bool) -> Finding | None:

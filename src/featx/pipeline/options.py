@@ -173,6 +173,8 @@ class Extraction:
         The images without a row.
     untrained : bool
         The backbone's weights are random.
+    fallback : str or None
+        Why a slower runtime than usual executed the backbone, and what that costs.
     store : FeatureStore or None
         None in a dry run.
     """
@@ -188,6 +190,7 @@ class Extraction:
     stages: dict[str, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     untrained: bool = False
+    fallback: str | None = None
     store: "FeatureStore | None" = None
 
     @property

@@ -190,6 +190,7 @@ class Outlet:
             failed=len(self._failures),
             failures=tuple(self._failures[path] for path in self.images.paths if path in self._failures),
             untrained=self.stage.untrained,
+            fallback=self.stage.fallback,
         )
 
     def _announce_size(self) -> None:

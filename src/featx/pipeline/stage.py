@@ -85,6 +85,11 @@ class Stage:
         self.start_seconds = time.perf_counter() - start
         return ready
 
+    @property
+    def fallback(self) -> str | None:
+        """Why a slower runtime executes the backbone, as far as it was opened; None where nothing is amiss."""
+        return self.runtime.fallback if "runtime" in vars(self) else None
+
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (b, d) float32 of decoded images (b, H, W, 3) uint8, valid until the next call."""
         runtime = self.runtime

@@ -1,6 +1,7 @@
 """What executes a backbone: one file each, chosen without importing any of them."""
 
 import importlib
+import importlib.util
 import logging
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from featx.backbones import ExportError, Pending, configured_backend, find_device
 from featx.errors import UsageError
-from featx.runtimes.choosing import RUNTIMES, batch_size, choose, gpu_for_keras
+from featx.runtimes.choosing import RUNTIMES, batch_size, choose, gpu_for_keras, gpu_wanted
 from featx.runtimes.cores import available_cores
 from featx.runtimes.options import RuntimeOptions
 from featx.spec import ExtractionSpec
@@ -29,6 +30,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+KERAS_ON_A_CPU = "Keras runs it on the CPU, up to three times slower, and every run loads TensorFlow first"
+"""What a fallback from OpenVINO costs, for messages."""
+
 
 @runtime_checkable
 class Runtime(Protocol):
@@ -44,12 +48,15 @@ class Runtime(Protocol):
         Where, such as ``"cpu:0"``.
     feature_shape : tuple of int
         Shape of one feature before it was flattened.
+    fallback : str or None
+        Why it runs in place of a faster one, and what that costs; None where nothing better should be there.
     """
 
     name: str
     precision: str
     device: str
     feature_shape: tuple[int, ...]
+    fallback: str | None
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the features of any number of images.
@@ -104,7 +111,8 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
     """Make a spec's backbone ready to run.
 
     Where nothing was asked for and the best choice turns out not to work (a GPU that Keras doesn't see, a backbone that
-    can't be exported to OpenVINO), the next best takes its place and the log says so.
+    can't be exported to OpenVINO, an OpenVINO that can't be imported), the next best takes its place; the log and the
+    runtime's `fallback` say so.
 
     Parameters
     ----------
@@ -131,21 +139,30 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
             "use the runtime it was made with, or --precision float32"
         )
     free = options.runtime.lower() == "auto" and wanted is None
-    if chosen == "keras" and free and options.device.lower() == "auto" and _no_gpu_after_all():
-        chosen = "openvino"
+    fallback = None
+    if chosen == "keras" and free:
+        if importlib.util.find_spec("openvino") is None and not gpu_wanted(options):
+            fallback = f"OpenVINO isn't installed: {KERAS_ON_A_CPU}"
+        elif options.device.lower() == "auto" and _no_gpu_after_all():
+            chosen = "openvino"
+            fallback = (
+                f"Keras on {configured_backend()} does not see this machine's GPU: the CPU computes instead, many "
+                "times slower"
+            )
     if chosen == "openvino":
         try:
-            return _open(chosen, spec, source, options)
-        except ExportError as error:
-            if not free:
-                raise UsageError(
-                    f"--runtime openvino: {spec.backbone} can't be exported to OpenVINO ({error}); use --runtime keras"
-                ) from error
-            logger.warning(
-                "%s can't be exported to OpenVINO (%s): Keras runs it, which is slower", spec.backbone, error
+            return _said(_open(chosen, spec, source, options), fallback)
+        except (ExportError, ImportError) as error:
+            reason = (
+                f"{spec.backbone} can't be exported to OpenVINO ({error})"
+                if isinstance(error, ExportError)
+                else f"OpenVINO can't be imported ({error})"
             )
+            if not free:
+                raise UsageError(f"--runtime openvino: {reason}; use --runtime keras") from error
+            fallback = f"{reason}: {KERAS_ON_A_CPU}"
             chosen = "keras"
-    return _open(chosen, spec, source, options)
+    return _said(_open(chosen, spec, source, options), fallback)
 
 
 def executed(spec: ExtractionSpec, options: RuntimeOptions) -> str | None:
@@ -179,11 +196,14 @@ def _open(name: str, spec: ExtractionSpec, source: WeightsSource, options: Runti
     return opened
 
 
+def _said(opened: Runtime, fallback: str | None) -> Runtime:
+    """Let a runtime know what it is in place of, and whoever waits for it now."""
+    if fallback is not None:
+        opened.fallback = fallback
+        logger.warning("%s", fallback)
+    return opened
+
+
 def _no_gpu_after_all() -> bool:
     """Tell whether Keras, chosen for a GPU that seemed to be there, sees none."""
-    if not gpu_for_keras() or find_device("auto") != "cpu:0":
-        return False
-    logger.warning(
-        "this machine has a GPU, but Keras on %s does not see it: OpenVINO runs on the CPU", configured_backend()
-    )
-    return True
+    return gpu_for_keras() and find_device("auto") == "cpu:0"

@@ -57,7 +57,7 @@ def choose(spec: ExtractionSpec, options: RuntimeOptions) -> str:
         return wanted
     if only is not None:
         return only
-    return "keras" if _gpu_wanted(options) or importlib.util.find_spec("openvino") is None else "openvino"
+    return "keras" if gpu_wanted(options) or importlib.util.find_spec("openvino") is None else "openvino"
 
 
 def batch_size(spec: ExtractionSpec, options: RuntimeOptions) -> int:
@@ -71,7 +71,7 @@ def batch_size(spec: ExtractionSpec, options: RuntimeOptions) -> int:
     if options.batch_size is not None:
         return options.batch_size
     chosen = choose(spec, options)
-    return DEFAULT_BATCH_SIZE["keras on a gpu" if chosen == "keras" and _gpu_wanted(options) else chosen]
+    return DEFAULT_BATCH_SIZE["keras on a gpu" if chosen == "keras" and gpu_wanted(options) else chosen]
 
 
 def gpu_for_keras(*, root: Path = Path("/")) -> bool:
@@ -92,7 +92,8 @@ def gpu_for_keras(*, root: Path = Path("/")) -> bool:
     return _BUILT_FOR_GPU.get(configured_backend(), lambda: False)()
 
 
-def _gpu_wanted(options: RuntimeOptions) -> bool:
+def gpu_wanted(options: RuntimeOptions) -> bool:
+    """Tell whether a run is to use a GPU: one was asked for, or one that Keras can use was found and not refused."""
     device = options.device.strip().lower().partition(":")[0]
     return device == "gpu" or (device != "cpu" and gpu_for_keras())
 

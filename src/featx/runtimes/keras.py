@@ -46,6 +46,8 @@ class KerasRuntime:
         No such device, or one that doesn't execute the precision.
     """
 
+    fallback: str | None = None
+
     def __init__(self, spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> None:
         # Before the backend computes anything, or it is too late.
         limit_threads(options.threads)

@@ -33,6 +33,7 @@ class MeanColourRuntime:
     name = "numpy"
     precision = "float32"
     device = "cpu:0"
+    fallback: str | None = None
 
     def __init__(self, spec: ExtractionSpec) -> None:
         self._pooling = spec.pooling

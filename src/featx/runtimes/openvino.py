@@ -90,6 +90,7 @@ class OpenVinoRuntime:
 
     name = "openvino"
     device = "cpu:0"
+    fallback: str | None = None
 
     def __init__(self, spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions) -> None:
         self.precision = _checked(spec.precision)

@@ -119,6 +119,8 @@ def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
         line(f"  [dim]{ADVICE[one.bottleneck]}[/]")
     if one.untrained:
         line("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
+    if one.fallback is not None:
+        line(f"  [yellow]{escape(printable(one.fallback))}[/]")
     failures(one.failures)
 
 
@@ -134,6 +136,7 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
         "failed": one.failed,
         "feature_shape": list(one.feature_shape),
         "untrained": one.untrained,
+        "fallback": one.fallback,
         "seconds": round(one.seconds, 3),
         "stages": {name: round(seconds, 3) for name, seconds in one.stages.items()},
         "failures": [
