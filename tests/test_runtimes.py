@@ -39,6 +39,11 @@ def pixels(number, height=32, width=32):
     return np.random.default_rng(0).integers(0, 256, (number, height, width, 3), dtype=np.uint8)
 
 
+def relative_error(found, wanted):
+    """The largest of any row."""
+    return (np.linalg.norm(found - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max()
+
+
 def mean_colour(**fields):
     return resolve(Request(backbone="mean-colour", **fields))
 
@@ -117,8 +122,8 @@ def test_keras_gives_a_row_whatever_else_is_in_the_batch(on_keras):
     assert on_keras.feature_shape == (1280,)
     assert (together.shape, together.dtype) == ((19, 1280), np.float32)
     assert np.abs(together - together[0]).max() > 1e-3 * np.abs(together).max()
-    np.testing.assert_array_equal(on_keras(images[::-1])[::-1], together)
-    np.testing.assert_array_equal(np.concatenate([on_keras(images[i : i + 1]) for i in range(19)]), together)
+    assert relative_error(on_keras(images[::-1])[::-1], together) <= 1e-5
+    assert relative_error(np.concatenate([on_keras(images[i : i + 1]) for i in range(19)]), together) <= 1e-5
     assert on_keras(images[:0]).shape == (0, 1280)
 
 
@@ -442,7 +447,7 @@ from featx.runtimes import RuntimeOptions, executed, runtime
 images = np.load(sys.argv[1])
 spec, source = resolve(Request(backbone="mobilenetv2-0.35", weights="none", image_size=(64, 48)))
 run = runtime(spec, source, RuntimeOptions(runtime="keras", device="cpu", batch_size=8))
-np.save(sys.argv[1], run(images))
+np.save(sys.argv[1], run(images[::-1])[::-1])  # lies in memory as nothing else does
 print(run.name)
 """
 
@@ -460,7 +465,7 @@ def test_other_backends_of_keras_give_the_same_features(backend, on_keras, tmp_p
     )
     assert done.stdout.strip() == f"keras-{backend}", done.stderr
     wanted, found = on_keras(images), np.load(file)
-    assert (np.linalg.norm(found - wanted, axis=1) / np.linalg.norm(wanted, axis=1)).max() <= 1e-5
+    assert relative_error(found, wanted) <= 1e-5
 
 
 BATCHES_IN_FLIGHT = """\
@@ -482,13 +487,14 @@ for start in range(0, 27, 8):
     memory[:] = 0
 found = np.concatenate([features() for features in pending])
 run.close()
-print(run.name, np.array_equal(found, wanted), np.ptp(wanted) > 0)
+error, apart = (np.abs(one - wanted).max() / np.abs(wanted).max() for one in (found, wanted[::-1]))
+print(run.name, error <= 1e-5, apart > 1e-3)
 """
 
 
 @pytest.mark.keras
 @pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
-def test_batches_in_flight_give_the_bits_of_one_after_the_other(backend):
+def test_batches_in_flight_give_the_features_of_one_after_the_other(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "-1"}

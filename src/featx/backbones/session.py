@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import os
+import platform
 import random
 import re
 import sys
@@ -36,20 +37,36 @@ def import_keras() -> Any:
 
     A user's own TF_CPP_MIN_LOG_LEVEL is respected: where it is set, everything is shown.
     """
-    if "keras" in sys.modules or _LOG_LEVEL in os.environ:
+    if "keras" in sys.modules:
         import keras
-    else:
-        os.environ[_LOG_LEVEL] = "2"
-        try:
-            with _without_chatter():
-                import keras
 
-                # The search for a GPU chatters as well, once.
-                _backend("count_gpus")()
-        finally:
-            # Read by now; child processes must not take it for the user's own.
-            del os.environ[_LOG_LEVEL]
+        return keras
+    quiet = _LOG_LEVEL not in os.environ
+    with _tensorflow_settings(), _without_chatter() if quiet else contextlib.nullcontext():
+        import keras
+
+        if quiet:  # the search for a GPU chatters as well, once
+            _backend("count_gpus")()
     return keras
+
+
+@contextlib.contextmanager
+def _tensorflow_settings() -> Iterator[None]:
+    """Set what TensorFlow reads while it is imported, unless the user has; child processes must not take it for theirs.
+
+    TensorFlow uses oneDNN's convolutions unasked on newer processors only. On others they are faster as well (AVX2:
+    MobileNetV2 1.9 times, ResNet50 1.3 times), and give a row the same bits anywhere in a batch, which Eigen's don't.
+    """
+    settings = {_LOG_LEVEL: "2"}
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        settings["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    added = {name: value for name, value in settings.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 @contextlib.contextmanager
@@ -282,7 +299,7 @@ def _torch_compile(model: Any, _shape: tuple[int, ...], device: str) -> Forward:
 
     def forward(images: Any) -> Pending:
         with torch.inference_mode(), on_device(device):
-            pixels = torch.tensor(images)
+            pixels = torch.tensor(np.ascontiguousarray(images))  # it takes no negative strides
             if place != "cpu":  # only from pinned memory does a copy go on by itself
                 pixels = pixels.pin_memory().to(place, non_blocking=True)
             features = model(pixels, training=False)
