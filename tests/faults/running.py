@@ -91,7 +91,18 @@ class Program:
         fault: dict[str, Any] | None = None,
         before: Callable[[], None] | None = None,
     ) -> Iterator[subprocess.Popen[str]]:
-        """The program while it runs, in a session of its own; killed at the end, if it is still there."""
+        """The program while it runs, in a session and with signals of its own; killed at the end, if still there.
+
+        What the parent ignores would be ignored by the program as well: SIGINT, where the tests were started in the
+        background by a shell.
+        """
+
+        def prepare() -> None:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            if before is not None:
+                before()
+
         process = subprocess.Popen(
             [*COMMAND, *map(str, arguments or self.extraction)],
             cwd=self.folder,
@@ -101,7 +112,7 @@ class Program:
             text=True,
             errors="surrogateescape",
             start_new_session=True,
-            preexec_fn=before,
+            preexec_fn=prepare,
         )
         with process:
             try:

@@ -73,6 +73,20 @@ def test_stopped_before_the_first_row(program: Kind, figure: Callable[[str], Non
     figure(f"SIGINT ({times}) while busy with {busy}: over in {seconds:.1f} s")
 
 
+def test_the_signals_of_the_tests_own_parent_do_not_matter(program: Kind) -> None:
+    """A shell that starts the tests in the background lets them, and what they start, ignore SIGINT."""
+    there = program("whole")
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with there.start(fault={"dawdle": "listing"}) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "now\n"
+            _, err = stop(process, signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert process.returncode == 130, err
+
+
 @pytest.mark.keras
 def test_stopped_while_tensorflow_is_loaded(program: Kind, figure: Callable[[str], None]) -> None:
     there = program("whole")
