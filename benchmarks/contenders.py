@@ -159,15 +159,15 @@ def featx_extract(config: Config) -> Result:
 
 def _stage(config: Config) -> Any:
     from featx.backbones import Request
-    from featx.pipeline.options import RunOptions
-    from featx.pipeline.stage import Stage
+    from featx.pipeline.filling.job import RunOptions
+    from featx.pipeline.filling.runner import Stage
 
     request = Request(backbone=config.backbone, weights=config.weights or "none", precision=config.precision)
     return Stage.resolve(request, RunOptions(**config.featx_options))
 
 
 def _decoded(config: Config, stage: Any) -> Iterator[Any]:
-    from featx.pipeline.stage import decoders
+    from featx.pipeline.filling.runner import decoders
 
     names = sorted(path.name for path in Path(config.folder).iterdir())[: config.images]
     with decoders(stage) as processes:

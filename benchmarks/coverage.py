@@ -19,11 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featx.reports import averages
-from featx.reports.comparison import compare
-from featx.reports.intervals import Interval, skewed_mean, wilson, wilson_f1
-from featx.reports.paired import holm, mcnemar
-from featx.reports.reliability import BINS, FEWEST, reliability
+from featx.statistics import averages
+from featx.statistics.comparison import compare
+from featx.statistics.intervals import Interval, skewed_mean, wilson, wilson_f1
+from featx.statistics.paired import holm, mcnemar
+from featx.statistics.reliability import BINS, FEWEST, reliability
 
 POPULATION = 200_000
 SIZES = (100, 300, 1000, 3000)

@@ -3,11 +3,10 @@
     FEATX_MATERIAL=… python benchmarks/leaks.py [--sets flowers5_dev trashnet_dev sign_digits] [--sheet pairs.png]
 
 Each set is split in half, the one to train on, the other to score (seeded). Copies of training images, altered in one
-way each, are planted among the latter; features are MobileNetV2's, with real weights. `featx.pipeline.leaks.find` is
-then asked, as `featx score` asks it. Prints the share of each kind that is found, and the pairs found that were not
-planted, between the halves and inside training across labels: whether those are false is for eyes to judge, so
-`--sheet` draws them side by side.
-"""
+way each, are planted among the latter; features are MobileNetV2's, with real weights. Then
+`featx.pipeline.evaluation.leaks.find` is asked, as `featx score` asks it. Prints the share of each kind that is found,
+and the pairs found that were not planted, between the halves and inside training across labels: whether those are
+false is for eyes to judge, so `--sheet` draws them side by side. """
 
 import argparse
 import json
@@ -23,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 import featx
-from featx.pipeline import leaks
+from featx.pipeline.evaluation import leaks
 
 WEIGHTS = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 SETS = ("flowers5_dev", "trashnet_dev", "sign_digits")

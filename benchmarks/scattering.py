@@ -21,7 +21,8 @@ import numpy as np
 import featx
 from featx.backbones import Request, resolve
 from featx.demo import BACKBONE, WITHOUT_WEIGHTS, write_digits
-from featx.runtimes import RuntimeOptions, available_cores, runtime
+from featx.machine import available_cores
+from featx.runtimes import RuntimeOptions, runtime
 
 WEIGHTS = {"mobilenetv2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"}
 DIGITS: dict[str, dict[str, Any]] = {

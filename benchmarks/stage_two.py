@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from deep_features import make
-from featx.runtimes import available_cores
+from featx.machine import available_cores
 from fits import Task
 from processes import FailedError, Finished, machine, run, wait_until_quiet
 from stage_two_page import CASES, Case, Findings, Run, page

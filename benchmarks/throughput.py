@@ -20,7 +20,7 @@ from typing import Any
 
 from contenders import Config
 from featx.backbones import find
-from featx.runtimes import available_cores
+from featx.machine import available_cores
 from photos import Photos, tiny
 from processes import FailedError, Finished, machine, run, wait_until_quiet
 from records import Findings, Record

@@ -8,8 +8,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from featx.errors import DataError
-from featx.reports.reliability import reliability
 from featx.selection.calibration import Calibration, calibration_error, cross_calibrated, fit_calibration
+from featx.statistics.reliability import reliability
 
 
 def drawn(n=600, k=4, *, temperature=0.3, seed=0, folds=5):

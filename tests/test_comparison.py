@@ -16,10 +16,11 @@ from featx.cli.compare import compare as command
 from featx.errors import DataError, FeatxError, UsageError
 from featx.pipeline.comparing import compare as compare_reports
 from featx.pipeline.comparing import compare_all
-from featx.reports import Report, evaluate
-from featx.reports.comparison import Comparisons, compare, rank
+from featx.reports import Report
 from featx.reports.images import Images
-from featx.reports.paired import holm, mcnemar, tango
+from featx.statistics import evaluate
+from featx.statistics.comparison import Comparisons, compare, rank
+from featx.statistics.paired import holm, mcnemar, tango
 
 CLASSES = ("bird", "cat", "dog")
 

@@ -15,7 +15,7 @@ from conftest import Painter
 from featx.cli import app
 from featx.errors import DataError, FeatxError, SpecMismatch, StoreError, UsageError
 from featx.pipeline.curve import curve, only_store
-from featx.pipeline.draws import Labelled, Trial, draws_of, numbers_of, sizes_of
+from featx.pipeline.curves.draws import Labelled, Trial, draws_of, numbers_of, sizes_of
 from featx.reports.curve import COLUMNS, Curve
 from featx.reports.curve_intervals import Trials, summarise
 

@@ -15,7 +15,7 @@ from conftest import Painter
 from featx.backbones import Request
 from featx.cli import main
 from featx.pipeline.extraction import extract_all
-from featx.pipeline.options import Extraction, Job, RunOptions
+from featx.pipeline.filling.job import Extraction, Job, RunOptions
 from featx.store import FeatureStore, partial_path
 
 MEANS = {"backbone": "mean-colour"}

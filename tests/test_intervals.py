@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from featx.errors import DataError, UsageError
-from featx.reports import averages
-from featx.reports.intervals import Interval, skewed_mean, wilson, wilson_f1
+from featx.statistics import averages
+from featx.statistics.intervals import Interval, skewed_mean, wilson, wilson_f1
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "coverage.py"
 

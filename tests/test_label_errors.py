@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from featx.errors import DataError
-from featx.reports.label_errors import LabelError, label_errors, likely_label_errors
+from featx.statistics.label_errors import LabelError, label_errors, likely_label_errors
 
 
 def simulated(*, n: int, k: int, sharpness: float, flipped: float, seed: int) -> tuple[np.ndarray, ...]:

@@ -15,7 +15,7 @@ from PIL import Image
 import featx
 from featx.leakage import Leaks
 from featx.model import Model
-from featx.pipeline import leaks
+from featx.pipeline.evaluation import leaks
 from featx.store import FeatureStore
 from test_leakage import ALTERED, photo
 

@@ -19,12 +19,13 @@ from PIL import Image
 from featx.errors import ImageError, UsageError
 from featx.images import thumbnail
 from featx.leakage import Leak
-from featx.pipeline.thumbnails import thumbnails
-from featx.reports import Report, evaluate
+from featx.pipeline.evaluation.thumbnails import thumbnails
+from featx.reports import Report
 from featx.reports.images import Images
-from featx.reports.label_errors import LabelError
 from featx.reports.page import positions, render, wanted, wanted_training
-from featx.reports.reliability import reliability
+from featx.statistics import evaluate
+from featx.statistics.label_errors import LabelError
+from featx.statistics.reliability import reliability
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

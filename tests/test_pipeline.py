@@ -13,13 +13,13 @@ import featx
 from conftest import Painter
 from featx import manifest
 from featx.backbones import Request, resolve
-from featx.pipeline.earlier import Earlier
 from featx.pipeline.extraction import _fill, extract_all
+from featx.pipeline.filling.earlier import Earlier
+from featx.pipeline.filling.job import Extraction, Job, RunOptions, Unwatched
+from featx.pipeline.filling.runner import Stage
+from featx.pipeline.filling.store_filler import Outlet
 from featx.pipeline.fitting import fit_all
-from featx.pipeline.options import Extraction, Job, RunOptions, Unwatched
-from featx.pipeline.outlet import Outlet
 from featx.pipeline.scoring import score_all
-from featx.pipeline.stage import Stage
 
 MEANS = {"backbone": "mean-colour"}
 

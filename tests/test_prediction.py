@@ -15,7 +15,7 @@ from conftest import Painter
 from featx.cli import app
 from featx.errors import SourceError, UsageError
 from featx.model import Model
-from featx.pipeline.options import RunOptions
+from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.prediction import predict_batches
 from featx.selection.calibration import Calibration
 

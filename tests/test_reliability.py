@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.errors import DataError, UsageError
-from featx.reports.intervals import wilson
-from featx.reports.reliability import BINS, FEWEST, Reliability, reliability
+from featx.statistics.intervals import wilson
+from featx.statistics.reliability import BINS, FEWEST, Reliability, reliability
 
 
 def confidences(n, rng, *, shift=0.0):

@@ -15,8 +15,9 @@ from PIL import Image
 from sklearn import metrics as sk
 
 from featx.errors import DataError, FeatxError
-from featx.reports import Report, evaluate, plot_confusion, rows, wilson
-from featx.reports.metrics import Metrics
+from featx.reports import Report, plot_confusion, rows
+from featx.statistics import evaluate, wilson
+from featx.statistics.metrics import Metrics
 
 NAMES = tuple(f"class {i}" for i in range(400))
 
@@ -414,12 +415,12 @@ def test_a_class_without_images_is_grey(tmp_path):
 
 def test_reports_load_nothing_heavy_and_leave_pyplot_alone(tmp_path):
     code = (
-        "import sys, featx.reports as r\n"
+        "import sys, featx.reports as r, featx.statistics as s\n"
         "heavy = {'matplotlib', 'sklearn', 'scipy', 'h5py', 'cv2', 'tensorflow', 'keras'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "ours = {m for m in sys.modules if m.startswith('featx.')} - {'featx.errors', 'featx.reports'}\n"
-        "assert all(m.startswith(('featx.reports.', 'featx.leakage')) for m in ours), ours\n"
-        "m = r.evaluate([0, 1], [0, 0], classes=('a', 'b'))\n"
+        "assert all(m.startswith(('featx.reports.', 'featx.leakage', 'featx.statistics')) for m in ours), ours\n"
+        "m = s.evaluate([0, 1], [0, 0], classes=('a', 'b'))\n"
         "report = r.Report(model='m', scored_on='s', backbone='b', clf='svm', params={}, classes=('a', 'b'),\n"
         "                  metrics=m, spec='{}', fingerprint='f')\n"
         "r.plot_confusion(report, sys.argv[1])\n"

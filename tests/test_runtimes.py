@@ -14,10 +14,10 @@ import pytest
 import featx
 from featx.backbones import Request, feature_shape, resolve
 from featx.errors import UsageError
+from featx.machine import available_cores
 from featx.runtimes import (
     Runtime,
     RuntimeOptions,
-    available_cores,
     batch_size,
     choose,
     choosing,
@@ -548,7 +548,7 @@ def late(monkeypatch):
 
 
 class Watched:
-    """A `featx.pipeline.options.Progress` that counts."""
+    """A `featx.pipeline.filling.job.Progress` that counts."""
 
     def __init__(self):
         self.rows = self.failed = 0

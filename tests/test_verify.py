@@ -18,7 +18,7 @@ from conftest import Painter
 from featx.backbones import Request
 from featx.cli import main
 from featx.pipeline.extraction import extract_all
-from featx.pipeline.options import Job, RunOptions
+from featx.pipeline.filling.job import Job, RunOptions
 from featx.pipeline.verifying import distances
 from featx.runtimes.mean_colour import MeanColourRuntime
 from featx.store import check

@@ -13,10 +13,10 @@ from featx.backbones import Request
 from featx.errors import SourceError, WeightsError
 from featx.model import Model
 from featx.pipeline.extraction import extract_stages, listed
+from featx.pipeline.filling.job import Job, Progress, RunOptions
+from featx.pipeline.filling.runner import Stage
 from featx.pipeline.fitting import fit_all
-from featx.pipeline.options import Job, Progress, RunOptions
 from featx.pipeline.scoring import score_all
-from featx.pipeline.stage import Stage
 from featx.reports import Report
 
 _SPLITS = ("train", "test")

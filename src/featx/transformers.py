@@ -16,8 +16,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from featx.backbones import Request
 from featx.errors import ImageError
 from featx.images import decode
-from featx.pipeline.options import RunOptions
-from featx.pipeline.stage import Stage
+from featx.pipeline.filling.job import RunOptions
+from featx.pipeline.filling.runner import Stage
 from featx.spec import Interpolation, PixelRules, Pooling, Precision, Resize
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 import featx
 from featx.backbones import Request
 from featx.pipeline.extraction import extract_all
-from featx.pipeline.options import Extraction, Job, RunOptions
+from featx.pipeline.filling.job import Extraction, Job, RunOptions
 
 SITE = Path(__file__).parent / "site"
 COMMAND = (sys.executable, "-c", "from featx.cli import main; main()")

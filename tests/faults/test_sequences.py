@@ -15,7 +15,7 @@ from PIL import Image
 import featx
 from featx.backbones import Request
 from featx.pipeline.extraction import extract_all
-from featx.pipeline.options import Extraction, Job, RunOptions
+from featx.pipeline.filling.job import Extraction, Job, RunOptions
 
 CLASSES = ("ash", "elm", "oak")
 NAMES = tuple(f"{letter}.png" for letter in "abcdef")

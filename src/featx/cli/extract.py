@@ -7,7 +7,7 @@ import typer
 
 from featx.backbones import Request
 from featx.cli import options as shared
-from featx.pipeline.options import Check, Job, RunOptions
+from featx.pipeline.filling.job import Check, Job, RunOptions
 from featx.spec import Interpolation, Pooling, Precision, Resize
 
 

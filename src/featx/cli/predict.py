@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from featx.cli import options as shared
-from featx.pipeline.options import RunOptions
+from featx.pipeline.filling.job import RunOptions
 
 
 def predict(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli import options as shared
-from featx.pipeline.options import RunOptions
+from featx.pipeline.filling.job import RunOptions
 
 if TYPE_CHECKING:
     from featx.pipeline.verifying import Verification

@@ -15,8 +15,8 @@ from featx import __version__
 from featx.backbones import cached, configured_backend, table
 from featx.batches.ring import Ring
 from featx.doctor.finding import Finding
-from featx.pipeline.options import RunOptions
-from featx.runtimes import available_cores
+from featx.machine import available_cores
+from featx.pipeline.filling.job import RunOptions
 from featx.runtimes.choosing import gpu_for_keras
 from featx.runtimes.options import DEFAULT_BATCH_SIZE
 from featx.weights import cache_home, keras_home

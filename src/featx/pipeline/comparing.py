@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from featx.errors import DataError, FeatxError, UsageError
 from featx.pipeline.naming import MODEL_SUFFIX, REPORTS
 from featx.reports import Report
-from featx.reports.comparison import Comparisons, rank
 from featx.reports.images import Images
+from featx.statistics.comparison import Comparisons, rank
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> 
     Returns
     -------
     Comparisons
-        Best first; see `featx.reports.comparison.rank`. Images are known by their digests, so that a folder may have
+        Best first; see `featx.statistics.comparison.rank`. Images are known by their digests, so that a folder may have
         moved in between.
 
     Raises

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from featx.classifiers import ROWS_AT_ONCE, Blueprint, check_features, convergence_logged
 from featx.classifiers.fitting import fit_pipeline
 from featx.errors import DataError, StoreError, UsageError
-from featx.pipeline.draws import Trial, draws_of, held_out, labelled, numbers_of, on_test, sizes_of
+from featx.pipeline.curves.draws import Trial, draws_of, held_out, labelled, numbers_of, on_test, sizes_of
 from featx.pipeline.fitting import DEFAULT_CLASSIFIER, TRAINING_SPLITS
 from featx.pipeline.naming import FEATURES, REPORTS, default_stores, model_path
 from featx.reports.curve import REPEATS, REPEATS_ON_TEST, Curve

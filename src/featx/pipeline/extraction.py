@@ -13,11 +13,11 @@ from featx import manifest
 from featx.backbones import Request
 from featx.errors import FeatxError, Interrupted, SourceError, TooManyFailures, UsageError
 from featx.manifest import Manifest
-from featx.pipeline.earlier import Earlier, taken
+from featx.pipeline.filling.earlier import Earlier, taken
+from featx.pipeline.filling.job import Check, Extraction, Job, Progress, RunOptions, Unwatched
+from featx.pipeline.filling.runner import Stage, decoders
+from featx.pipeline.filling.store_filler import Outlet, common_digests
 from featx.pipeline.naming import beside, store_path
-from featx.pipeline.options import Check, Extraction, Job, Progress, RunOptions, Unwatched
-from featx.pipeline.outlet import Outlet, common_digests
-from featx.pipeline.stage import Stage, decoders
 from featx.spec import Interpolation, Pooling, Precision, Resize
 from featx.store import FeatureStore
 

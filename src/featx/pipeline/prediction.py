@@ -13,9 +13,9 @@ from featx import manifest
 from featx.errors import ModelError, SourceError, UsageError
 from featx.manifest import Failure
 from featx.model import Model
+from featx.pipeline.filling.job import RunOptions
+from featx.pipeline.filling.runner import Stage, decoders, stage_again
 from featx.pipeline.naming import MODELS, default_models
-from featx.pipeline.options import RunOptions
-from featx.pipeline.stage import Stage, decoders, stage_again
 
 
 @dataclass(frozen=True, kw_only=True)

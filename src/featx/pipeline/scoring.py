@@ -8,12 +8,12 @@ from typing import Any
 from featx import manifest, reports
 from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageError
 from featx.model import Model
+from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
+from featx.pipeline.evaluation.page import write_page
+from featx.pipeline.evaluation.training import training_if_there
 from featx.pipeline.extraction import extract_stages, listed
-from featx.pipeline.judging import cross_validated, on_store, report_of
+from featx.pipeline.filling.job import Job, Progress, RunOptions
 from featx.pipeline.naming import MODELS, STORE_SUFFIXES, TEST_SOURCE, default_models, report_path
-from featx.pipeline.options import Job, Progress, RunOptions
-from featx.pipeline.origin import training_if_there
-from featx.pipeline.page import write_page
 from featx.pipeline.prediction import stage_of
 from featx.reports import Report
 from featx.store import FeatureStore, open_store

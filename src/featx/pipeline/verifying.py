@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from featx.errors import StoreError, UsageError
 from featx.manifest import Failure
-from featx.pipeline.options import RunOptions
-from featx.pipeline.stage import Stage, decoders, stage_again
+from featx.pipeline.filling.job import RunOptions
+from featx.pipeline.filling.runner import Stage, decoders, stage_again
 from featx.runtimes.choosing import RUNTIMES
 from featx.store import FeatureStore, Findings, Repair, check, open_store
 

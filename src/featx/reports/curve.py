@@ -13,8 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.reports.intervals import Interval
 from featx.reports.report import write_whole
+from featx.statistics.intervals import Interval
 
 FORMAT = "featx-curve"
 FORMAT_VERSION = 1

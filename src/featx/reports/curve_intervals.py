@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.reports.curve import CurveRow, Gain
-from featx.reports.intervals import LEVEL, Interval
+from featx.statistics.intervals import LEVEL, Interval
 
 METHOD = "wilson over test images and draws"
 GAIN_METHOD = "student over test images and draws"

@@ -13,9 +13,9 @@ from typing import Any, Self
 from featx.errors import FeatxError, Reason
 from featx.leakage import Leak
 from featx.reports.images import Images
-from featx.reports.label_errors import LabelError
-from featx.reports.metrics import Metrics
-from featx.reports.reliability import Reliability
+from featx.statistics.label_errors import LabelError
+from featx.statistics.metrics import Metrics
+from featx.statistics.reliability import Reliability
 
 FORMAT = "featx-report"
 FORMAT_VERSION = 1

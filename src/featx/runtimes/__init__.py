@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from featx.backbones import ExportError, Pending, configured_backend, find_device
 from featx.errors import UsageError
 from featx.runtimes.choosing import RUNTIMES, batch_size, choose, gpu_for_keras, gpu_wanted
-from featx.runtimes.cores import available_cores
 from featx.runtimes.options import RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
@@ -21,7 +20,6 @@ __all__ = [
     "Pending",
     "Runtime",
     "RuntimeOptions",
-    "available_cores",
     "batch_size",
     "choose",
     "executed",

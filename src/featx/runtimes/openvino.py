@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.backbones import exported, float32_convolutions
 from featx.errors import UsageError
-from featx.runtimes.cores import available_cores
+from featx.machine import available_cores
 from featx.runtimes.options import DEFAULT_BATCH_SIZE, RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource

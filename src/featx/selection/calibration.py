@@ -185,8 +185,8 @@ def cross_calibrated(
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
     """Expected calibration error: how far, on average, a confidence lies from the share that is right.
 
-    The bins are those of `featx.reports.reliability`, whose `plug_in` this is: of about equally many images, images of
-    one confidence together, ten bins or fewer where that would leave under ten images in each. Estimated from few
+    The bins are those of `featx.statistics.reliability`, whose `plug_in` this is: of about equally many images, images
+    of one confidence together, ten bins or fewer where that would leave under ten images in each. Estimated from few
     images it is too large, since the share that is right scatters in a bin, also of perfect probabilities.
 
     Parameters

@@ -9,7 +9,7 @@ from rich.table import Table
 from featx.cli.show.terminal import console, line, printable, quiet
 
 if TYPE_CHECKING:
-    from featx.reports.comparison import Comparisons
+    from featx.statistics.comparison import Comparisons
 
 HEADINGS = ("model", "accuracy", "95 % interval", "to the best", "95 % interval", "p", "")
 VERDICTS = {True: "[bold]real[/]", False: "not distinguishable"}

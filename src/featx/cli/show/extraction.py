@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from featx.cli.show.terminal import console, failures, line, printable, quiet, shorten
-from featx.pipeline.options import Extraction
+from featx.pipeline.filling.job import Extraction
 
 ADVICE_SECONDS = 30
 """A shorter run needs no advice."""

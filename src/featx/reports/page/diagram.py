@@ -1,7 +1,7 @@
 """The reliability diagram, as SVG that takes the page's colours."""
 
 from featx.reports.page.text import count, ends, share
-from featx.reports.reliability import Reliability
+from featx.statistics.reliability import Reliability
 
 # Of the drawing, in its own units: the plane, and the room that the words beside it need.
 _WIDTH, _HEIGHT = 400, 300

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from featx.reports.intervals import Interval
-from featx.reports.metrics import ClassMetrics, Metrics
 from featx.reports.page.diagram import reliability
 from featx.reports.page.made import made
 from featx.reports.page.text import count, ends, escaped, name, share
 from featx.reports.report import Report
+from featx.statistics.intervals import Interval
+from featx.statistics.metrics import ClassMetrics, Metrics
 
 SHOWN_CLASSES = 20
 """Of more classes than this the matrix shows those most often confused, until it is asked for others."""

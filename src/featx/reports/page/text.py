@@ -5,7 +5,7 @@ import json
 import math
 from typing import Any
 
-from featx.reports.intervals import Interval
+from featx.statistics.intervals import Interval
 
 _MISSING = "\N{REPLACEMENT CHARACTER}"
 _SPACE = "\N{NO-BREAK SPACE}"

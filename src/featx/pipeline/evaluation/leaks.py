@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from featx.errors import StoreError
 from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Rows, copies
 from featx.model import Model
-from featx.pipeline.options import RunOptions
-from featx.pipeline.origin import keys, training_of
-from featx.pipeline.pictures import pictures
+from featx.pipeline.evaluation.small_images import pictures
+from featx.pipeline.evaluation.training import keys, training_of
+from featx.pipeline.filling.job import RunOptions
 from featx.store import FeatureStore
 
 Key = TypeVar("Key", bound=Hashable)

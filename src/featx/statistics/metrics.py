@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from featx.errors import DataError
-from featx.reports import averages
-from featx.reports.intervals import LEVEL, Interval, skewed_mean, wilson, wilson_f1
-from featx.reports.reliability import reliability
+from featx.statistics import averages
+from featx.statistics.intervals import LEVEL, Interval, skewed_mean, wilson, wilson_f1
+from featx.statistics.reliability import reliability
 
 TOP = 5
 """How many classes the top-5 accuracy looks at; it is given where the model knows more."""
@@ -167,7 +167,7 @@ def evaluate(
             Share of images predicted right; its interval is Wilson's.
         balanced_accuracy
             Mean recall over the classes that have images; its interval is a score interval, as Wilson's is
-            (`featx.reports.averages`).
+            (`featx.statistics.averages`).
         macro_f1
             Mean F1 over the classes that have images or were predicted (scikit-learn's default); its interval likewise.
         top5_accuracy
@@ -182,7 +182,7 @@ def evaluate(
             cost is counted in the spread.
         calibration_error
             Distance between the probability of the predicted class and the share of images that are of it
-            (`featx.reports.reliability.reliability`), corrected for chance; its interval is a parametric bootstrap's.
+            (`featx.statistics.reliability`), corrected for chance; its interval is a parametric bootstrap's.
         per_class
             Precision and recall with Wilson's intervals, given how often the class was predicted or has images; F1 with
             Wilson's of the share that is both among the images that are either.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from featx.reports.intervals import LEVEL, quantile
+from featx.statistics.intervals import LEVEL, quantile
 
 PRIOR = 3.0
 """Images of the average class that each class counts besides its own; 2 to 5 cover alike, 0.5 too rarely."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.reports.intervals import LEVEL, Interval, quantile
+from featx.statistics.intervals import LEVEL, Interval, quantile
 
 RESAMPLES = 2000
 """Of the bootstrap."""

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from featx import reports
-from featx.pipeline.judging import Judged
-from featx.pipeline.origin import Training, keys
-from featx.pipeline.thumbnails import thumbnails
+from featx.pipeline.evaluation.judging import Judged
+from featx.pipeline.evaluation.thumbnails import thumbnails
+from featx.pipeline.evaluation.training import Training, keys
 from featx.reports import Report, page
 
 

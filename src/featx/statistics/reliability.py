@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from featx.errors import DataError, UsageError
-from featx.reports.intervals import LEVEL, Interval, quantile, wilson
+from featx.statistics.intervals import LEVEL, Interval, quantile, wilson
 
 BINS = 10
 """Bins where there are images enough."""

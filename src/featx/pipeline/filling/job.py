@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from featx.errors import REASONS, Reason, UsageError
+from featx.machine import available_cores
 from featx.manifest import Failure
-from featx.runtimes import available_cores
 
 if TYPE_CHECKING:
     from featx.spec import ExtractionSpec

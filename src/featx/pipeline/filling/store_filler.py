@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from featx.batches import Batch, Rows
 from featx.errors import SourceError
 from featx.manifest import Failure, Manifest
-from featx.pipeline.earlier import Earlier, KnownRows
-from featx.pipeline.options import Extraction
-from featx.pipeline.stage import Stage
+from featx.pipeline.filling.earlier import Earlier, KnownRows
+from featx.pipeline.filling.job import Extraction
+from featx.pipeline.filling.runner import Stage
 from featx.runtimes import Pending
 from featx.store import Provenance, plan, sweep
 

@@ -15,7 +15,7 @@ from featx import backbones, runtimes
 from featx.backbones import Request
 from featx.batches import DecodeOptions, Decoders
 from featx.errors import SpecMismatch, WeightsError
-from featx.pipeline.options import RunOptions
+from featx.pipeline.filling.job import RunOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 

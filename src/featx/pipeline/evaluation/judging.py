@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import reports
 from featx.errors import DataError
 from featx.model import Model
-from featx.pipeline import leaks
+from featx.pipeline.evaluation import leaks
+from featx.pipeline.evaluation.training import Training, training_if_there
+from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.naming import TEST_SOURCE
-from featx.pipeline.options import RunOptions
-from featx.pipeline.origin import Training, training_if_there
-from featx.reports import Images, LabelError, Metrics, Report
+from featx.reports import Images, Report
 from featx.selection.calibration import cross_calibrated
+from featx.statistics import LabelError, Metrics, evaluate, label_errors, reliability
 from featx.store import FeatureStore
 
 
@@ -66,7 +66,7 @@ class Judged:
 
     def metrics(self, rows: NDArray[np.bool_] | slice = slice(None)) -> Metrics:
         """Figures of some of the images, or all."""
-        return reports.evaluate(
+        return evaluate(
             self.labels[rows],
             self.predicted[rows],
             classes=self.classes,
@@ -190,7 +190,7 @@ def report_of(
         root=root,
         training_root="" if training is None else training.store.root,
         images=None if store is None else _images(judged, paths, store),
-        reliability=None if confidence is None else reports.reliability(confidence, judged.labels == judged.predicted),
+        reliability=None if confidence is None else reliability(confidence, judged.labels == judged.predicted),
         leaks=found.pairs,
         without_leaks=judged.metrics(~leaked) if leaked.any() and not leaked.all() else None,
         label_errors=_label_errors(model, judged, training, seen=leaked, root=root),
@@ -229,11 +229,11 @@ def _label_errors(
     if not judged.crossed and judged.store is not None and judged.probabilities is not None:
         new = np.flatnonzero(~seen)
         paths = [judged.store.paths[row] for row in judged.rows[new]]
-        suspects += reports.label_errors(paths, judged.labels[new], judged.probabilities[new], classes=classes)
+        suspects += label_errors(paths, judged.labels[new], judged.probabilities[new], classes=classes)
     if training is not None and oof is not None:
         paths = list(training.seen_from(root))
         probabilities = cross_calibrated(oof.scores, model.labels, oof.folds)
-        suspects += reports.label_errors(paths, model.labels, probabilities, classes=classes)
+        suspects += label_errors(paths, model.labels, probabilities, classes=classes)
     return tuple(sorted(suspects, key=lambda one: -one.confidence))
 
 

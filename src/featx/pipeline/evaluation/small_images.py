@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.batches import DecodeOptions, Decoders
 from featx.errors import DecoderError
 from featx.leakage import SIDE, WIDTH, reduced
-from featx.pipeline.options import RunOptions
+from featx.pipeline.filling.job import RunOptions
 from featx.spec import PixelRules
 from featx.store import FeatureStore
 from featx.weights import cache_home

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from featx.errors import DataError
-from featx.reports.intervals import LEVEL, Interval, wilson
-from featx.reports.paired import RESAMPLES, Difference, bootstrap, holm, mcnemar, tango
+from featx.statistics.intervals import LEVEL, Interval, wilson
+from featx.statistics.paired import RESAMPLES, Difference, bootstrap, holm, mcnemar, tango
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,21 @@
+"""Figures and their intervals: metrics, calibration, paired comparisons, likely label errors."""
+
+from featx.statistics.comparison import Comparison, Comparisons
+from featx.statistics.intervals import Interval, wilson
+from featx.statistics.label_errors import LabelError, label_errors
+from featx.statistics.metrics import ClassMetrics, Metrics, evaluate
+from featx.statistics.reliability import Reliability, reliability
+
+__all__ = [
+    "ClassMetrics",
+    "Comparison",
+    "Comparisons",
+    "Interval",
+    "LabelError",
+    "Metrics",
+    "Reliability",
+    "evaluate",
+    "label_errors",
+    "reliability",
+    "wilson",
+]
