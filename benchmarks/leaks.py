@@ -6,7 +6,7 @@ Each set is split in half, the one to train on, the other to score (seeded). Cop
 way each, are planted among the latter; features are MobileNetV2's, with real weights. Then
 `featx.pipeline.evaluation.leaks.find` is asked, as `featx score` asks it. Prints the share of each kind that is found,
 and the pairs found that were not planted, between the halves and inside training across labels: whether those are
-false is for eyes to judge, so `--sheet` draws them side by side. """
+false is for eyes to judge, so `--sheet` draws them side by side."""
 
 import argparse
 import json

@@ -1,10 +1,8 @@
-"""Predicted costs: their order, their switches, and the memory that there is."""
-
-from pathlib import Path
+"""Predicted costs: their order and their switches."""
 
 import pytest
 
-from featx.classifiers.cost import SOLVERS, START, available_memory, predict_cost
+from featx.classifiers.cost import SOLVERS, START, predict_cost
 from featx.errors import UsageError
 
 GB = 10**9
@@ -71,72 +69,3 @@ def test_a_long_fit_is_foreseen() -> None:
 def test_unknown_classifiers_have_no_cost() -> None:
     with pytest.raises(UsageError, match="forest"):
         cost("forest")
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> Path:
-    """A system with 8 GB to be had, in no control group."""
-    write(tmp_path / "proc/meminfo", f"MemTotal: 16000000 kB\nMemAvailable:    {8 * GB // 1024} kB\n")
-    return tmp_path
-
-
-def write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="ascii")
-
-
-NEAR = pytest.approx(8 * GB, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("cgroup", "files", "expected"),
-    [
-        ("", {}, NEAR),
-        ("0::/app\n", {"app/memory.max": "max", "app/memory.current": "5"}, NEAR),
-        ("0::/app\n", {"app/memory.max": f"{2 * GB}", "app/memory.current": f"{GB}"}, GB),
-        # Pages in the cache can be had back.
-        (
-            "0::/app\n",
-            {
-                "app/memory.max": f"{2 * GB}",
-                "app/memory.current": f"{GB}",
-                "app/memory.stat": f"anon 7\ninactive_file {GB // 2}\n",
-            },
-            3 * GB // 2,
-        ),
-        # A group around it binds too.
-        (
-            "0::/out/in\n",
-            {
-                "out/in/memory.max": "max",
-                "out/in/memory.current": "1",
-                "out/memory.max": f"{GB}",
-                "out/memory.current": "0",
-            },
-            GB,
-        ),
-        # Version 1, and a container in which the path is the host's.
-        (
-            "4:memory:/docker/1234\n",
-            {"memory/memory.limit_in_bytes": f"{3 * GB}", "memory/memory.usage_in_bytes": f"{GB}"},
-            2 * GB,
-        ),
-        (
-            "4:memory:/\n",
-            {"memory/memory.limit_in_bytes": f"{2**63 - 4096}", "memory/memory.usage_in_bytes": "9"},
-            NEAR,
-        ),
-        ("0::/app\n", {"app/memory.max": f"{GB}", "app/memory.current": f"{2 * GB}"}, 0),
-    ],
-)
-def test_memory_is_what_machine_and_control_groups_leave(
-    system: Path, cgroup: str, files: dict[str, str], expected: float
-) -> None:
-    write(system / "proc/self/cgroup", cgroup)
-    for name, text in files.items():
-        write(system / "sys/fs/cgroup" / name, text)
-    assert available_memory(root=system) == expected
-
-
-def test_this_machine_has_memory() -> None:
-    assert available_memory() > 10**7

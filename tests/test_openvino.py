@@ -19,10 +19,12 @@ from featx import runtimes
 from featx.backbones import ExportError, Request, exported, exporting, failed_exports, resolve
 from featx.errors import UsageError
 from featx.runtimes import KERAS_ON_A_CPU, RuntimeOptions, choosing, executed, runtime
+from featx.runtimes import openvino as on_openvino
 
 REQUEST = Request(backbone="mobilenetv2-0.35", weights="none", image_size=64)
 CAPABILITIES = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-NATIVE = {"bfloat16": "BF16" in CAPABILITIES, "float16": "FP16" in CAPABILITIES}
+LIMITED = on_openvino._instruction_limit() is not None
+NATIVE = {"bfloat16": "BF16" in CAPABILITIES and not LIMITED, "float16": "FP16" in CAPABILITIES and not LIMITED}
 ON_OPENVINO = RuntimeOptions(runtime="openvino", batch_size=32)
 
 
@@ -64,12 +66,12 @@ def test_features_are_those_of_keras():
     images = pixels(9)
     spec, source = resolve(REQUEST)
     by_keras = runtime(spec, source, RuntimeOptions(runtime="keras", device="cpu", batch_size=9))
-    on_openvino = runtime(spec, source, ON_OPENVINO)
-    wanted, found = by_keras(images), on_openvino(images)
+    run = runtime(spec, source, ON_OPENVINO)
+    wanted, found = by_keras(images), run(images)
     error = np.linalg.norm(found - wanted, axis=1) / np.linalg.norm(wanted, axis=1)
     assert error.max() <= 1e-5
-    assert (on_openvino.name, on_openvino.precision, on_openvino.device) == ("openvino", "float32", "cpu:0")
-    assert on_openvino.feature_shape == by_keras.feature_shape == (1280,)
+    assert (run.name, run.precision, run.device) == ("openvino", "float32", "cpu:0")
+    assert run.feature_shape == by_keras.feature_shape == (1280,)
 
 
 @pytest.mark.keras
@@ -131,6 +133,23 @@ def test_a_precision_that_would_not_be_executed_is_refused(precision):
         executed(spec, ON_OPENVINO)
     with pytest.raises(UsageError, match=f"--precision {precision}"):
         runtime(dataclasses.replace(spec, runtime=f"openvino:{precision}"), source, RuntimeOptions())
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("limit", "limited"),
+    [("AVX2", True), ("avx512_core", True), ("DEFAULT", False), ("AVX512_CORE_BF16", False), ("", False)],
+)
+def test_a_limit_on_instructions_is_not_run_into(limit, limited, monkeypatch):
+    """oneDNN obeys it, OpenVINO doesn't know of it, and the process would crash."""
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setattr(on_openvino, "_checked", on_openvino._checked.__wrapped__)
+    assert (on_openvino._instruction_limit() is not None) == limited
+    if limited:
+        spec, _ = resolve(dataclasses.replace(REQUEST, precision="bfloat16"))
+        with pytest.raises(UsageError, match=f"limited by ONEDNN_MAX_CPU_ISA={limit.upper()}"):
+            executed(spec, ON_OPENVINO)
 
 
 @pytest.mark.keras

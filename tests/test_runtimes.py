@@ -14,7 +14,6 @@ import pytest
 import featx
 from featx.backbones import Request, feature_shape, resolve
 from featx.errors import UsageError
-from featx.machine import available_cores
 from featx.runtimes import (
     Runtime,
     RuntimeOptions,
@@ -276,49 +275,6 @@ def test_at_float32_the_spec_says_nothing_of_the_runtime():
     assert executed(spec_of(), RuntimeOptions()) is None
     keras = RuntimeOptions(runtime="keras")
     assert executed(spec_of(precision="float16"), keras) == "keras-tensorflow:float16"
-
-
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({}, 8),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 2),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, 8),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "5000 100000\n"}, 1),
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "nonsense"}, 8),
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "300000 100000\n"}, 3),
-        (
-            {
-                "proc/self/cgroup": "0::/a/b\n",
-                "sys/fs/cgroup/a/cpu.max": "300000 100000\n",
-                "sys/fs/cgroup/a/b/cpu.max": "200000 100000\n",
-            },
-            2,
-        ),
-        (
-            {
-                "proc/self/cgroup": "5:memory:/m\n4:cpu,cpuacct:/docker/1\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us": "400000\n",
-                "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-            },
-            4,
-        ),
-        (
-            {
-                "proc/self/cgroup": "4:cpu:/x\n",
-                "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "-1\n",
-                "sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n",
-            },
-            8,
-        ),
-    ],
-)
-def test_cores_are_what_affinity_and_control_groups_leave(files, cores, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert available_cores(root=tmp_path) == cores
 
 
 class ResourceExhaustedError(Exception):

@@ -1,8 +1,7 @@
-"""Where weights come from, and the index of digests; none of it loads Keras."""
+"""Where weights come from, and their digests; none of it loads Keras."""
 
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,12 +18,8 @@ def homes(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_homes_follow_the_environment(homes, monkeypatch):
+def test_keras_s_home_follows_the_environment(homes, monkeypatch):
     assert weights.keras_home() == homes / "keras"
-    assert weights.cache_home() == homes / "cache"
-    monkeypatch.delenv("FEATX_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert weights.cache_home() == Path("/somewhere/featx")
     monkeypatch.delenv("KERAS_HOME")
     monkeypatch.setenv("HOME", str(homes))
     assert weights.keras_home() == homes / ".keras"
@@ -75,31 +70,6 @@ def test_digest_depends_on_dtype_shape_bytes_order_and_nothing_else():
     assert len({weights.digest_tensors(tensors) for tensors in different}) == len(different)
     alike = [(a, b), (a.astype(">f4"), b), (np.repeat(a, 2)[::2], b), (np.asfortranarray(a), b)]
     assert len({weights.digest_tensors(tensors) for tensors in alike}) == 1
-
-
-def test_what_is_remembered_comes_back_under_its_key_only(homes):
-    weights.remember(("digest", "a", None, 1), {"x": 1})
-    assert weights.remembered(("digest", "a", None, 1)) == {"x": 1}
-    assert weights.remembered(("digest", "a", None, 2)) is None
-    weights.remember(("digest", "a", None, 1), {"x": 2})
-    assert weights.remembered(("digest", "a", None, 1)) == {"x": 2}
-    assert len(list((homes / "cache" / "weights").iterdir())) == 1
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"key": ["k"]}', '{"key": ["other"], "value": {}}', "\x00"])
-def test_a_corrupt_index_is_an_empty_one(text, homes):
-    weights.remember(("k",), {"x": 1})
-    (entry,) = (homes / "cache" / "weights").iterdir()
-    entry.write_text(text)
-    assert weights.remembered(("k",)) is None
-    weights.remember(("k",), {"x": 1})
-    assert weights.remembered(("k",)) == {"x": 1}
-
-
-def test_a_cache_that_cannot_be_written_costs_nothing_but_time(homes):
-    (homes / "cache").write_text("a file where the folder should be")
-    weights.remember(("k",), {"x": 1})
-    assert weights.remembered(("k",)) is None
 
 
 def test_file_digest_is_remembered_until_the_file_changes(homes):

@@ -12,7 +12,7 @@ Every public name loads what it needs when it is first used, so importing featx 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from featx.version import __version__
 
 if TYPE_CHECKING:
     from featx.classifiers import make_classifier

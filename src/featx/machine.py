@@ -1,17 +1,22 @@
-"""How many CPU cores this process may use: what its affinity and its control groups leave of the machine's."""
+"""How many cores and how much memory this process may use: what affinity and control groups leave of the machine's.
+
+Control groups (versions 1 and 2) are how containers and batch systems set limits. Neither NumPy's libraries nor the
+system's own figures know them.
+"""
 
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_ROOT = Path("/")
 
-def available_cores(*, root: Path = Path("/")) -> int:
+
+def available_cores(*, root: Path = _ROOT) -> int:
     """Cores that this process may use, at least 1.
 
-    The smaller of its affinity and the CPU quotas of its control groups (versions 1 and 2), as containers set them; a
-    part of a core counts as one. Math libraries see the first and not the second, and lose time to throttling where
-    they start a thread for every core of the machine.
+    The smaller of its affinity and the CPU quotas of its control groups; a part of a core counts as one. Math libraries
+    see the first and not the second, and lose time to throttling where they start a thread for every core.
 
     Parameters
     ----------
@@ -19,30 +24,46 @@ def available_cores(*, root: Path = Path("/")) -> int:
         Where ``proc`` and ``sys`` are.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(root))]))
+    quotas = (_quota(group) for group in _groups(root, "cpu"))
+    return max(1, min([cores, *(math.ceil(quota) for quota in quotas if quota is not None)]))
 
 
-def _quotas(root: Path) -> Iterator[float]:
-    """Yield the quota, in cores, of every control group that this process is in."""
-    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            bases = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
-        elif "cpu" in controllers.split(","):
-            bases = [root / "sys/fs/cgroup/cpu", root / "sys/fs/cgroup" / controllers]
-        else:
-            continue
-        group = path.strip("/")
-        # In a container the path may be the host's, with only the group itself mounted; and a parent's quota binds too.
-        groups = [group, *(str(parent) for parent in Path(group).parents)]
-        for base in bases:
-            yield from (quota for name in groups if (quota := _quota(base / name)) is not None)
+def memory_limit(*, root: Path = _ROOT) -> int:
+    """Bytes that this process may use at most, together with its neighbours: the machine's, or its control groups'.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``sys`` are.
+    """
+    return min([_machine_memory(), *(limit for limit, _ in _memory_groups(root))])
+
+
+def available_memory(*, root: Path = _ROOT) -> int:
+    """Bytes that this process may still take: what the machine has left, within what its control groups allow.
+
+    Pages of files in the system's cache count as available, in a control group as on the machine.
+
+    Parameters
+    ----------
+    root : Path
+        Where ``proc`` and ``sys`` are.
+    """
+    fields = dict(line.split(":", 1) for line in _lines(root / "proc/meminfo"))
+    # macOS tells no more than how much there is.
+    machine = int(fields["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in fields else _machine_memory()
+    return max(0, min([machine, *(limit - used for limit, used in _memory_groups(root))]))
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _quota(group: Path) -> float | None:
-    words = (_read(group / "cpu.max") or "").split()
+    """CPU quota of a control group, in cores."""
+    words = " ".join(_lines(group / "cpu.max")).split()
     if len(words) != 2:
-        words = [_read(group / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
+        words = [" ".join(_lines(group / f"cpu.cfs_{name}_us")) for name in ("quota", "period")]
     try:
         quota, period = map(int, words)
     except ValueError:  # "max", or no such file
@@ -50,8 +71,39 @@ def _quota(group: Path) -> float | None:
     return quota / period if quota > 0 and period > 0 else None
 
 
-def _read(file: Path) -> str | None:
+def _memory_groups(root: Path) -> Iterator[tuple[int, int]]:
+    """Yield limit and use, in bytes, of every control group with a limit; the cache of files doesn't count as use."""
+    for group in _groups(root, "memory"):
+        for limit, used, cache in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            try:
+                allowed, taken = (int(_lines(group / file)[0]) for file in (limit, used))
+            except (IndexError, ValueError):  # "max", or no such file
+                continue
+            kept = dict(words.split() for words in _lines(group / "memory.stat")).get(cache, "0")
+            yield allowed, taken - int(kept)
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folder of every control group that this process is in, and of every one around it: all limits bind."""
+    for line in _lines(root / "proc/self/cgroup"):
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            bases = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
+        elif controller in controllers.split(","):
+            bases = [root / "sys/fs/cgroup" / name for name in dict.fromkeys((controller, controllers))]
+        else:
+            continue
+        group = path.strip("/")
+        # In a container the path may be the host's, with only the group itself mounted.
+        names = dict.fromkeys([group, *(str(parent) for parent in Path(group).parents)])
+        yield from (base / name for base in bases for name in names)
+
+
+def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="ascii")
+        return file.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
-        return None
+        return []

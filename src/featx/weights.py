@@ -4,11 +4,8 @@ Nothing here loads Keras: `featx.backbones` computes a digest the first time and
 """
 
 import hashlib
-import json
-import logging
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.cache import remember, remembered
 from featx.errors import WeightsError
-
-logger = logging.getLogger(__name__)
 
 UNTRAINED_SEED = 0
 UNTRAINED = "none"
@@ -51,13 +47,6 @@ def keras_home() -> Path:
         return Path(configured).expanduser()
     home = Path("~").expanduser()
     return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108  Keras's own choice
-
-
-def cache_home() -> Path:
-    """Return featx's cache folder: FEATX_CACHE, else ``featx`` under XDG_CACHE_HOME or ``~/.cache``."""
-    if configured := os.environ.get("FEATX_CACHE"):
-        return Path(configured).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx"
 
 
 def locate(weights: str, *, filename: str | None) -> WeightsSource:
@@ -125,46 +114,3 @@ def file_digest(path: Path) -> str:
         raise WeightsError(f"weights file {path} can't be read: {error.strerror or error}") from error
     remember(key, {"sha256": sha256})
     return sha256
-
-
-def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
-    """Give back what `remember` kept under this key; None where nothing is, or it can't be read or trusted."""
-    try:
-        entry = json.loads(_index_file(key).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    # The key is kept inside as well: a file that was renamed or copied by hand answers for nothing.
-    if not isinstance(entry, dict) or entry.get("key") != list(key) or not isinstance(entry.get("value"), dict):
-        return None
-    return dict(entry["value"])
-
-
-def all_remembered(kind: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Yield every key that begins with this word and its value, as `remembered` would give it; in no order."""
-    for file in (cache_home() / "weights").glob("*.json"):
-        try:
-            key = tuple(json.loads(file.read_text(encoding="utf-8"))["key"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        if key[:1] == (kind,) and (value := remembered(key)) is not None:
-            yield key, value
-
-
-def remember(key: Sequence[str | int | None], value: Mapping[str, Any]) -> None:
-    """Keep a small JSON value under a key, one file each: whole or not at all, whoever else writes.
-
-    A cache folder that can't be written costs time on the next run and nothing else, so that is only logged.
-    """
-    target = _index_file(key)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False, encoding="utf-8") as file:
-            json.dump({"key": list(key), "value": dict(value)}, file)
-        Path(file.name).replace(target)
-    except OSError as error:
-        logger.info("not remembered in %s: %s", target.parent, error)
-
-
-def _index_file(key: Sequence[str | int | None]) -> Path:
-    text = json.dumps(list(key), ensure_ascii=True)
-    return cache_home() / "weights" / f"{hashlib.sha256(text.encode('ascii')).hexdigest()[:32]}.json"

@@ -29,9 +29,10 @@ import numpy as np
 from featx.backbones.build import build
 from featx.backbones.session import backend_name, silent
 from featx.backbones.table import find
+from featx.cache import all_remembered, cache_home, remember, remembered
 from featx.errors import FeatxError
 from featx.spec import ExtractionSpec
-from featx.weights import WeightsSource, all_remembered, cache_home, remember, remembered
+from featx.weights import WeightsSource
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from featx.backbones import scattering
 from featx.backbones.build import network
 from featx.backbones.loading import cached, download, load
 from featx.backbones.table import Entry, find
+from featx.cache import remember, remembered
 from featx.errors import UsageError
 from featx.spec import (
     INTERPOLATIONS,
@@ -23,7 +24,7 @@ from featx.spec import (
     Precision,
     Resize,
 )
-from featx.weights import WeightsSource, digest_tensors, file_digest, locate, remember, remembered
+from featx.weights import WeightsSource, digest_tensors, file_digest, locate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,14 @@
 """The memory that decoder processes share with their parent: image slots, and a mark of what each process works on."""
 
-import contextlib
 import errno
 import mmap
 import os
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from featx.machine import memory_limit
 
 IDLE = -1
 """Mark of a process that works on no image."""
@@ -36,7 +36,7 @@ def shared_file(size: int) -> int:
     OSError
         There is no room for it, or it would take more than half of the machine's or container's memory.
     """
-    if size > _memory() // 2:  # asked beforehand: a container that runs out of memory kills, it doesn't refuse
+    if size > memory_limit() // 2:  # asked beforehand: a container that runs out of memory kills, it doesn't refuse
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     try:
         # Not under /dev/shm, which containers often limit to 64 MB.
@@ -55,15 +55,6 @@ def shared_file(size: int) -> int:
         os.close(fd)
         raise
     return fd
-
-
-def _memory() -> int:
-    """Bytes that this process may use at most, together with its neighbours."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups, version 2 and 1
-        with contextlib.suppress(OSError, ValueError):  # none, or "max"
-            limits.append(int(Path("/sys/fs/cgroup", name).read_text(encoding="ascii")))
-    return min(limits)
 
 
 class Ring:

@@ -5,12 +5,11 @@ The predictions are counts of operations and bytes times constants that were mea
 """
 
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from featx.errors import UsageError
+from featx.machine import available_cores
 
 MEMORY_SHARE = 0.5
 """Share of the available memory that a fit may plan with."""
@@ -183,7 +182,7 @@ def predict_cost(
     folds : int
         Folds, 0 for a fit without cross-validation.
     available_memory : int
-        Bytes, such as `available_memory` gives.
+        Bytes, such as `featx.machine.available_memory` gives.
 
     Raises
     ------
@@ -194,7 +193,7 @@ def predict_cost(
         solvers = SOLVERS[clf, kernel]
     except KeyError:
         raise UsageError(f"no cost is known of classifier {clf!r} with kernel {kernel!r}") from None
-    work = _Work(n=n, d=d, k=k, grid=grid, folds=folds, jobs=max(1, min(_cores(), folds)))
+    work = _Work(n=n, d=d, k=k, grid=grid, folds=folds, jobs=max(1, min(available_cores(), folds)))
     costs = {solver: estimate(work) for solver, estimate in solvers.items()}
     room = MEMORY_SHARE * available_memory
     if clf == "logreg":
@@ -224,58 +223,3 @@ def _why(solver: str, costs: Mapping[str, Estimate], work: _Work, room: float) -
         elif seconds > costs[solver][0]:
             words += f", since {NAMES[other]} it would take {seconds:,.0f} s"
     return words
-
-
-def _cores() -> int:
-    import joblib
-
-    return int(joblib.cpu_count())
-
-
-def available_memory(*, root: Path = Path("/")) -> int:
-    """Bytes that this process may still take: what the machine has, within what its control groups allow.
-
-    Pages of files in the system's cache count as available, in a control group as on the machine.
-
-    Parameters
-    ----------
-    root : Path
-        Where ``proc`` and ``sys`` are.
-    """
-    fields = dict(line.split(":", 1) for line in _lines(root / "proc/meminfo"))
-    if "MemAvailable" in fields:
-        machine = int(fields["MemAvailable"].split()[0]) * 1024
-    else:  # macOS tells no more than how much there is
-        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(0, min([machine, *_left_in_groups(root)]))
-
-
-def _left_in_groups(root: Path) -> Iterator[int]:
-    """Yield what every control group that this process is in, and every one around it, leaves (versions 1 and 2)."""
-    for line in _lines(root / "proc/self/cgroup"):
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            bases = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
-            limit, used, cache = "memory.max", "memory.current", "inactive_file"
-        elif "memory" in controllers.split(","):
-            bases = [root / "sys/fs/cgroup/memory"]
-            limit, used, cache = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
-        else:
-            continue
-        group = path.strip("/")
-        # In a container the path may be the host's, with only the group itself mounted.
-        for name in dict.fromkeys([group, *(str(parent) for parent in Path(group).parents)]):
-            for base in bases:
-                try:
-                    allowed, taken = (int(_lines(base / name / file)[0]) for file in (limit, used))
-                except (IndexError, ValueError):  # "max", or no such file
-                    continue
-                kept = dict(words.split() for words in _lines(base / name / "memory.stat")).get(cache, "0")
-                yield allowed - taken + int(kept)
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return []

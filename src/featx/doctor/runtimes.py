@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from featx import runtimes
 from featx.backbones import configured_backend, failed_exports, find
+from featx.cache import remember, remembered
 from featx.doctor import golden
 from featx.doctor.finding import Finding
 from featx.doctor.golden import Known
@@ -20,7 +21,7 @@ from featx.errors import FeatxError
 from featx.runtimes import RuntimeOptions
 from featx.runtimes.choosing import gpu_for_keras
 from featx.spec import PixelRules, Precision
-from featx.weights import locate, remember, remembered
+from featx.weights import locate
 
 Pixels = dict[PixelRules, NDArray[np.uint8]]
 

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from featx import __version__
 from featx.backbones import cached, configured_backend, table
 from featx.batches.ring import Ring
+from featx.cache import cache_home
 from featx.doctor.finding import Finding
 from featx.machine import available_cores
 from featx.pipeline.filling.job import RunOptions
 from featx.runtimes.choosing import gpu_for_keras
 from featx.runtimes.options import DEFAULT_BATCH_SIZE
-from featx.weights import cache_home, keras_home
+from featx.version import __version__
+from featx.weights import keras_home
 
 _NEEDED: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),

@@ -6,11 +6,9 @@ What protects against a hostile file is skops, which builds nothing but types th
 scikit-learn that it vouches for, and featx's own estimators.
 """
 
-import contextlib
 import hashlib
 import io
 import json
-import os
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from featx.classifiers import trusted_steps
 from featx.errors import ModelError
+from featx.files import whole
 
 FORMAT = "featx model"
 FORMAT_VERSION = 1
@@ -43,19 +42,11 @@ def write(path: Path, contents: Mapping[str, Any]) -> None:
         The file can't be written, or it would hold a type that `read` refuses.
     """
     data = _seal(contents, path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with whole(path) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise ModelError(f"can't write model {str(path)!r}: {error.strerror}; choose another place") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def read(path: Path) -> Any:

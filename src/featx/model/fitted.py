@@ -14,7 +14,6 @@ import sklearn
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from featx import __version__
 from featx.classifiers import (
     RECIPES,
     ROWS_AT_ONCE,
@@ -29,6 +28,7 @@ from featx.model import archive
 from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec
+from featx.version import __version__
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import StoreError, UsageError
+from featx.files import whole
 from featx.pipeline.naming import export_path
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def export(
     target = export_path(store.path, to=to, out=None if out is None else Path(out))
     if not overwrite:
         _refuse_present(target)
-    with _whole(target, overwrite=overwrite) as file:
+    with _new_file(target, overwrite=overwrite) as file:
         _WRITERS[to](file, store)
     return target
 
@@ -86,25 +87,17 @@ def _refuse_present(target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _whole(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
+def _new_file(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Open a file that gets its name when it was written to the end, and is gone otherwise."""
-    temporary = target.with_name(f".{target.name}-{os.getpid()}.writing")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with whole(target) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if not overwrite:
-            _refuse_present(target)
-        temporary.replace(target)
+            if not overwrite:
+                _refuse_present(target)
     except OSError as error:
         raise StoreError(
             f"{target} can't be written: {error.strerror or error}; give another place with --out, or make room"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _blocks(store: "FeatureStore") -> Iterator[tuple[slice, NDArray[np.float32]]]:

@@ -2,16 +2,18 @@
 
 import csv
 import dataclasses
+import io
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
 
 from featx import manifest
 from featx.backbones import Request
 from featx.errors import FeatxError, Interrupted, SourceError, TooManyFailures, UsageError
+from featx.files import whole
 from featx.manifest import Manifest
 from featx.pipeline.filling.earlier import Earlier, taken
 from featx.pipeline.filling.job import Check, Extraction, Job, Progress, RunOptions, Unwatched
@@ -282,18 +284,15 @@ def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
         if one.store is not None
         for failure in one.failures
     }
-    begun = file.with_name(f"{file.name}.{os.getpid()}")
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(("path", "reason", "message"))
+    writer.writerows((path, failure.reason, failure.message) for path, failure in failed.items())
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # A path may be any bytes, and is written as those.
-        with begun.open("w", encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            writer = csv.writer(lines, lineterminator="\n")
-            writer.writerow(("path", "reason", "message"))
-            writer.writerows((path, failure.reason, failure.message) for path, failure in failed.items())
-        begun.replace(file)
+        with whole(file) as opened:
+            # A path may be any bytes, and is written as those.
+            opened.write(lines.getvalue().encode("utf-8", "surrogateescape"))
     except OSError as error:
-        with suppress(OSError):
-            begun.unlink()
         raise FeatxError(
             f"the failures can't be written to {file} ({error.strerror or error}): name another file (--failures); "
             "the features are kept"

@@ -2,6 +2,6 @@
 
 from featx.reports.images import Images
 from featx.reports.plot import plot_confusion
-from featx.reports.report import Report, rows, write_whole
+from featx.reports.report import Report, rows
 
-__all__ = ["Images", "Report", "plot_confusion", "rows", "write_whole"]
+__all__ = ["Images", "Report", "plot_confusion", "rows"]

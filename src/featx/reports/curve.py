@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.reports.report import write_whole
+from featx.files import write_whole
 from featx.statistics.intervals import Interval
 
 FORMAT = "featx-curve"

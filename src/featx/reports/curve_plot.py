@@ -3,9 +3,9 @@
 import io
 from pathlib import Path
 
+from featx.files import write_whole
 from featx.reports.curve import Curve
 from featx.reports.plot import _DPI, _TITLE_COLUMNS, _drawable, _shortened
-from featx.reports.report import write_whole
 
 _LINE = "#08519c"  # the dark end of the confusion matrix's hue
 _SIZE = (7.2, 4.6)  # inches

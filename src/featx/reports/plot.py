@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.reports.report import Report, write_whole
+from featx.files import write_whole
+from featx.reports.report import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

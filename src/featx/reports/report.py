@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from featx.errors import FeatxError, Reason
+from featx.files import write_whole
 from featx.leakage import Leak
 from featx.reports.images import Images
 from featx.statistics.label_errors import LabelError
@@ -245,29 +245,6 @@ def _row(report: Report) -> dict[str, Any]:
         "failed": len(report.failures),
         "untrained": report.untrained,
     }
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file that appears whole or not at all.
-
-    Raises
-    ------
-    FeatxError
-        The file can't be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise FeatxError(f"can't write {path}: {error.strerror}; give a place that can be written to") from error
 
 
 def _canonical(spec: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import logging
+import os
 import sys
 from typing import Any
 
@@ -169,6 +170,10 @@ def _checked(precision: str) -> str:
         return precision
     core = openvino.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    cpu = core.get_property("CPU", "FULL_DEVICE_NAME").strip()
+    if (limit := _instruction_limit()) is not None:
+        cpu = f"{cpu}, limited by {limit}"
+        capabilities = [word for word in capabilities if word not in ("BF16", "FP16")]
     try:
         compiled = core.compile_model(_small_network(), "CPU", _properties(precision, 1))
         found = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -180,9 +185,21 @@ def _checked(precision: str) -> str:
     instead = {hint: name for name, hint in _HINTS.items() if name != precision}.get(found, "no such arithmetic")
     able = " or ".join(name for name, word in _CAPABILITIES.items() if word in capabilities)
     raise UsageError(
-        f"--precision {precision}: on this CPU ({core.get_property('CPU', 'FULL_DEVICE_NAME').strip()}) OpenVINO would "
-        f"execute {instead}; use --precision {able}"
+        f"--precision {precision}: on this CPU ({cpu}) OpenVINO would execute {instead}; use --precision {able}"
     )
+
+
+def _instruction_limit() -> str | None:
+    """Give the environment variable that keeps oneDNN from instructions of reduced precision; None where none does.
+
+    OpenVINO asks the processor itself what it can do, then crashes where oneDNN, which computes for it, may not
+    (2026.4).
+    """
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        value = os.environ.get(name, "").upper()
+        if value not in ("", "DEFAULT", "ALL") and not any(word in value for word in ("BF16", "FP16", "AMX", "AVX10")):
+            return f"{name}={value}"
+    return None
 
 
 def _properties(precision: str, threads: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from featx.classifiers import Blueprint
+from featx.machine import available_memory
 from featx.selection.grid import points_of
 from featx.selection.options import SelectionOptions
 
@@ -66,7 +67,7 @@ def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: S
     what = f"{blueprint.name} on {shape[0]:,} x {shape[1]:,} features of {k} classes"
     if not isinstance(blueprint.clf, str):
         return Plan(solver=given or "direct", seconds=None, bytes=None, text=what)
-    from featx.classifiers.cost import available_memory, predict_cost
+    from featx.classifiers.cost import predict_cost
 
     grid = {name: axis.values for name, axis in blueprint.recipe.grids[options.kernel].items()}
     memory, size = available_memory(), 4 * shape[0] * shape[1]

@@ -6,7 +6,6 @@ bits of a product depend on the number of threads, and they shall not depend on 
 """
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from featx.classifiers import Blueprint, Params, Verdict
+from featx.machine import available_cores
 from featx.selection.folds import Split
 
 if TYPE_CHECKING:
@@ -151,15 +151,13 @@ class Sweep:
 
 
 def workers(n_jobs: int) -> int:
-    """Threads that so many jobs are, as joblib counts them."""
-    import joblib
-
-    return int(joblib.effective_n_jobs(n_jobs))
+    """Threads that so many jobs are; -1 is one for each core, -2 one fewer, as in joblib."""
+    return n_jobs if n_jobs > 0 else max(1, available_cores() + 1 + n_jobs)
 
 
 def blas_threads(jobs: int) -> int:
     """Threads of a matrix product: one beside other jobs, all of them in a job on its own."""
-    return 1 if jobs > 1 else os.cpu_count() or 1
+    return 1 if jobs > 1 else available_cores()
 
 
 def _together(n_jobs: int, jobs: Sequence[tuple[Any, tuple[Any, ...]]]) -> list[Any]:

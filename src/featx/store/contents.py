@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import __version__
 from featx.manifest import Failure, Manifest
 from featx.spec import ExtractionSpec
 from featx.store.format import FORMAT, FORMAT_VERSION, content_digest
 from featx.store.text import encode, encode_attribute
+from featx.version import __version__
 
 MESSAGE_LENGTH = 500
 """Characters kept of a failure's message: the column is as wide as its longest."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from featx import reports
+from featx.files import write_whole
 from featx.pipeline.evaluation.judging import Judged
 from featx.pipeline.evaluation.thumbnails import thumbnails
 from featx.pipeline.evaluation.training import Training, keys
@@ -44,4 +44,4 @@ def write_page(report: Report, judged: Judged, training: Training | None, path: 
         training=thumbnails(report.training_root, page.wanted_training(report), digests=trained),
         positions=positions,
     )
-    reports.write_whole(Path(path), text.encode("utf-8", "surrogateescape"))
+    write_whole(Path(path), text.encode("utf-8", "surrogateescape"))

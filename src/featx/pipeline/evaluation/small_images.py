@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.batches import DecodeOptions, Decoders
+from featx.cache import cache_home
 from featx.errors import DecoderError
+from featx.files import whole
 from featx.leakage import SIDE, WIDTH, reduced
 from featx.pipeline.filling.job import RunOptions
 from featx.spec import PixelRules
 from featx.store import FeatureStore
-from featx.weights import cache_home
 
 logger = logging.getLogger(__name__)
 
@@ -118,17 +119,9 @@ def _load(entry: Path, n: int) -> NDArray[np.uint8]:
 
 def _save(entry: Path, kept: NDArray[np.uint8]) -> None:
     """Keep pictures for the next run; a cache that can't be written costs time and nothing else."""
-    partial = entry.with_name(f".{entry.name}.{os.getpid()}.partial")
     try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                np.save(file, kept, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(entry)
-        finally:
-            partial.unlink(missing_ok=True)
+        with whole(entry) as file:
+            np.save(file, kept, allow_pickle=False)
         by_use = sorted(entry.parent.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns)
         for old in by_use[:-_LATEST]:
             old.unlink(missing_ok=True)

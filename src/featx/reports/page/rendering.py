@@ -11,12 +11,12 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import __version__
 from featx.errors import UsageError
 from featx.reports.page.content import Pictures, gathered
 from featx.reports.page.sections import head, sections
 from featx.reports.page.text import embedded, escaped
 from featx.reports.report import Report
+from featx.version import __version__
 
 
 def render(

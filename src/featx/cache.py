@@ -1,0 +1,61 @@
+"""featx's cache folder, and small answers that are remembered in it so that asking again is cheap."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from featx.files import whole
+
+logger = logging.getLogger(__name__)
+
+
+def cache_home() -> Path:
+    """Return featx's cache folder: FEATX_CACHE, else ``featx`` under XDG_CACHE_HOME or ``~/.cache``."""
+    if configured := os.environ.get("FEATX_CACHE"):
+        return Path(configured).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx"
+
+
+def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
+    """Give back what `remember` kept under this key; None where nothing is, or it can't be read or trusted."""
+    try:
+        entry = json.loads(_index_file(key).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    # The key is kept inside as well: a file that was renamed or copied by hand answers for nothing.
+    if not isinstance(entry, dict) or entry.get("key") != list(key) or not isinstance(entry.get("value"), dict):
+        return None
+    return dict(entry["value"])
+
+
+def all_remembered(kind: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Yield every key that begins with this word and its value, as `remembered` would give it; in no order."""
+    for file in (cache_home() / "weights").glob("*.json"):
+        try:
+            key = tuple(json.loads(file.read_text(encoding="utf-8"))["key"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if key[:1] == (kind,) and (value := remembered(key)) is not None:
+            yield key, value
+
+
+def remember(key: Sequence[str | int | None], value: Mapping[str, Any]) -> None:
+    """Keep a small JSON value under a key, one file each: whole or not at all, whoever else writes.
+
+    A cache folder that can't be written costs time on the next run and nothing else, so that is only logged.
+    """
+    target = _index_file(key)
+    try:
+        with whole(target) as file:
+            file.write(json.dumps({"key": list(key), "value": dict(value)}).encode("ascii"))
+    except OSError as error:
+        logger.info("not remembered in %s: %s", target.parent, error)
+
+
+def _index_file(key: Sequence[str | int | None]) -> Path:
+    text = json.dumps(list(key), ensure_ascii=True)
+    return cache_home() / "weights" / f"{hashlib.sha256(text.encode('ascii')).hexdigest()[:32]}.json"
