@@ -150,27 +150,27 @@ def featx_extract(config: Config) -> Result:
         raise SystemExit(f"{watch.seen.extracted} images were computed, not {config.images}")
     return watch.result(
         len(store),
-        stages=watch.seen.stages,
+        stages=watch.seen.timings,
         seconds=watch.seen.seconds,
         width=store.features.shape[1],
         heavy=sorted({"tensorflow", "keras", "sklearn", "matplotlib"} & sys.modules.keys()),
     )
 
 
-def _stage(config: Config) -> Any:
+def _runner(config: Config) -> Any:
     from featx.backbones import Request
     from featx.pipeline.filling.job import RunOptions
-    from featx.pipeline.filling.runner import Stage
+    from featx.pipeline.filling.runner import BackboneRunner
 
     request = Request(backbone=config.backbone, weights=config.weights or "none", precision=config.precision)
-    return Stage.resolve(request, RunOptions(**config.featx_options))
+    return BackboneRunner.resolve(request, RunOptions(**config.featx_options))
 
 
-def _decoded(config: Config, stage: Any) -> Iterator[Any]:
+def _decoded(config: Config, runner: Any) -> Iterator[Any]:
     from featx.pipeline.filling.runner import decoders
 
     names = sorted(path.name for path in Path(config.folder).iterdir())[: config.images]
-    with decoders(stage) as processes:
+    with decoders(runner) as processes:
         for batch in processes.batches(Path(config.folder), enumerate(names)):
             yield batch.images
 
@@ -178,7 +178,7 @@ def _decoded(config: Config, stage: Any) -> Iterator[Any]:
 def decoder_alone(config: Config) -> Result:
     """featx's decoder processes without a backbone."""
     clock = Clock()
-    for images in _decoded(config, _stage(config)):
+    for images in _decoded(config, _runner(config)):
         clock.step(len(images))
     return clock.result(config.images)
 
@@ -186,9 +186,9 @@ def decoder_alone(config: Config) -> Result:
 def backbone_alone(config: Config) -> Result:
     """The backbone on featx's runtime; decoded batches ready in memory."""
     few = dataclasses.replace(config, images=min(config.images, 256))
-    stage = _stage(config)
-    batches = [images.copy() for images in _decoded(few, stage)]
-    run = stage.runtime
+    runner = _runner(config)
+    batches = [images.copy() for images in _decoded(few, runner)]
+    run = runner.runtime
     run(batches[0])
     clock = Clock()
     clock.step(0)

@@ -30,7 +30,7 @@ from featx.classifiers import (
     make_classifier,
     trusted_steps,
 )
-from featx.classifiers.fitting import SOLVERS, fit_pipeline, solver_of
+from featx.classifiers.fitting import SOLVER_TYPES, fit_pipeline, solver_of
 from featx.classifiers.logistic import Logistic
 from featx.classifiers.machines import OneVsRestLinear, PairwiseSVC
 from featx.errors import DataError, UsageError
@@ -179,7 +179,7 @@ def restless():
 
 
 @pytest.mark.usefixtures("restless")
-@pytest.mark.parametrize(("name", "kernel", "solver"), SOLVERS)
+@pytest.mark.parametrize(("name", "kernel", "solver"), SOLVER_TYPES)
 def test_chains_judged_at_once_give_what_they_give_one_by_one(name, kernel, solver):
     X, y = clusters(n=400, d=300)
     points = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from featx.classifiers.cost import SOLVERS, START, predict_cost
+from featx.classifiers.cost import ESTIMATES, START, predict_cost
 from featx.errors import UsageError
 
 GB = 10**9
@@ -13,13 +13,13 @@ def cost(clf="svm", kernel="linear", *, memory=16 * GB, **size):
     return predict_cost(clf, kernel, **usual | size, available_memory=memory)
 
 
-@pytest.mark.parametrize(("clf", "kernel"), list(SOLVERS))
+@pytest.mark.parametrize(("clf", "kernel"), list(ESTIMATES))
 @pytest.mark.parametrize("size", ["n", "d", "k", "grid", "folds"])
 def test_more_costs_more(clf: str, kernel: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = {"n": 500, "d": 64, "k": 2, "grid": 1, "folds": 2}
-    for solver, estimate in SOLVERS[clf, kernel].items():
+    for solver, estimate in ESTIMATES[clf, kernel].items():
         with monkeypatch.context() as patch:
-            patch.setattr("featx.classifiers.cost.SOLVERS", {(clf, kernel): {solver: estimate}})
+            patch.setattr("featx.classifiers.cost.ESTIMATES", {(clf, kernel): {solver: estimate}})
             found = [cost(clf, kernel, **start | {size: start[size] * factor}) for factor in (1, 2, 4, 8, 16)]
         seconds, sizes = [one.seconds for one in found], [one.bytes for one in found]
         assert seconds == sorted(seconds)
@@ -46,9 +46,9 @@ def test_gram_matrices_that_take_long_give_way_to_what_is_faster() -> None:
 
 
 def test_there_is_a_solver_where_nothing_fits() -> None:
-    for clf, kernel in SOLVERS:
+    for clf, kernel in ESTIMATES:
         found = cost(clf, kernel, n=1_000_000, memory=1)
-        assert found.solver in SOLVERS[clf, kernel]
+        assert found.solver in ESTIMATES[clf, kernel]
         assert found.seconds > 0
 
 

@@ -15,7 +15,7 @@ from conftest import Painter
 from featx.cli import app
 from featx.errors import DataError, FeatxError, SpecMismatch, StoreError, UsageError
 from featx.pipeline.curve import curve, only_store
-from featx.pipeline.curves.draws import Labelled, Trial, draws_of, numbers_of, sizes_of
+from featx.pipeline.curves.draws import Design, Labelled, draws_of, numbers_of, sizes_of
 from featx.reports.curve import COLUMNS, Curve
 from featx.reports.curve_intervals import Trials, summarise
 
@@ -49,7 +49,7 @@ def trial_of(codes, groups=None, pools=None):
         digests=np.zeros((len(codes), 32), np.uint8),
     )
     pools = [np.arange(len(codes))] if pools is None else pools
-    return Trial(train=data, pools=pools, test=data, folds=np.zeros(len(codes), int), told="")
+    return Design(train=data, pools=pools, test=data, folds=np.zeros(len(codes), int), told="")
 
 
 @pytest.mark.parametrize(

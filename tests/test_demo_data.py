@@ -162,8 +162,8 @@ def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, mon
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     said: list[str] = []
-    stage = demo.stage(said.append)
-    assert (stage.spec.backbone, stage.feature_shape, stage.untrained) == ("scattering", (2, 2, 1251), False)
+    runner = demo.choose_backbone(said.append)
+    assert (runner.spec.backbone, runner.feature_shape, runner.untrained) == ("scattering", (2, 2, 1251), False)
     (words,) = said
     assert "could not be downloaded" in words
     assert "scattering" in words

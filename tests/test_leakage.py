@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from featx.leakage import SIDE, WIDTH, Chosen, Leak, Leaks, Rows, compare, copies, mirrored, nearest, reduced, same
+from featx.leakage import SIDE, WIDTH, Chosen, Leak, Leaks, Pictured, compare, copies, mirrored, nearest, reduced, same
 from featx.leakage.pictures import layouts
 
 
@@ -212,12 +212,12 @@ def test_few_pictures_are_no_special_case(n: int) -> None:
     assert layouts(pictures).shape[0] == len(mirrored(pictures)) == len(compare(pictures, pictures).windows) == n
 
 
-def rows(images: list[Image.Image], labels: list[int] | None = None, **more: object) -> Rows:
+def rows(images: list[Image.Image], labels: list[int] | None = None, **more: object) -> Pictured:
     """Features that tell nothing, so that the pictures do all."""
     n = len(images)
     features = np.random.default_rng(n).normal(size=(n, 16)).astype(np.float32)
     fields = {"features": features, "pictures": small(*images), "seen": np.ones(n, np.bool_)}
-    return Rows(**(fields | more), labels=None if labels is None else np.array(labels))  # type: ignore[arg-type]
+    return Pictured(**(fields | more), labels=None if labels is None else np.array(labels))  # type: ignore[arg-type]
 
 
 def test_copies_are_found_whatever_the_features_say() -> None:
@@ -259,8 +259,8 @@ def test_without_its_picture_a_proposal_stays_open() -> None:
 def test_searching_in_nothing_finds_nothing(n: int, m: int) -> None:
     some, others = rows([photo(0), photo(1)]), rows([photo(2), photo(3)])
 
-    def cut(whole: Rows, count: int) -> Rows:
-        return Rows(
+    def cut(whole: Pictured, count: int) -> Pictured:
+        return Pictured(
             features=whole.features[:count],
             pictures=whole.pictures[:count],
             seen=whole.seen[:count],

@@ -13,11 +13,12 @@ import featx
 from conftest import Painter
 from featx import manifest
 from featx.backbones import Request, resolve
-from featx.pipeline.extraction import _fill, extract_all
+from featx.pipeline.extraction import extract_all
 from featx.pipeline.filling.earlier import Earlier
 from featx.pipeline.filling.job import Extraction, Job, RunOptions, Unwatched
-from featx.pipeline.filling.runner import Stage
-from featx.pipeline.filling.store_filler import Outlet
+from featx.pipeline.filling.loop import _fill
+from featx.pipeline.filling.runner import BackboneRunner
+from featx.pipeline.filling.store_filler import StoreFiller
 from featx.pipeline.fitting import fit_all
 from featx.pipeline.scoring import score_all
 
@@ -297,13 +298,13 @@ def test_several_stores_filled_together_are_those_filled_alone(paint: Painter) -
     (source / "green/green 00.png").rename(source / "green/renamed.png")
     alone = {name: featx.extract(source, **MEANS, pooling=name, out=f"alone/{name}.h5") for name in ("avg", "max")}
     (images,) = manifest.find(source)
-    outlets = []
+    fillers = []
     for name in alone:
         target = Path(f"{name}.h5").absolute()
         spec, weights = resolve(Request(**MEANS, pooling=name))
-        stage = Stage(spec, weights, RunOptions(batch_size=4))
-        outlets.append(Outlet(target, images, stage, Earlier.at(target, images, spec, overwrite=False)))
-    together = dict(zip(alone, _fill(images, outlets, Unwatched()), strict=True))
+        runner = BackboneRunner(spec, weights, RunOptions(batch_size=4))
+        fillers.append(StoreFiller(target, images, runner, Earlier.at(target, images, spec, overwrite=False)))
+    together = dict(zip(alone, _fill(images, fillers, Unwatched()), strict=True))
     assert (together["avg"].extracted, together["avg"].reused, together["avg"].failed) == (25, 0, 1)
     assert (together["max"].extracted, together["max"].reused, together["max"].failed) == (1, 24, 1)
     for name, store in alone.items():
@@ -403,11 +404,11 @@ def test_a_store_that_another_run_finished_meanwhile_is_not_replaced(paint: Pain
     (images,) = manifest.find(source)
     target = Path("artifacts/features/train-mean-colour.h5").absolute()
     spec, weights = resolve(Request(**MEANS))
-    outlet = Outlet(
-        target, images, Stage(spec, weights, RunOptions()), Earlier.at(target, images, spec, overwrite=False)
+    filler = StoreFiller(
+        target, images, BackboneRunner(spec, weights, RunOptions()), Earlier.at(target, images, spec, overwrite=False)
     )
     other = featx.extract(source, **MEANS, pooling="max")
-    with pytest.raises(featx.StoreInUse, match="another process"), outlet:
+    with pytest.raises(featx.StoreInUse, match="another process"), filler:
         pass
     assert featx.open(target).spec == other.spec
 

@@ -12,9 +12,9 @@ from PIL import Image, PngImagePlugin
 from featx.backbones import Request
 from featx.errors import SourceError, WeightsError
 from featx.model import Model
-from featx.pipeline.extraction import extract_stages, listed
 from featx.pipeline.filling.job import Job, Progress, RunOptions
-from featx.pipeline.filling.runner import Stage
+from featx.pipeline.filling.loop import extract_with, listed
+from featx.pipeline.filling.runner import BackboneRunner
 from featx.pipeline.fitting import fit_all
 from featx.pipeline.scoring import score_all
 from featx.reports import Report
@@ -61,12 +61,12 @@ def run(
     """
     train, test = write_digits(Path("data"))
     announce(f"{train:,} handwritten digits are in data/train, {test:,} in data/test, a folder for each class")
-    resolved = stage(announce)
+    resolved = choose_backbone(announce)
     spec = resolved.spec
     pooling = "" if spec.pooling == "avg" else f" --pooling {spec.pooling}"
     announce(f"$ featx extract data/train --backbone {spec.backbone} --image-size {spec.image_size[0]}{pooling}")
     job = Job(source=Path("data/train"), for_scoring=True)
-    (extraction,) = extract_stages(job, [resolved], listed(job), progress=progress)
+    (extraction,) = extract_with(job, [resolved], listed(job), progress=progress)
     models: list[Path] = []
     for clf in ("logreg", "svm"):
         announce(f"$ featx fit --clf {clf}")
@@ -77,13 +77,13 @@ def run(
     return score_all(models, Path("data/test"), progress=progress)
 
 
-def stage(announce: Callable[[str], None]) -> Stage:
+def choose_backbone(announce: Callable[[str], None]) -> BackboneRunner:
     """The backbone of the sample run: a small one with ImageNet weights or, where these can't be had, scattering."""
     try:
-        return Stage.resolve(BACKBONE, RunOptions())
+        return BackboneRunner.resolve(BACKBONE, RunOptions())
     except WeightsError as error:
         announce(f"ImageNet weights can't be had here, so scattering, which needs none, takes their place: {error}")
-        return Stage.resolve(WITHOUT_WEIGHTS, RunOptions())
+        return BackboneRunner.resolve(WITHOUT_WEIGHTS, RunOptions())
 
 
 def write_digits(folder: Path, *, seed: int = 0) -> tuple[int, int]:

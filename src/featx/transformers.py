@@ -17,7 +17,7 @@ from featx.backbones import Request
 from featx.errors import ImageError
 from featx.images import decode
 from featx.pipeline.filling.job import RunOptions
-from featx.pipeline.filling.runner import Stage
+from featx.pipeline.filling.runner import BackboneRunner
 from featx.spec import Interpolation, PixelRules, Pooling, Precision, Resize
 
 
@@ -137,14 +137,16 @@ class Backbone(_Pretrained):
         (n, d) float32
             Features, those of row i in row i.
         """
-        stage = self._stage(X.shape[1:3])
-        size = stage.batch_size
-        batches = [stage.runtime(X[start : start + size]).copy() for start in range(0, len(X), size)]
+        runner = self._runner(X.shape[1:3])
+        size = runner.batch_size
+        batches = [runner.runtime(X[start : start + size]).copy() for start in range(0, len(X), size)]
         return (
-            np.concatenate(batches) if batches else np.empty((0, int(np.prod(stage.runtime.feature_shape))), np.float32)
+            np.concatenate(batches)
+            if batches
+            else np.empty((0, int(np.prod(runner.runtime.feature_shape))), np.float32)
         )
 
-    def _stage(self, image_size: tuple[int, int]) -> Stage:
+    def _runner(self, image_size: tuple[int, int]) -> BackboneRunner:
         """The network for images of this size, kept until a parameter or the size changes."""
         key = (image_size, tuple(sorted(self.get_params().items(), key=lambda item: item[0])))
         if getattr(self, "_built", (None, None))[0] != key:
@@ -156,7 +158,7 @@ class Backbone(_Pretrained):
                 image_size=image_size,
                 precision=self.precision,
             )
-            self._built = (key, Stage.resolve(request, RunOptions(batch_size=self.batch_size)))
+            self._built = (key, BackboneRunner.resolve(request, RunOptions(batch_size=self.batch_size)))
         return self._built[1]
 
     def __getstate__(self) -> dict[str, Any]:

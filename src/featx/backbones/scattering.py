@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.session import import_keras
-from featx.backbones.wavelets import Axis, Filter, Filters, filters
+from featx.backbones.wavelets import Filter, Filters, LowPasses, filters
 from featx.errors import UsageError
 
 SCALES, ORIENTATIONS = 4, 8
@@ -154,7 +154,7 @@ def _scattering(image_size: tuple[int, int], scales: int, orientations: int) -> 
 
 
 def _named(known: Filters) -> dict[str, Filter]:
-    def axis(name: str, one: Axis) -> dict[str, Filter]:
+    def axis(name: str, one: LowPasses) -> dict[str, Filter]:
         every = {"window": one.window, "halving": one.halving, "again": one.again}
         return {f"{name}_{kind}": matrix for kind, matrix in every.items() if matrix is not None}
 

@@ -38,7 +38,7 @@ Filter = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Axis:
+class LowPasses:
     """The low-passes along one axis of a grid of n pixels, as matrices, with the image reflected at its borders.
 
     Parameters
@@ -68,15 +68,15 @@ class Filters:
         Wavelets of scale j on a grid of step 2^(j - 1), for what has had no low-pass.
     smoothed : (14, 14, 1, 2 L) float32
         For what has had one.
-    rows, columns : tuple of Axis
+    rows, columns : tuple of LowPasses
         For the vertical and the horizontal axis, the grid of step 2^k at place k.
     """
 
     finest: Filter
     direct: Filter
     smoothed: Filter
-    rows: tuple[Axis, ...]
-    columns: tuple[Axis, ...]
+    rows: tuple[LowPasses, ...]
+    columns: tuple[LowPasses, ...]
 
 
 def filters(*, image_size: tuple[int, int], scales: int, orientations: int) -> Filters:
@@ -154,9 +154,9 @@ def _kernel(waves: NDArray[np.complex128]) -> Filter:
     return _rounded(np.moveaxis(np.concatenate([waves.real, waves.imag]), 0, -1)[:, :, None, :])
 
 
-def _axes(n: int, scales: int) -> tuple[Axis, ...]:
+def _axes(n: int, scales: int) -> tuple[LowPasses, ...]:
     return tuple(
-        Axis(
+        LowPasses(
             window=_rounded(low_pass(n >> k, step=2 ** (scales - k), sigma=WINDOW * 2 ** (scales - k))),
             # A low-pass of width r on the coarser grid is one of 2 r here; what has had r here lacks sqrt(3) r.
             halving=_rounded(low_pass(n >> k, step=2, sigma=2 * _RESIDUE)) if k < scales - 2 else None,

@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featx.batches.batch import Batch, Rows
+    from featx.batches.batch import Batch, FileFacts
     from featx.batches.decoders import DecodeOptions, Decoders
 
-__all__ = ["Batch", "DecodeOptions", "Decoders", "Rows"]
+__all__ = ["Batch", "DecodeOptions", "Decoders", "FileFacts"]
 
-_HOMES = {"Batch": "batch", "Rows": "batch", "DecodeOptions": "decoders", "Decoders": "decoders"}
+_HOMES = {"Batch": "batch", "FileFacts": "batch", "DecodeOptions": "decoders", "Decoders": "decoders"}
 
 
 def __getattr__(name: str) -> Any:

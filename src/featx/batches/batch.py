@@ -15,7 +15,7 @@ _MOST_BESIDE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class FileFacts:
     """What is known of some images' files, in the order of the input.
 
     Parameters
@@ -45,17 +45,17 @@ class Batch:
     ----------
     images : (b, H, W, 3) uint8
         RGB; shared memory, valid until the next batch is asked for.
-    decoded : Rows, length b
+    decoded : FileFacts, length b
         Row i belongs to ``images[i]``.
-    known : Rows
+    known : FileFacts
         Files whose digest was among the known ones: not decoded.
     failures : tuple of Failure
         Images without a row, in the order of the input.
     """
 
     images: NDArray[np.uint8]
-    decoded: Rows
-    known: Rows
+    decoded: FileFacts
+    known: FileFacts
     failures: tuple[Failure, ...]
 
 
@@ -171,9 +171,9 @@ class BatchBuilder:
             self.free += count
 
 
-def _rows(answered: list[tuple[Task, Result]]) -> Rows:
+def _rows(answered: list[tuple[Task, Result]]) -> FileFacts:
     digests = b"".join(result.digest or bytes(32) for _, result in answered)
-    return Rows(
+    return FileFacts(
         slots=np.array([task.slot for task, _ in answered], np.int64),
         digests=np.frombuffer(digests, np.uint8).reshape(-1, 32),
         sizes=np.array([result.size for _, result in answered], np.int64),

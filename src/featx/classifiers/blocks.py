@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS_AT_ONCE = 512
+BLOCK_ROWS = 512
 """Rows of a block: 4 MB of 2,048 columns, which stay in the processor's cache between two products with it. From 256 to
 2,048 rows, 512 were the fastest."""
 
@@ -29,7 +29,7 @@ class Blocks:
     """
 
     def __init__(
-        self, X: NDArray[Any], *, rows: NDArray[np.integer[Any]] | None = None, rows_at_once: int = ROWS_AT_ONCE
+        self, X: NDArray[Any], *, rows: NDArray[np.integer[Any]] | None = None, rows_at_once: int = BLOCK_ROWS
     ) -> None:
         self._X, self._rows = np.asarray(X), rows
         self._map, self._offset = _mapping(X)

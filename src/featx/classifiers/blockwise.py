@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.blocks import ROWS_AT_ONCE, Blocks
+from featx.classifiers.blocks import BLOCK_ROWS, Blocks
 from featx.classifiers.lbfgs import minimise
 from featx.errors import DataError, UsageError
 
@@ -57,7 +57,7 @@ class Fitted:
     objective: float
 
     def scores(
-        self, X: NDArray[Any], *, rows: NDArray[np.integer[Any]] | None = None, rows_at_once: int = ROWS_AT_ONCE
+        self, X: NDArray[Any], *, rows: NDArray[np.integer[Any]] | None = None, rows_at_once: int = BLOCK_ROWS
     ) -> NDArray[np.float32]:
         """Score rows block by block.
 
@@ -166,7 +166,7 @@ class Blockwise:
         loss: str,
         weights: NDArray[Any] | None = None,
         rows: NDArray[np.integer[Any]] | None = None,
-        rows_at_once: int = ROWS_AT_ONCE,
+        rows_at_once: int = BLOCK_ROWS,
         threads: int = 1,
     ) -> None:
         if loss not in LOSSES:
@@ -318,7 +318,7 @@ def fit_blockwise(
     C: float,
     weights: NDArray[Any] | None = None,
     start: Start | None = None,
-    rows_at_once: int = ROWS_AT_ONCE,
+    rows_at_once: int = BLOCK_ROWS,
 ) -> Fitted:
     """Fit a linear classifier once, for one C; `Blockwise` goes along several, and fits on some rows.
 

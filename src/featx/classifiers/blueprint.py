@@ -1,11 +1,12 @@
 """What a classifier is before its hyperparameters are chosen, and how it is made of them."""
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from featx.classifiers.recipes import Recipe, find_recipe
+from featx.classifiers.recipes import Recipe, Settings, find_recipe
 from featx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Blueprint:
         """Recipe of the classifier; of an estimator, one without a grid."""
         if isinstance(self.clf, str):
             return find_recipe(self.clf, kernel=self.kernel)
-        return Recipe(build=_clone, grids={self.kernel: {}})
+        return Recipe(build=functools.partial(_clone, self.clf), grids={self.kernel: {}})
 
     @property
     def streams(self) -> bool:
@@ -112,7 +113,8 @@ class Blueprint:
 
     def classifier(self, params: Mapping[str, Any]) -> Any:
         """Make what follows the steps, unfitted, with some or all of its hyperparameters."""
-        return self.recipe.build({**self.recipe.defaults, **params}, self)
+        settings = Settings(kernel=self.kernel, class_weight=self.class_weight, seed=self.seed)
+        return self.recipe.build({**self.recipe.defaults, **params}, settings)
 
     def join(self, steps: list[tuple[str, Any]], classifier: Any) -> "Pipeline":
         """Join steps and a classifier, fitted or not, to a pipeline."""
@@ -125,10 +127,10 @@ class Blueprint:
         return self.join(self.steps(), self.classifier(params))
 
 
-def _clone(params: Mapping[str, Any], given: Blueprint) -> Any:  # noqa: ARG001  (all are called alike)
+def _clone(estimator: Any, params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
     from sklearn.base import clone
 
-    cloned = clone(given.clf)
+    cloned = clone(estimator)
     unset = {
         name: given.seed
         for name, value in cloned.get_params().items()

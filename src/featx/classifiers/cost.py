@@ -148,7 +148,7 @@ def _one_pass(work: _Work) -> Estimate:
     return work.seconds(once=5 * each, each=each), work.jobs * 12 * work.n * work.d
 
 
-SOLVERS: Mapping[tuple[str, str], Mapping[str, Callable[[_Work], Estimate]]] = {
+ESTIMATES: Mapping[tuple[str, str], Mapping[str, Callable[[_Work], Estimate]]] = {
     ("svm", "linear"): {"gram": _gram, "blockwise": _blockwise("squared_hinge")},
     ("svm", "rbf"): {"gram": _gram_of_distances, "direct": _kernel_on_features},
     ("logreg", "linear"): {"direct": _rotated, "blockwise": _blockwise("log")},
@@ -167,14 +167,14 @@ def predict_cost(
 ) -> Cost:
     """Predict what choosing and fitting a classifier takes, and choose its solver.
 
-    The first solver of `SOLVERS` that needs no more than `MEMORY_SHARE` of the memory and `PATIENCE`; else the fastest
-    of those that fit the memory, else the one that needs the least. A logistic regression is the same for each C by
-    both of its solvers, and in memory only up to `HELD`.
+    The first solver of `ESTIMATES` that needs no more than `MEMORY_SHARE` of the memory and `PATIENCE`; else the
+    fastest of those that fit the memory, else the one that needs the least. A logistic regression is the same for each
+    C by both of its solvers, and in memory only up to `HELD`.
 
     Parameters
     ----------
     clf, kernel : str
-        Keys of `SOLVERS`; the kernel of a classifier without kernels is ``"linear"``.
+        Keys of `ESTIMATES`; the kernel of a classifier without kernels is ``"linear"``.
     n, d, k : int
         Images, columns, classes.
     grid : int
@@ -190,7 +190,7 @@ def predict_cost(
         Nothing is known of such a classifier.
     """
     try:
-        solvers = SOLVERS[clf, kernel]
+        solvers = ESTIMATES[clf, kernel]
     except KeyError:
         raise UsageError(f"no cost is known of classifier {clf!r} with kernel {kernel!r}") from None
     work = _Work(n=n, d=d, k=k, grid=grid, folds=folds, jobs=max(1, min(available_cores(), folds)))

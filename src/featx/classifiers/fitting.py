@@ -20,7 +20,7 @@ from featx.errors import UsageError
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-SOLVERS: Mapping[tuple[str, str, str], type[Direct]] = {
+SOLVER_TYPES: Mapping[tuple[str, str, str], type[Direct]] = {
     ("svm", "linear", "gram"): Gram,
     ("svm", "rbf", "gram"): RadialGram,
     ("logreg", "linear", "direct"): Logistic,
@@ -48,7 +48,7 @@ def solver_of(blueprint: Blueprint, solver: str) -> type[Direct]:
     """
     if solver not in ("gram", "direct"):
         raise UsageError(f"a solver is gram, direct or blockwise, found {solver!r}")
-    return SOLVERS.get((blueprint.name, blueprint.kernel, solver), Direct)
+    return SOLVER_TYPES.get((blueprint.name, blueprint.kernel, solver), Direct)
 
 
 def fit_pipeline(

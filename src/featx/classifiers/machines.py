@@ -18,7 +18,7 @@ from featx.classifiers.scores import per_class
 GRAM_UP_TO = 20_000
 """Rows whose Gram matrix is made: 3.2 GB. Beyond it libsvm computes the kernel row by row, which is slow but ends."""
 
-ROWS_AT_ONCE = 1_024
+KERNEL_ROWS = 1_024
 """Rows predicted together: their kernel values with 20,000 support vectors are 160 MB."""
 
 
@@ -105,7 +105,7 @@ class PairwiseSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
         if self.kernel == "linear":
             return np.asarray(X.astype(np.float64, copy=False) @ self.coef_.T + self.intercept_)
-        blocks = [self._rbf_margins(X[first : first + ROWS_AT_ONCE]) for first in range(0, len(X), ROWS_AT_ONCE)]
+        blocks = [self._rbf_margins(X[first : first + KERNEL_ROWS]) for first in range(0, len(X), KERNEL_ROWS)]
         return np.concatenate(blocks)
 
     def margins_from(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,12 +6,9 @@ scikit-learn is imported where it is used: the command line reads names and defa
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from featx.errors import UsageError
-
-if TYPE_CHECKING:
-    from featx.classifiers.blueprint import Blueprint
 
 Params = Mapping[str, float]
 """Hyperparameters that are chosen, by name: ``{"C": 0.01}``, ``{"C": 1, "gamma": 5e-4}``, ``{}``."""
@@ -43,6 +40,14 @@ class Axis:
     at_most_rows: bool = False
 
 
+class Settings(NamedTuple):
+    """What a classifier is made with besides its hyperparameters."""
+
+    kernel: str
+    class_weight: str | None
+    seed: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How a classifier is made, and what is tried when its hyperparameters are chosen.
@@ -50,7 +55,7 @@ class Recipe:
     Parameters
     ----------
     build : callable
-        ``build(params, blueprint)`` gives the bare scikit-learn classifier.
+        ``build(params, settings)`` gives the bare scikit-learn classifier.
     grids : mapping of str to mapping of str to Axis
         For each kernel that the classifier knows, the axes of its grid by hyperparameter, the most important first.
         A classifier without kernels has the one name ``"linear"``, which is everyone's default.
@@ -62,14 +67,14 @@ class Recipe:
         Its linear kernel can be fitted in blocks of rows, without a copy of all of them.
     """
 
-    build: Callable[[Mapping[str, Any], "Blueprint"], Any]
+    build: Callable[[Mapping[str, Any], Settings], Any]
     grids: Mapping[str, Mapping[str, Axis]]
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     weighs_classes: bool = False
     streams: bool = False
 
 
-def _logistic_regression(params: Mapping[str, Any], given: "Blueprint") -> Any:
+def _logistic_regression(params: Mapping[str, Any], given: Settings) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(
@@ -77,33 +82,33 @@ def _logistic_regression(params: Mapping[str, Any], given: "Blueprint") -> Any:
     )
 
 
-def _support_vector_machine(params: Mapping[str, Any], given: "Blueprint") -> Any:
+def _support_vector_machine(params: Mapping[str, Any], given: Settings) -> Any:
     # Never LinearSVC: liblinear doesn't end in minutes on a few thousand dense deep features, libsvm takes seconds.
     from featx.classifiers.machines import PairwiseSVC
 
     return PairwiseSVC(C=params["C"], kernel=given.kernel, gamma=params["gamma"], class_weight=given.class_weight)
 
 
-def _nearest_neighbours(params: Mapping[str, Any], given: "Blueprint") -> Any:  # noqa: ARG001  (all are called alike)
+def _nearest_neighbours(params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
     from sklearn.neighbors import KNeighborsClassifier
 
     # In hundreds of dimensions a tree is slower than comparing with every row, and it would lie in the model's file.
     return KNeighborsClassifier(n_neighbors=int(params["n_neighbors"]), algorithm="brute")
 
 
-def _nearest_centroid(params: Mapping[str, Any], given: "Blueprint") -> Any:  # noqa: ARG001  (all are called alike)
+def _nearest_centroid(params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
     from sklearn.neighbors import NearestCentroid
 
     return NearestCentroid()
 
 
-def _ridge(params: Mapping[str, Any], given: "Blueprint") -> Any:
+def _ridge(params: Mapping[str, Any], given: Settings) -> Any:
     from sklearn.linear_model import RidgeClassifier
 
     return RidgeClassifier(alpha=params["alpha"], class_weight=given.class_weight, random_state=given.seed)
 
 
-def _linear_discriminant(params: Mapping[str, Any], given: "Blueprint") -> Any:  # noqa: ARG001  (all are called alike)
+def _linear_discriminant(params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=params["shrinkage"])

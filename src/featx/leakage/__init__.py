@@ -13,7 +13,7 @@ from featx.leakage.agreement import Agreement, compare, same
 from featx.leakage.leak import Kind, Leak, Leaks
 from featx.leakage.pictures import SIDE, WIDTH, mirrored, reduced
 from featx.leakage.proposals import Chosen, nearest
-from featx.leakage.search import Found, Rows, copies
+from featx.leakage.search import Found, Pictured, copies
 
 __all__ = [
     "SIDE",
@@ -24,7 +24,7 @@ __all__ = [
     "Kind",
     "Leak",
     "Leaks",
-    "Rows",
+    "Pictured",
     "compare",
     "copies",
     "mirrored",

@@ -22,7 +22,7 @@ _AT_ONCE = 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rows:
+class Pictured:
     """Images as rows that belong together.
 
     Parameters
@@ -62,14 +62,14 @@ class Found:
     undecided: int
 
 
-def copies(some: Rows, others: Rows | None = None) -> Found:
+def copies(some: Pictured, others: Pictured | None = None) -> Found:
     """Find the images of one list that are copies of images of another, or inside one list across its labels.
 
     Parameters
     ----------
-    some : Rows
+    some : Pictured
         The images.
-    others : Rows, optional
+    others : Pictured, optional
         The images that they may be copies of. None looks inside `some`, among pairs of different labels, and names
         every image at most once.
 
@@ -106,7 +106,7 @@ def copies(some: Rows, others: Rows | None = None) -> Found:
     return Found(pairs=pairs, undecided=int((~done).sum()))
 
 
-def _proposed(some: Rows, others: Rows, *, apart: bool) -> NDArray[np.int64]:
+def _proposed(some: Pictured, others: Pictured, *, apart: bool) -> NDArray[np.int64]:
     """Pairs, each once, those of an image together and by falling likelihood."""
     labels = None
     if apart:

@@ -1,28 +1,20 @@
 """How the accuracy grows with the number of training images per class."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-from featx.classifiers import ROWS_AT_ONCE, Blueprint, check_features, convergence_logged
-from featx.classifiers.fitting import fit_pipeline
+from featx.classifiers import check_features
 from featx.errors import DataError, StoreError, UsageError
-from featx.pipeline.curves.draws import Trial, draws_of, held_out, labelled, numbers_of, on_test, sizes_of
+from featx.pipeline.curves.draws import Design, held_out, labelled, numbers_of, on_test, sizes_of
+from featx.pipeline.curves.trials import Fitter, Watcher, run_trials
 from featx.pipeline.fitting import DEFAULT_CLASSIFIER, TRAINING_SPLITS
 from featx.pipeline.naming import FEATURES, REPORTS, default_stores, model_path
 from featx.reports.curve import REPEATS, REPEATS_ON_TEST, Curve
-from featx.reports.curve_intervals import Trials, summarise
+from featx.reports.curve_intervals import summarise
 from featx.reports.curve_plot import plot_curve
-from featx.selection import SelectionOptions, select
-from featx.selection.planning import plan_fit
-from featx.selection.sweep import workers
+from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
 
 logger = logging.getLogger(__name__)
@@ -30,18 +22,8 @@ logger = logging.getLogger(__name__)
 SMALLEST = 2
 """Images per class: of one each, some classifiers can't be fitted."""
 
-ENOUGH_TO_CHOOSE = 3
-"""Images or groups of each class, so that every fold of a cross-validation leaves two."""
-
 UNEQUAL = 1.5
 """Classes whose sizes differ by more than this factor are worth a note."""
-
-
-class Watcher(Protocol):
-    """Is told how many classifiers are chosen and fitted, of how many."""
-
-    def __call__(self, done: int, total: int, /) -> None:
-        """Show it."""
 
 
 def curve(
@@ -121,17 +103,17 @@ def curve(
     options = SelectionOptions(
         kernel=kernel, class_weight=class_weight, normalize=normalize, folds=folds, seed=seed, n_jobs=jobs
     )
-    fitter = _Fitter(blueprint=options.blueprint(clf), options=options)
+    fitter = Fitter(blueprint=options.blueprint(clf), options=options)
     name = model_path(store.path, clf=fitter.blueprint.name, kernel=kernel, out=None).stem
     target = _target(name, None if out is None else Path(out))
     data = labelled(store, group_by=group_by, labels=labels)
     check_features(data.features)
-    trial = held_out(data, options) if test is None else on_test(data, test, store)
-    if trial.largest < SMALLEST:
+    design = held_out(data, options) if test is None else on_test(data, test, store)
+    if design.largest < SMALLEST:
         raise DataError(f"{store.path} leaves one image of each class to be fitted on: a learning curve needs more")
 
-    found, untuned = _try(fitter, trial, sizes_of(trial.largest, points), repeats=repeats, progress=progress)
-    rows, gain = summarise(found, folds=trial.folds, units=numbers_of(trial.test.groups, len(trial.folds)))
+    found, untuned = run_trials(fitter, design, sizes_of(design.largest, points), repeats=repeats, progress=progress)
+    rows, gain = summarise(found, folds=design.folds, units=numbers_of(design.test.groups, len(design.folds)))
     untrained = store.weights_source == "none"
     result = Curve(
         name=name,
@@ -140,11 +122,11 @@ def curve(
         clf=fitter.blueprint.name,
         options={**fitter.blueprint.settings, "folds": folds, "repeats": repeats},
         classes=data.classes,
-        tested_on=trial.told,
-        n=len(trial.folds),
+        tested_on=design.told,
+        n=len(design.folds),
         rows=rows,
         gain=gain,
-        notes=tuple(_notes(fitter, trial, untuned=untuned, repeats=repeats, untrained=untrained)),
+        notes=tuple(_notes(fitter, design, untuned=untuned, repeats=repeats, untrained=untrained)),
         fingerprint=store.fingerprint,
         untrained=untrained,
     )
@@ -177,98 +159,13 @@ def _target(name: str, out: Path | None) -> Path:
     return out if out.suffix.lower() == ".json" and not out.is_dir() else out / own
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Fitter:
-    """Chooses and fits classifiers of one kind."""
-
-    blueprint: Blueprint
-    options: SelectionOptions
-
-    @cached_property
-    def untuned(self) -> Mapping[str, Any]:
-        """Hyperparameters for too few images to choose any."""
-        recipe = self.blueprint.recipe
-        # Of few images, few are neighbours.
-        return {
-            name: 1 if name == "n_neighbors" else recipe.defaults[name] for name in recipe.grids[self.options.kernel]
-        }
-
-    def fit(self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None) -> tuple[Any, bool]:
-        """Choose on some rows and fit on them; and whether there were enough to choose."""
-        plan = plan_fit(self.blueprint, X.shape, int(codes.max()) + 1, options=self.options)
-        options = replace(self.options, solver=plan.solver)
-        params = self._choose(X, codes, groups, options)
-        # One BLAS thread, as in the sweep, so that nothing depends on the number of cores.
-        with convergence_logged(), threadpool_limits(limits=1):
-            pipeline = fit_pipeline(
-                self.blueprint,
-                self.untuned if params is None else params,
-                X,
-                codes,
-                solver=options.solver,
-                threads=workers(options.n_jobs),
-            )
-        return pipeline, params is not None
-
-    def _choose(
-        self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None, options: SelectionOptions
-    ) -> Mapping[str, Any] | None:
-        """Choose in as many folds as there can be; None where there is not enough."""
-        if not self.untuned:
-            return {}
-        units = np.unique(np.column_stack([codes, numbers_of(groups, len(codes))]), axis=0)
-        fewest = int(np.bincount(units[:, 0]).min())
-        if fewest < ENOUGH_TO_CHOOSE:
-            return None
-        options = replace(options, folds=min(options.folds, fewest))
-        try:
-            return select(self.blueprint.clf, X, codes, options=options, groups=groups).params
-        except DataError as error:
-            logger.info("nothing is chosen on a draw of %d images: %s", len(codes), error)
-            return None
-
-
-def _try(
-    fitter: _Fitter, trial: Trial, sizes: Sequence[int], *, repeats: int, progress: Watcher | None
-) -> tuple[list[Trials], int]:
-    """Fit on every draw and label its test images; and the largest size where some draw left no choice."""
-    train, test = trial.train, trial.test
-    # All images there are can be drawn in one way.
-    drawn = {size: 1 if size >= trial.largest else repeats for size in sizes}
-    total = len(trial.pools) * sum(drawn.values())
-    right = {size: np.zeros((len(trial.folds), drawn[size]), bool) for size in sizes}
-    images: dict[int, list[int]] = {size: [] for size in sizes}
-    untuned = 0
-    if progress is not None:
-        progress(0, total)
-    for done, draw in enumerate(draws_of(trial, drawn, seed=fitter.options.seed), start=1):
-        groups = None if train.groups is None else [train.groups[row] for row in draw.rows]
-        pipeline, tuned = fitter.fit(train.features[draw.rows], train.codes[draw.rows], groups)
-        tested = np.flatnonzero(trial.folds == draw.fold)
-        with threadpool_limits(limits=1):
-            for first in range(0, len(tested), ROWS_AT_ONCE):
-                block = tested[first : first + ROWS_AT_ONCE]
-                right[draw.size][block, draw.repeat] = pipeline.predict(test.features[block]) == test.codes[block]
-        images[draw.size].append(len(draw.rows))
-        untuned = untuned if tuned else max(untuned, draw.size)
-        if progress is not None:
-            progress(done, total)
-    pool = float(np.mean([len(rows) for rows in trial.pools]))
-    means = {size: float(np.mean(images[size])) for size in sizes}
-    trials = [
-        Trials(images_per_class=size, images=means[size], right=right[size], shared=min(means[size] / pool, 1.0))
-        for size in sizes
-    ]
-    return trials, untuned
-
-
-def _notes(fitter: _Fitter, trial: Trial, *, untuned: int, repeats: int, untrained: bool) -> list[str]:
-    notes = list(trial.notes)
+def _notes(fitter: Fitter, design: Design, *, untuned: int, repeats: int, untrained: bool) -> list[str]:
+    notes = list(design.notes)
     if untuned:
         taken = ", ".join(f"{name} = {value}" for name, value in fitter.untuned.items())
         notes.append(f"draws of up to {untuned} images per class were too few to choose on: there, {taken}")
-    name, fewest = trial.smallest
-    if trial.largest > UNEQUAL * fewest:
+    name, fewest = design.smallest
+    if design.largest > UNEQUAL * fewest:
         notes.append(f"the class {name!r} has {fewest} training images: larger draws have more of the others only")
     if repeats == 1:
         notes.append("from one draw of each size, the intervals cover the test images, and not the draws")

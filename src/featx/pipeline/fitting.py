@@ -1,6 +1,5 @@
 """Stage two: from a sealed feature store to a model, never touching an image."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from featx.classifiers import RECIPES
 from featx.errors import ModelError, StoreError, UsageError
 from featx.model import Model, Origin, TrainingData, fit_model
-from featx.pipeline.labels import labels_of
+from featx.pipeline.labels import groups_by, labels_of
 from featx.pipeline.naming import FEATURES, default_stores, model_path
 from featx.selection import SelectionOptions
 from featx.selection.planning import Told, announce
@@ -237,19 +236,6 @@ def _suited(clf: str, *, kernel: str, C: float | None, class_weight: str | None)
         "C": C if "C" in recipe.defaults else None,
         "class_weight": class_weight if recipe.weighs_classes else None,
     }
-
-
-def groups_by(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:
-    """Group of each path: what a regular expression's first group, or all of it, matches there."""
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"group_by is a regular expression, and {pattern!r} is none: {error}") from error
-    matches = [expression.search(path) for path in paths]
-    for path, match in zip(paths, matches, strict=True):
-        if match is None:
-            raise UsageError(f"group_by {pattern!r} matches nothing in {path!r}: every image needs a group")
-    return tuple(match[1] if expression.groups else match[0] for match in matches if match is not None)
 
 
 def _refuse_foreign(target: Path) -> None:

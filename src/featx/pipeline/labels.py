@@ -1,15 +1,16 @@
-"""Other labels for a store's rows, from a CSV: no image is needed and nothing is computed."""
+"""Labels and groups for a store's rows, from a CSV and from their paths: no image is needed."""
 
 import csv
 import logging
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import SourceError
+from featx.errors import SourceError, UsageError
 from featx.store import FeatureStore
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,19 @@ def labels_of(store: FeatureStore, file: Path | str) -> tuple[NDArray[np.int32],
     if without := int((labels < 0).sum()):
         logger.warning("%d of the %d images have no label in %s and are left out", without, len(store), file)
     return labels, classes
+
+
+def groups_by(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:
+    """Group of each path: what a regular expression's first group, or all of it, matches there."""
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"group_by is a regular expression, and {pattern!r} is none: {error}") from error
+    matches = [expression.search(path) for path in paths]
+    for path, match in zip(paths, matches, strict=True):
+        if match is None:
+            raise UsageError(f"group_by {pattern!r} matches nothing in {path!r}: every image needs a group")
+    return tuple(match[1] if expression.groups else match[0] for match in matches if match is not None)
 
 
 def _rows(file: Path) -> Iterator[tuple[int, str, str]]:

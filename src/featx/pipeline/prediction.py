@@ -14,7 +14,7 @@ from featx.errors import ModelError, SourceError, UsageError
 from featx.manifest import Failure
 from featx.model import Model
 from featx.pipeline.filling.job import RunOptions
-from featx.pipeline.filling.runner import Stage, decoders, stage_again
+from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.pipeline.naming import MODELS, default_models
 
 
@@ -154,11 +154,11 @@ def predict_batches(
     _check_confidence(model, min_confidence)
     given = [images] if isinstance(images, Path | str) else images
     paths, failures = _expand([Path(image) for image in given])
-    stage = stage_of(model, weights=weights, options=options)
+    runner = runner_of(model, weights=weights, options=options)
     found = False
-    with decoders(stage) as processes:
+    with decoders(runner) as processes:
         for batch in processes.batches(Path.cwd(), enumerate(paths)):
-            X = stage.features(batch.images)
+            X = runner.features(batch.images)
             failures += batch.failures
             found = found or len(X) > 0
             if not len(X):
@@ -196,7 +196,7 @@ def only_model() -> Path:
     return found[0]
 
 
-def stage_of(model: Model, *, weights: Path | str | None, options: RunOptions | None) -> Stage:
+def runner_of(model: Model, *, weights: Path | str | None, options: RunOptions | None) -> BackboneRunner:
     """The backbone of a model, its weights found again and checked.
 
     Raises
@@ -205,7 +205,7 @@ def stage_of(model: Model, *, weights: Path | str | None, options: RunOptions | 
         The weights are gone from where the model has them from, or are others now.
     """
     made = f"the model {model.name}"
-    return stage_again(model.spec, made=made, recorded=model.weights_source, weights=weights, options=options)
+    return runner_again(model.spec, made=made, recorded=model.weights_source, weights=weights, options=options)
 
 
 def _check_confidence(model: Model, min_confidence: float | None) -> None:

@@ -11,10 +11,10 @@ from featx.model import Model
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
 from featx.pipeline.evaluation.training import training_if_there
-from featx.pipeline.extraction import extract_stages, listed
 from featx.pipeline.filling.job import Job, Progress, RunOptions
+from featx.pipeline.filling.loop import extract_with, listed
 from featx.pipeline.naming import MODELS, STORE_SUFFIXES, TEST_SOURCE, default_models, report_path
-from featx.pipeline.prediction import stage_of
+from featx.pipeline.prediction import runner_of
 from featx.reports import Report
 from featx.store import FeatureStore, open_store
 
@@ -154,8 +154,8 @@ def labelled_store(
     split = "test" if len(manifest.find(source)) > 1 else None
     job = Job(source=source, split=split, for_scoring=True)
     images = listed(job)
-    stage = stage_of(model, weights=weights, options=options)
-    extractions = extract_stages(job, [stage], images, progress=progress)
+    runner = runner_of(model, weights=weights, options=options)
+    extractions = extract_with(job, [runner], images, progress=progress)
     store = extractions[0].store
     assert store is not None
     return store

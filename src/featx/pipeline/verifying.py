@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from featx.errors import StoreError, UsageError
 from featx.manifest import Failure
 from featx.pipeline.filling.job import RunOptions
-from featx.pipeline.filling.runner import Stage, decoders, stage_again
+from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.runtimes.choosing import RUNTIMES
 from featx.store import FeatureStore, Findings, Repair, check, open_store
 
@@ -163,13 +163,13 @@ def _repair(path: Path, *, weights: Path | str | None, options: RunOptions | Non
         made_by = store.runtime.partition("-")[0]
         if options.runtime == "auto" and made_by in RUNTIMES:
             options = dataclasses.replace(options, runtime=made_by)
-        stage = _stage(store, weights=weights, options=options)
-        if (stage.runtime.name, stage.runtime.precision) != (store.runtime, store.precision):
+        runner = _runner(store, weights=weights, options=options)
+        if (runner.runtime.name, runner.runtime.precision) != (store.runtime, store.precision):
             raise StoreError(
                 f"{path} was computed by {store.runtime} in {store.precision}, and its rows would be repaired by "
-                f"{stage.runtime.name} in {stage.runtime.precision}: choose the same (--runtime), or extract it again"
+                f"{runner.runtime.name} in {runner.runtime.precision}: choose the same (--runtime), or extract it again"
             )
-        for again in _extract_again(stage, store, repair.damaged):
+        for again in _extract_again(runner, store, repair.damaged):
             if again.changed or again.unread:
                 gone = (*again.changed, *(failure.path for failure in again.unread))
                 raise StoreError(
@@ -198,7 +198,7 @@ def _sample(
     differing: dict[str, float] = {}
     changed: list[str] = []
     unread: list[Failure] = []
-    for again in _extract_again(_stage(store, weights=weights, options=options), store, rows):
+    for again in _extract_again(_runner(store, weights=weights, options=options), store, rows):
         changed += again.changed
         unread += again.unread
         compared += len(again.rows)
@@ -231,26 +231,26 @@ class _Again:
     unread: tuple[Failure, ...]
 
 
-def _extract_again(stage: Stage, store: FeatureStore, rows: NDArray[np.int64]) -> Iterator[_Again]:
+def _extract_again(runner: BackboneRunner, store: FeatureStore, rows: NDArray[np.int64]) -> Iterator[_Again]:
     """Compute rows from their images, as far as these still are what was read."""
     if not len(rows):
         return
-    with decoders(stage) as processes:
+    with decoders(runner) as processes:
         wanted = ((row, store.paths[row]) for row in rows.tolist())
         for batch in processes.batches(Path(store.root), wanted):
             same = (batch.decoded.digests == store.digests[batch.decoded.slots]).all(axis=1)
             images = batch.images[same]
             yield _Again(
                 rows=batch.decoded.slots[same],
-                features=stage.features(images) if len(images) else np.empty((0, store.features.shape[1]), np.float32),
+                features=runner.features(images) if len(images) else np.empty((0, store.features.shape[1]), np.float32),
                 changed=tuple(store.paths[row] for row in batch.decoded.slots[~same].tolist()),
                 unread=batch.failures,
             )
 
 
-def _stage(store: FeatureStore, *, weights: Path | str | None, options: RunOptions | None) -> Stage:
+def _runner(store: FeatureStore, *, weights: Path | str | None, options: RunOptions | None) -> BackboneRunner:
     made = f"the store {store.path}"
-    return stage_again(store.spec, made=made, recorded=store.weights_source, weights=weights, options=options)
+    return runner_again(store.spec, made=made, recorded=store.weights_source, weights=weights, options=options)
 
 
 def _named(paths: tuple[str, ...]) -> str:

@@ -62,7 +62,7 @@ Images/s with 4, 8 and 32 at once, on two cores of a Zen 4 at 224 x 224. MobileN
 Scattering at 128 x 128: 65, 63, 60.
 """
 
-HARDLY_ANY = 2**22
+SMALL_NETWORK_BYTES = 2**22
 """Bytes of weights."""
 
 
@@ -104,7 +104,7 @@ class OpenVinoRuntime:
         self._image_shape = (*spec.image_size, 3)
         batch = options.batch_size or DEFAULT_BATCH_SIZE[self.name]
         depthwise = any(node.get_type_name() == DEPTHWISE for node in graph.get_ops())
-        bound_by_memory = depthwise or found.graph.with_suffix(".bin").stat().st_size < HARDLY_ANY
+        bound_by_memory = depthwise or found.graph.with_suffix(".bin").stat().st_size < SMALL_NETWORK_BYTES
         self._at_once = min(batch, IMAGES_AT_ONCE) if bound_by_memory else batch
         if spec.precision != "float32":
             self._try(spec)

@@ -16,7 +16,7 @@
 
 from featx.store.contents import Provenance
 from featx.store.partial import Partial, partial_path
-from featx.store.planning import plan, sweep
+from featx.store.planning import plan, remove_leftovers
 from featx.store.repairing import Repair
 from featx.store.rows import StoredRows, Unfinished, fingerprint_of, rows_of, unfinished
 from featx.store.sealed import FeatureStore, open_store
@@ -35,7 +35,7 @@ __all__ = [
     "open_store",
     "partial_path",
     "plan",
+    "remove_leftovers",
     "rows_of",
-    "sweep",
     "unfinished",
 ]

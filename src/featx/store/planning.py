@@ -91,7 +91,7 @@ def plan(
     return partial
 
 
-def sweep(target: Path) -> None:
+def remove_leftovers(target: Path) -> None:
     """Remove what a process has left beside a whole store by dying just after it was sealed.
 
     A partial store of another plan holds work that another run may want, and is kept. Where another process is at work

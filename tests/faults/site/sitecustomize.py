@@ -58,7 +58,7 @@ class Calls:
             while frame is not None:
                 names.add(frame.f_code.co_name)
                 frame = frame.f_back
-            if not names & {"extract_stages", "_fill"}:
+            if not names & {"extract_with", "_fill"}:
                 return REAL[name](*arguments, **options)  # not of an extraction
             phase = "seal" if "seal" in names else "plan" if "plan" in names else "fill"
             self.counts[phase] += 1

@@ -112,8 +112,8 @@ def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
     rate = "" if one.speed is None else f", {one.speed:,.0f} images/s"
     line(f"[bold]{escape(shorten(one.target))}[/]  {shape}")
     line(f"  {counts}{rate}")
-    if one.stages:
-        parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in one.stages.items())
+    if one.timings:
+        parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in one.timings.items())
         line(f"  [dim]{_seconds(one.seconds)} in all: {parts}[/]")
     if one.seconds > ADVICE_SECONDS and one.bottleneck is not None:
         line(f"  [dim]{ADVICE[one.bottleneck]}[/]")
@@ -138,7 +138,7 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
         "untrained": one.untrained,
         "fallback": one.fallback,
         "seconds": round(one.seconds, 3),
-        "stages": {name: round(seconds, 3) for name, seconds in one.stages.items()},
+        "stages": {name: round(seconds, 3) for name, seconds in one.timings.items()},
         "failures": [
             {"path": failure.path, "reason": failure.reason, "message": failure.message} for failure in one.failures
         ],

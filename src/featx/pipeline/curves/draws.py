@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError, SpecMismatch
-from featx.pipeline.fitting import groups_by
-from featx.pipeline.labels import labels_of
+from featx.pipeline.labels import groups_by, labels_of
 from featx.selection import SelectionOptions
 from featx.selection.folds import split
 from featx.store import FeatureStore, open_store
@@ -44,7 +43,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Trial:
+class Design:
     """What is drawn from, and what is tested on.
 
     Parameters
@@ -107,7 +106,7 @@ def labelled(store: FeatureStore, *, group_by: str | None, labels: Path | str | 
     )
 
 
-def held_out(data: Labelled, options: SelectionOptions) -> Trial:
+def held_out(data: Labelled, options: SelectionOptions) -> Design:
     """Test on every fold what is drawn from the others.
 
     Raises
@@ -119,7 +118,7 @@ def held_out(data: Labelled, options: SelectionOptions) -> Trial:
     folds = np.empty(len(data.codes), np.intp)
     for fold, (_, held_out) in enumerate(splits):
         folds[held_out] = fold
-    return Trial(
+    return Design(
         train=data,
         pools=[train for train, _ in splits],
         test=data,
@@ -128,7 +127,7 @@ def held_out(data: Labelled, options: SelectionOptions) -> Trial:
     )
 
 
-def on_test(data: Labelled, test: FeatureStore | Path | str, store: FeatureStore) -> Trial:
+def on_test(data: Labelled, test: FeatureStore | Path | str, store: FeatureStore) -> Design:
     """Test on another store what is drawn from the first.
 
     Raises
@@ -152,7 +151,7 @@ def on_test(data: Labelled, test: FeatureStore | Path | str, store: FeatureStore
     known = {digest.tobytes() for digest in data.digests}
     if shared := sum(digest.tobytes() in known for digest in test.digests[rows]):
         notes.append(f"{shared} of the {len(rows)} test images are training images too: the figures are too high")
-    return Trial(
+    return Design(
         train=data,
         pools=[np.arange(len(data.codes))],
         test=Labelled(
@@ -217,21 +216,21 @@ class Draw:
     rows: NDArray[np.intp]
 
 
-def draws_of(trial: Trial, drawn: Mapping[int, int], *, seed: int) -> Iterator[Draw]:
+def draws_of(design: Design, drawn: Mapping[int, int], *, seed: int) -> Iterator[Draw]:
     """Draw from every pool: of one fold and repeat, a larger draw holds the smaller ones.
 
     Parameters
     ----------
-    trial : Trial
+    design : Design
     drawn : mapping of int to int
         Number of draws by size.
     seed : int
         Of the draws.
     """
-    numbers = numbers_of(trial.train.groups, len(trial.train.codes))
-    for fold, pool in enumerate(trial.pools):
+    numbers = numbers_of(design.train.groups, len(design.train.codes))
+    for fold, pool in enumerate(design.pools):
         for repeat in range(max(drawn.values())):
             rng = np.random.default_rng([seed, fold, repeat])
-            ranks = ranks_of(trial.train.codes[pool], numbers[pool], rng)
+            ranks = ranks_of(design.train.codes[pool], numbers[pool], rng)
             for size in (size for size, times in drawn.items() if repeat < times):
                 yield Draw(fold=fold, repeat=repeat, size=size, rows=pool[ranks < size])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import StoreError
-from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Rows, copies
+from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Pictured, copies
 from featx.model import Model
 from featx.pipeline.evaluation.small_images import pictures
 from featx.pipeline.evaluation.training import keys, training_of
@@ -131,7 +131,7 @@ class _Looking:
         self.undecided += found.undecided
         return [found]
 
-    def _rows(self, images: _Images, places: list[int]) -> Rows:
+    def _rows(self, images: _Images, places: list[int]) -> Pictured:
         assert images.store is not None
         at = np.array(places, np.int64)
         rows = at if images.rows is None else images.rows[at]
@@ -139,7 +139,7 @@ class _Looking:
         if digest not in self._small:
             self._small[digest] = pictures(images.store, until=self.until, options=self.options)
         small, seen = self._small[digest]
-        return Rows(
+        return Pictured(
             features=Chosen(images.store.features, rows),
             pictures=small[rows],
             seen=seen[rows],

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.batches import Rows
+from featx.batches import FileFacts
 from featx.errors import Reason, SpecMismatch, StoreError, StoreInUse
 from featx.manifest import Failure, Manifest
 from featx.pipeline.naming import STORE_SUFFIXES
@@ -228,7 +228,7 @@ class Earlier:
                 f"another process has finished {self.target} while this one began; the same command looks at it anew"
             )
 
-    def confirms(self, files: Rows, features: NDArray[np.float32]) -> bool:
+    def confirms(self, files: FileFacts, features: NDArray[np.float32]) -> bool:
         """Whether the store has just these rows for these files, features (b, d) included: its own may be damaged."""
         if self.store is None:
             return False

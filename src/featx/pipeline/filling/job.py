@@ -166,7 +166,7 @@ class Extraction:
         counts those that would be computed.
     seconds : float
         Wall time of this run.
-    stages : dict of str to float
+    timings : dict of str to float
         Seconds: ``start`` until the backbone was ready; then ``wait`` for decoded images, ``backbone``, ``write``; and
         ``read`` and ``decode``, which the decoder processes spent beside them, summed.
     failures : tuple of Failure
@@ -187,7 +187,7 @@ class Extraction:
     reused: int
     failed: int = 0
     seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     untrained: bool = False
     fallback: str | None = None
@@ -196,13 +196,13 @@ class Extraction:
     @property
     def speed(self) -> float | None:
         """Images computed per second, once the backbone was ready; None where none was."""
-        loop = self.seconds - self.stages.get("start", 0.0)
+        loop = self.seconds - self.timings.get("start", 0.0)
         return self.extracted / loop if self.extracted and loop > 0 else None
 
     @property
     def bottleneck(self) -> str | None:
         """Which of ``"decode"`` and ``"backbone"`` holds the other back; None where neither does."""
-        wait, backbone = self.stages.get("wait", 0.0), self.stages.get("backbone", 0.0)
+        wait, backbone = self.timings.get("wait", 0.0), self.timings.get("backbone", 0.0)
         if not self.extracted or max(wait, backbone) < 0.6 * (wait + backbone):
             return None
         return "decode" if wait > backbone else "backbone"

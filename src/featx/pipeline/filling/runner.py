@@ -20,7 +20,7 @@ from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 
 
-class Stage:
+class BackboneRunner:
     """The backbone of one spec, ready to run, built when its first batch comes."""
 
     def __init__(self, spec: ExtractionSpec, source: WeightsSource, options: RunOptions) -> None:
@@ -49,9 +49,9 @@ class Stage:
             As `featx.backbones.resolve` and `featx.runtimes.executed`.
         """
         spec, source = backbones.resolve(request)
-        stage = cls(dataclasses.replace(spec, runtime=recorded), source, options)
-        stage.spec = dataclasses.replace(spec, runtime=runtimes.executed(stage.spec, stage.runtime_options))
-        return stage
+        runner = cls(dataclasses.replace(spec, runtime=recorded), source, options)
+        runner.spec = dataclasses.replace(spec, runtime=runtimes.executed(runner.spec, runner.runtime_options))
+        return runner
 
     @property
     def runtime_options(self) -> runtimes.RuntimeOptions:
@@ -127,14 +127,14 @@ class Stage:
         self.seconds += time.perf_counter() - start
 
 
-def stage_again(
+def runner_again(
     wanted: ExtractionSpec,
     *,
     made: str,
     recorded: str,
     weights: Path | str | None = None,
     options: RunOptions | None = None,
-) -> Stage:
+) -> BackboneRunner:
     """The backbone that something was made with, its weights found again and checked.
 
     Parameters
@@ -158,7 +158,7 @@ def stage_again(
         They are others now, or this version of featx makes other features of them.
     """
     try:
-        stage = Stage.resolve(
+        runner = BackboneRunner.resolve(
             Request(
                 backbone=wanted.backbone,
                 weights=str(weights or recorded),
@@ -178,22 +178,22 @@ def stage_again(
         raise WeightsError(
             f"{error}; {made} needs the weights it was made with: name their file with --weights"
         ) from error
-    if differences := wanted.differences(stage.spec):
+    if differences := wanted.differences(runner.spec):
         what = (
             f"the weights are not those that {made} was made with; name the right file with --weights"
             if "weights" in differences
             else f"{made} was made under a spec that is another one here and now; extract again"
         )
         raise SpecMismatch(what, differences)
-    return stage
+    return runner
 
 
-def decoders(stage: Stage, *, known: NDArray[np.uint8] | None = None) -> Decoders:
+def decoders(runner: BackboneRunner, *, known: NDArray[np.uint8] | None = None) -> Decoders:
     """Decoder processes that give the pixels that a backbone, and any other of equal rules, wants."""
     options = DecodeOptions(
-        workers=stage.options.decoders,
-        batch_size=stage.batch_size,
-        max_pixels=stage.options.max_pixels,
-        timeout_s=stage.options.timeout,
+        workers=runner.options.decoders,
+        batch_size=runner.batch_size,
+        max_pixels=runner.options.max_pixels,
+        timeout_s=runner.options.timeout,
     )
-    return Decoders(stage.spec.pixels, options, known=known)
+    return Decoders(runner.spec.pixels, options, known=known)

@@ -14,14 +14,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.batches import Batch, Rows
+from featx.batches import Batch, FileFacts
 from featx.errors import SourceError
 from featx.manifest import Failure, Manifest
 from featx.pipeline.filling.earlier import Earlier, KnownRows
 from featx.pipeline.filling.job import Extraction
-from featx.pipeline.filling.runner import Stage
+from featx.pipeline.filling.runner import BackboneRunner
 from featx.runtimes import Pending
-from featx.store import Provenance, plan, sweep
+from featx.store import Provenance, plan, remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ COPY_ROWS = 4096
 """Rows copied from an older store at once, so that memory stays bounded."""
 
 
-class Outlet:
+class StoreFiller:
     """A store to be, between the batches that several backbones share and the disk: a context manager.
 
     Parameters
@@ -38,19 +38,19 @@ class Outlet:
         The store.
     images : Manifest
         Its images.
-    stage : Stage
+    runner : BackboneRunner
         Its backbone.
     earlier : Earlier
         What stands at the target.
     """
 
-    def __init__(self, target: Path, images: Manifest, stage: Stage, earlier: Earlier) -> None:
+    def __init__(self, target: Path, images: Manifest, runner: BackboneRunner, earlier: Earlier) -> None:
         self.target = target
         self.images = images
-        self.stage = stage
+        self.runner = runner
         self.earlier = earlier
         self._failures = {} if earlier.reread else dict(earlier.failures)
-        self._in_flight: deque[tuple[Rows, Pending]] = deque()
+        self._in_flight: deque[tuple[FileFacts, Pending]] = deque()
 
     def planned(self) -> Extraction:
         """What a run would do."""
@@ -62,32 +62,32 @@ class Outlet:
         if not self.earlier.unchanged or self.earlier.store is None:
             return None
         store = self.earlier.store
-        sweep(self.target)
+        remove_leftovers(self.target)
         return dataclasses.replace(self._extraction(extracted=0, reused=len(store)), store=store)
 
     @functools.cached_property
     def known(self) -> KnownRows:
         """Features that can be copied by their image's digest: of other stores as well where files have to be read."""
         settled = 0 if self.earlier.reread else len(self.earlier.slots) + len(self.earlier.failures)
-        beside = self.earlier.beside(self.stage.spec) if settled < len(self.images) else KnownRows()
-        return self.earlier.known(self.stage.spec) + beside
+        beside = self.earlier.beside(self.runner.spec) if settled < len(self.images) else KnownRows()
+        return self.earlier.known(self.runner.spec) + beside
 
     def __enter__(self) -> Self:
         """Plan the store, or resume it, and copy the rows of unchanged files."""
         self._start = time.perf_counter()
-        self._stage_seconds = self.stage.seconds
-        starting = "runtime" not in vars(self.stage)
+        self._runner_seconds = self.runner.seconds
+        starting = "runtime" not in vars(self.runner)
         provenance = Provenance(
-            weights_source=self.stage.source.recorded,
-            runtime=self.stage.runtime.name,
-            precision=self.stage.runtime.precision,
+            weights_source=self.runner.source.recorded,
+            runtime=self.runner.runtime.name,
+            precision=self.runner.runtime.precision,
         )
-        self._start_seconds = self.stage.start_seconds if starting else 0.0
+        self._start_seconds = self.runner.start_seconds if starting else 0.0
         self._partial = plan(
             self.target,
             self.images,
-            self.stage.spec,
-            feature_shape=self.stage.feature_shape,
+            self.runner.spec,
+            feature_shape=self.runner.feature_shape,
             provenance=provenance,
             resume=not self.earlier.reread,  # what an interrupted run took over by size and time is read as well
         )
@@ -170,10 +170,10 @@ class Outlet:
         return dataclasses.replace(
             self._extraction(extracted=self._computed, reused=reused),
             seconds=time.perf_counter() - self._start,
-            stages={
+            timings={
                 "start": self._start_seconds,
                 **seconds,
-                "backbone": self.stage.seconds - self._stage_seconds,
+                "backbone": self.runner.seconds - self._runner_seconds,
                 "write": self._write_seconds,
             },
             store=store,
@@ -182,19 +182,19 @@ class Outlet:
     def _extraction(self, *, extracted: int, reused: int) -> Extraction:
         return Extraction(
             target=self.target,
-            spec=self.stage.spec,
-            feature_shape=self.stage.feature_shape,
+            spec=self.runner.spec,
+            feature_shape=self.runner.feature_shape,
             found=len(self.images),
             extracted=extracted,
             reused=reused,
             failed=len(self._failures),
             failures=tuple(self._failures[path] for path in self.images.paths if path in self._failures),
-            untrained=self.stage.untrained,
-            fallback=self.stage.fallback,
+            untrained=self.runner.untrained,
+            fallback=self.runner.fallback,
         )
 
     def _announce_size(self) -> None:
-        shape = self.stage.feature_shape
+        shape = self.runner.feature_shape
         if len(shape) > 1:
             width, sides = math.prod(shape), " x ".join(map(str, shape))
             size = 4e-6 * width * len(self.images)
@@ -211,7 +211,7 @@ class Outlet:
             block = slice(start, start + COPY_ROWS)
             assert earlier.store is not None
             self._copy(
-                Rows(
+                FileFacts(
                     slots=slots[block],
                     digests=digests[block],
                     sizes=earlier.store.sizes[rows[block]],
@@ -219,7 +219,7 @@ class Outlet:
                 )
             )
 
-    def _copy(self, files: Rows, *, where: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    def _copy(self, files: FileFacts, *, where: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """Write the rows of files whose content is known; which of them those are, spread over `where`."""
         known, features = self.known.copy(files.digests)
         if len(features):
@@ -234,8 +234,8 @@ class Outlet:
         if not wanted.any():
             return
         images = batch.images if wanted.all() else batch.images[wanted]
-        self._in_flight.append((_chosen(batch.decoded, wanted), self.stage.submit(images)))
-        self._write_computed(left=self.stage.in_flight)
+        self._in_flight.append((_chosen(batch.decoded, wanted), self.runner.submit(images)))
+        self._write_computed(left=self.runner.in_flight)
 
     def _write_computed(self, *, left: int) -> None:
         """Write rows in the order of their images, until no more than so many batches are being computed."""
@@ -245,13 +245,13 @@ class Outlet:
             self._write(files, features, reused=False)
             self._computed += len(features)
 
-    def _write(self, files: Rows, features: NDArray[np.float32], *, reused: bool) -> None:
+    def _write(self, files: FileFacts, features: NDArray[np.float32], *, reused: bool) -> None:
         start = time.perf_counter()
         self._partial.write(files.slots, features, files.digests, files.sizes, files.mtimes_ns, reused=reused)
         self._as_before = self._as_before and reused and self.earlier.confirms(files, features)
         self._write_seconds += time.perf_counter() - start
 
-    def _wanted(self, files: Rows) -> NDArray[np.bool_]:
+    def _wanted(self, files: FileFacts) -> NDArray[np.bool_]:
         """Which files this store still lacks: another one that shares the batches may need more of them."""
         return self._partial.lacks(files.slots)
 
@@ -276,9 +276,9 @@ class Outlet:
         )
 
 
-def common_digests(outlets: Sequence[Outlet]) -> NDArray[np.uint8]:
+def common_digests(fillers: Sequence[StoreFiller]) -> NDArray[np.uint8]:
     """Digests (k, 32) uint8 that every store knows, so that an image with one need not be decoded for any."""
-    return functools.reduce(_intersection, (outlet.known.digests for outlet in outlets))
+    return functools.reduce(_intersection, (filler.known.digests for filler in fillers))
 
 
 def _intersection(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -287,10 +287,10 @@ def _intersection(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[n
     return shared.view(np.uint8).reshape(-1, 32)
 
 
-def _chosen(files: Rows, which: NDArray[np.bool_]) -> Rows:
+def _chosen(files: FileFacts, which: NDArray[np.bool_]) -> FileFacts:
     if which.all():
         return files
-    return Rows(
+    return FileFacts(
         slots=files.slots[which],
         digests=files.digests[which],
         sizes=files.sizes[which],

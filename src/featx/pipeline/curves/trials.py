@@ -1,0 +1,117 @@
+"""Classifiers chosen and fitted on random draws, and which test images each labels rightly."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from featx.classifiers import ROWS_AT_ONCE, Blueprint, convergence_logged
+from featx.classifiers.fitting import fit_pipeline
+from featx.errors import DataError
+from featx.pipeline.curves.draws import Design, draws_of, numbers_of
+from featx.reports.curve_intervals import Trials
+from featx.selection import SelectionOptions, select
+from featx.selection.planning import plan_fit
+from featx.selection.sweep import workers
+
+logger = logging.getLogger(__name__)
+
+ENOUGH_TO_CHOOSE = 3
+"""Images or groups of each class, so that every fold of a cross-validation leaves two."""
+
+
+class Watcher(Protocol):
+    """Is told how many classifiers are chosen and fitted, of how many."""
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Show it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitter:
+    """Chooses and fits classifiers of one kind."""
+
+    blueprint: Blueprint
+    options: SelectionOptions
+
+    @cached_property
+    def untuned(self) -> Mapping[str, Any]:
+        """Hyperparameters for too few images to choose any."""
+        recipe = self.blueprint.recipe
+        # Of few images, few are neighbours.
+        return {
+            name: 1 if name == "n_neighbors" else recipe.defaults[name] for name in recipe.grids[self.options.kernel]
+        }
+
+    def fit(self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None) -> tuple[Any, bool]:
+        """Choose on some rows and fit on them; and whether there were enough to choose."""
+        plan = plan_fit(self.blueprint, X.shape, int(codes.max()) + 1, options=self.options)
+        options = replace(self.options, solver=plan.solver)
+        params = self._choose(X, codes, groups, options)
+        # One BLAS thread, as in the sweep, so that nothing depends on the number of cores.
+        with convergence_logged(), threadpool_limits(limits=1):
+            pipeline = fit_pipeline(
+                self.blueprint,
+                self.untuned if params is None else params,
+                X,
+                codes,
+                solver=options.solver,
+                threads=workers(options.n_jobs),
+            )
+        return pipeline, params is not None
+
+    def _choose(
+        self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None, options: SelectionOptions
+    ) -> Mapping[str, Any] | None:
+        """Choose in as many folds as there can be; None where there is not enough."""
+        if not self.untuned:
+            return {}
+        units = np.unique(np.column_stack([codes, numbers_of(groups, len(codes))]), axis=0)
+        fewest = int(np.bincount(units[:, 0]).min())
+        if fewest < ENOUGH_TO_CHOOSE:
+            return None
+        options = replace(options, folds=min(options.folds, fewest))
+        try:
+            return select(self.blueprint.clf, X, codes, options=options, groups=groups).params
+        except DataError as error:
+            logger.info("nothing is chosen on a draw of %d images: %s", len(codes), error)
+            return None
+
+
+def run_trials(
+    fitter: Fitter, design: Design, sizes: Sequence[int], *, repeats: int, progress: Watcher | None
+) -> tuple[list[Trials], int]:
+    """Fit on every draw and label its test images; and the largest size where some draw left no choice."""
+    train, test = design.train, design.test
+    # All images there are can be drawn in one way.
+    drawn = {size: 1 if size >= design.largest else repeats for size in sizes}
+    total = len(design.pools) * sum(drawn.values())
+    right = {size: np.zeros((len(design.folds), drawn[size]), bool) for size in sizes}
+    images: dict[int, list[int]] = {size: [] for size in sizes}
+    untuned = 0
+    if progress is not None:
+        progress(0, total)
+    for done, draw in enumerate(draws_of(design, drawn, seed=fitter.options.seed), start=1):
+        groups = None if train.groups is None else [train.groups[row] for row in draw.rows]
+        pipeline, tuned = fitter.fit(train.features[draw.rows], train.codes[draw.rows], groups)
+        tested = np.flatnonzero(design.folds == draw.fold)
+        with threadpool_limits(limits=1):
+            for first in range(0, len(tested), ROWS_AT_ONCE):
+                block = tested[first : first + ROWS_AT_ONCE]
+                right[draw.size][block, draw.repeat] = pipeline.predict(test.features[block]) == test.codes[block]
+        images[draw.size].append(len(draw.rows))
+        untuned = untuned if tuned else max(untuned, draw.size)
+        if progress is not None:
+            progress(done, total)
+    pool = float(np.mean([len(rows) for rows in design.pools]))
+    means = {size: float(np.mean(images[size])) for size in sizes}
+    trials = [
+        Trials(images_per_class=size, images=means[size], right=right[size], shared=min(means[size] / pool, 1.0))
+        for size in sizes
+    ]
+    return trials, untuned

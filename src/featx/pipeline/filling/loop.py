@@ -1,0 +1,146 @@
+"""The loop of stage one: images listed, decoded batch by batch, and their features put where they are lacking."""
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+
+from featx import manifest
+from featx.errors import FeatxError, Interrupted, SourceError, TooManyFailures, UsageError
+from featx.files import whole
+from featx.manifest import Manifest
+from featx.pipeline.filling.earlier import Earlier, taken
+from featx.pipeline.filling.job import Extraction, Job, Progress, Unwatched
+from featx.pipeline.filling.runner import BackboneRunner, decoders
+from featx.pipeline.filling.store_filler import StoreFiller, common_digests
+from featx.pipeline.naming import beside, store_path
+
+
+def listed(job: Job) -> list[Manifest]:
+    """The images of a job: a manifest for each of its splits."""
+    found = manifest.find(job.source, limit=job.limit, seed=job.seed)
+    chosen = [one for one in found if job.split in (None, one.split)]
+    splits = ", ".join(str(one.split) for one in found)
+    if not chosen:
+        raise SourceError(f"{job.source} has no split {job.split!r} but {splits}")
+    if job.one_split and len(chosen) > 1:
+        raise UsageError(f"{job.source} has the splits {splits}, and a feature store holds one: name it with split=")
+    if job.for_scoring:
+        chosen = [dataclasses.replace(one, split=one.split or "test") for one in chosen]
+    return chosen
+
+
+def extract_with(
+    job: Job, runners: Sequence[BackboneRunner], manifests: Sequence[Manifest], *, progress: Progress | None = None
+) -> list[Extraction]:
+    """Extract manifests with backbones that are resolved already."""
+    watcher = progress or Unwatched()
+    extractions = []
+    for images in manifests:
+        targets = _targets(job, images, runners, several=len(manifests) * len(runners) > 1)
+        fillers = [
+            StoreFiller(
+                target,
+                images,
+                runner,
+                Earlier.at(
+                    target,
+                    images,
+                    runner.spec,
+                    overwrite=job.overwrite,
+                    reread=job.check == "content",
+                    retry=job.retried(runner.options),
+                ),
+            )
+            for target, runner in zip(targets, runners, strict=True)
+        ]
+        done = {filler.target: filler.planned() if job.dry_run else filler.unchanged() for filler in fillers}
+        todo = sorted((filler for filler in fillers if done[filler.target] is None), key=_pixels)
+        for _, alike in groupby(todo, key=_pixels):
+            done |= {extraction.target: extraction for extraction in _fill(images, list(alike), watcher)}
+        for target in targets:
+            extraction = done[target]
+            assert extraction is not None
+            watcher.end(extraction)
+            extractions.append(extraction)
+    if job.failures is not None and not job.dry_run:
+        _write_failures(job.failures, extractions)
+    _check_failures(job, extractions)
+    return extractions
+
+
+def _targets(job: Job, images: Manifest, runners: Iterable[BackboneRunner], *, several: bool) -> list[Path]:
+    targets = []
+    for runner in runners:
+        target = store_path(images, backbone=runner.spec.backbone, drawn=job.drawn, out=job.out, several=several)
+        if job.for_scoring and taken(target, images, runner.spec):
+            target = beside(target, root=images.root, fingerprint=runner.spec.fingerprint)
+        targets.append(target.absolute())
+    if len(set(targets)) < len(targets):
+        raise UsageError(f"several stores would go to {targets[0]}: name each backbone once")
+    return targets
+
+
+def _pixels(filler: StoreFiller) -> str:
+    return repr(filler.runner.spec.pixels)
+
+
+def _fill(images: Manifest, fillers: Sequence[StoreFiller], progress: Progress) -> Iterator[Extraction]:
+    """Fill stores whose backbones want the same pixels, and seal them."""
+    with ExitStack() as stack:
+        # First, since they come up by themselves while the backbones are made ready.
+        processes = stack.enter_context(decoders(fillers[0].runner, known=common_digests(fillers)))
+        for filler in fillers:
+            stack.enter_context(filler)
+            progress.begin(filler.target, total=len(images), done=filler.settled)
+        pending = sorted({slot for filler in fillers for slot in filler.pending()})
+        try:
+            for batch in processes.batches(images.root, ((slot, images.paths[slot]) for slot in pending)):
+                for filler in fillers:
+                    rows, failures = filler.take(batch)
+                    progress.advance(filler.target, rows=rows, failures=failures)
+            for filler in fillers:
+                progress.advance(filler.target, rows=filler.finish(), failures=0)
+            processes.close()
+            for filler in fillers:
+                yield filler.seal(dict(processes.seconds))
+        except KeyboardInterrupt as stop:
+            kept = ", ".join(f"{filler.settled} of {len(images)} rows of {filler.target}" for filler in fillers)
+            raise Interrupted(f"stopped: {kept} are kept; the same command goes on from there") from stop
+
+
+def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
+    """Write a CSV of the images that have no row, each once, with its full path; whole or not at all."""
+    failed = {
+        os.path.join(one.store.root, failure.path): failure  # noqa: PTH118  (the path as it was listed)
+        for one in extractions
+        if one.store is not None
+        for failure in one.failures
+    }
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(("path", "reason", "message"))
+    writer.writerows((path, failure.reason, failure.message) for path, failure in failed.items())
+    try:
+        with whole(file) as opened:
+            # A path may be any bytes, and is written as those.
+            opened.write(lines.getvalue().encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise FeatxError(
+            f"the failures can't be written to {file} ({error.strerror or error}): name another file (--failures); "
+            "the features are kept"
+        ) from error
+
+
+def _check_failures(job: Job, extractions: Iterable[Extraction]) -> None:
+    for extraction in extractions:
+        if extraction.failed > job.failures_allowed(extraction.found):
+            limit = "strict" if job.strict else f"max_errors={job.max_errors}"
+            raise TooManyFailures(
+                f"{extraction.failed} of {extraction.found} images failed and {limit} forbids it; "
+                f"the rows of the others are kept in {extraction.target}"
+            )
