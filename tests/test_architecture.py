@@ -1,6 +1,7 @@
-"""The house of DESIGN: who may import whom, and what an import may cost."""
+"""The house of ``docs/architecture.md``: who may import whom, how large a thing may be, what an import may cost."""
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -97,6 +98,13 @@ ONLY_HERE = {
 }
 
 
+VERBS = {"extract", "fit", "score", "compare", "curve", "predict", "verify", "export"}
+"""Functions of ``featx`` and commands of these names take flat keywords, as many as there are."""
+
+MANY_PARAMETERS = {"classifiers/cost.py: predict_cost"}
+"""Other functions of more than seven parameters. Don't add one: make a dataclass of what belongs together."""
+
+
 def modules() -> list[tuple[str, Path]]:
     """(row of the table, file) of every file of the package but its own __init__."""
     files = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
@@ -131,6 +139,19 @@ def test_the_table_has_every_module_in_an_order_without_cycles() -> None:
     assert all(rows.index(other) < rows.index(row) for row, others in MAY_IMPORT.items() for other in others)
 
 
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Inside a package too, and counting imports in functions and under TYPE_CHECKING."""
+    files = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts): path for _, path in modules()}
+    files = {name.removesuffix(".__init__"): path for name, path in files.items()}
+
+    def file_of(name: str) -> str:
+        return name if name in files or not name else file_of(name.rpartition(".")[0])
+
+    graph = {name: {file_of(other) for other in imports(path)} - {name, ""} for name, path in files.items()}
+    assert sum(map(len, graph.values())) > len(graph)
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
 @pytest.mark.parametrize(("library", "homes"), ONLY_HERE.items())
 def test_a_library_has_one_home(library: str, homes: set[str]) -> None:
     users = {row for row, path in modules() for name in imports(path) if name.split(".")[0] == library}
@@ -144,6 +165,29 @@ def test_no_module_is_two() -> None:
         if (lines := len(path.read_text().splitlines())) > 400
     }
     assert long == {}
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Number of parameters but `self` and `cls`."""
+    given = function.args
+    names = [argument.arg for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return len(names) - (names[:1] in (["self"], ["cls"])) + (given.vararg is not None) + (given.kwarg is not None)
+
+
+def test_a_function_has_at_most_seven_parameters() -> None:
+    many = {
+        f"{path.relative_to(SOURCE)}: {node.name}"
+        for row, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and parameters(node) > 7
+        if not (row in {"pipeline", "cli"} and node.name in VERBS)
+    }
+    assert many == MANY_PARAMETERS
+
+
+def test_the_pipeline_has_at_most_fifteen_rooms() -> None:
+    rooms = {path.relative_to(SOURCE / "pipeline").parts[0] for row, path in modules() if row == "pipeline"}
+    assert len(rooms - {"__init__.py"}) <= 15
 
 
 @pytest.mark.parametrize(
