@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 # The environment is made anew when the project's dependencies change.
 $(VENV)/.ready: pyproject.toml
@@ -22,6 +22,10 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The pages of docs/ and the reference, as a site in build/site. Warnings are errors; tests/test_site.py does the same.
+docs: $(VENV)/.ready
+	$(BIN)/mkdocs build
 
 bench: $(VENV)/.ready
 	$(BIN)/python benchmarks/throughput.py --write docs/benchmarks.md
