@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,18 @@ def test_a_module_imports_only_from_rows_above_its_own() -> None:
         if name.startswith("featx.") and name.split(".")[1] not in MAY_IMPORT[row] | {row, "errors", "version"}
     ]
     assert wrong == []
+
+
+def test_the_page_has_the_modules_in_the_order_of_the_table() -> None:
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## The modules")[2]
+    assert [row for row in re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE) if "/" not in row] == list(MAY_IMPORT)
+
+
+def test_the_page_names_the_files_of_the_parts_of_the_pipeline() -> None:
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for part, role in re.findall(r"^\| `(pipeline/\w+)` \| (.*) \|$", page, re.MULTILINE):
+        files = {path.stem for path in (SOURCE / part).glob("*.py")} - {"__init__"}
+        assert set(re.findall(r"`(\w+)`", role)) - {"score", "curve"} == files
 
 
 def test_the_table_has_every_module_in_an_order_without_cycles() -> None:
