@@ -149,7 +149,7 @@ def _confusion(report: Report, _: Mapping[str, Any]) -> str:
     return (
         f'<p class="quiet" id="matrix-caption">{caption}</p>\n'
         f"{_controls(k) if k > SHOWN_CLASSES else ''}"
-        '<div class="scroll" role="region" aria-labelledby="confusion-title" tabindex="0">'
+        '<div class="scroll" role="region" aria-label="The confusion matrix" tabindex="0">'
         '<table class="matrix" id="matrix" aria-labelledby="confusion-title" aria-describedby="matrix-caption">'
         "</table></div>\n"
         '<p class="key"><span><i class="right-1"></i><i class="right-3"></i><i class="right-5"></i>right</span>'
@@ -192,7 +192,7 @@ def _classes(report: Report, _: Mapping[str, Any]) -> str:
     tall = " tall" if k > SHOWN_CLASSES else ""
     return (
         f"{search}"
-        f'<div class="scroll{tall}" role="region" aria-labelledby="classes-title" tabindex="0">'
+        f'<div class="scroll{tall}" role="region" aria-label="The figures of each class" tabindex="0">'
         '<table class="list" id="classes-table"><caption>Recall: the share of a class that is found. Precision: '
         "the share of what is called so that is so. The heads sort.</caption>"
         f"<thead><tr>{row}</tr></thead><tbody>{body}</tbody></table></div>"
