@@ -35,15 +35,20 @@ WHAT = {
 }
 
 HOW = """\
-Every run is a fresh process with all the cores named above; the contenders take turns. Figures are the median over the
-turns, with the least and the most; a ratio is taken within a turn, then the median of the ratios. The clock of a loop
-starts when the first batch is done (the first image, one at a time) and counts the images after it, for all alike;
-featx's stops when the store is sealed, the others' when the features are in memory. "Whole" is the process, from
-before its start to after its end, with featx's cache warm (its backbone exported before) and the files in the page
-cache. (a), (b) and featx have the same weights; timm's networks are untrained, which is as fast. `tf.io.decode_jpeg` is
-less accurate than the decoders of the others, and faster for it. Memory is the largest sum of the proportional set
-sizes of all processes of a run, looked at ten or more times a second. "Others" is the share of the machine's CPU time
-that went to other programs meanwhile: where it is high, trust the ratios and the CPU time, not the images/s."""
+Every run is a fresh process with all the cores named above, and the contenders take turns. A figure is the median over
+the turns, with the least and the most in brackets. A ratio is computed within each turn; the median is that of these
+ratios.
+
+For all contenders, the clock of a loop starts when the first batch is done (one at a time: the first image), and the
+images after it are counted. featx's clock stops when the store is sealed, the clock of the others when the features are
+in memory. "Whole" is the whole process, from before its start to after its end. featx's cache is warm (its backbone was
+exported before), and the files are in the page cache.
+
+(a), (b) and featx have the same weights. timm's networks are untrained, which makes no difference to their speed.
+`tf.io.decode_jpeg` is less accurate than the decoders of the others, and therefore faster. Memory is the largest sum of
+the proportional set sizes of all processes of a run, measured ten or more times a second. "Others" is the share of the
+machine's CPU time that other programs took meanwhile. Where it is high, trust the ratios and the CPU time, not the
+images/s."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,7 +141,7 @@ def page(findings: Findings, machine: list[str]) -> str:
     """The results as Markdown."""
     runs = Runs(findings.records)
     parts = [
-        "# How fast featx is",
+        "# How fast featx extracts features",
         "Made by `python benchmarks/throughput.py`; run it on your own machine (`make bench`).",
         "\n".join(f"- {line}" for line in [*machine, *findings.images, _weights(findings.weights)]),
         HOW,

@@ -106,20 +106,23 @@ CASES: dict[str, Case] = {
 }
 
 HOW = """\
-Five stratified folds, the same for all. Every run is a fresh process with all the cores named above; the contenders
-take turns. Seconds are from features (in memory; featx: mapped from a file) to the chosen classifier fitted on all
-rows, imports not counted; they are the median over the turns, with the least and the most, and a ratio is taken within
-a turn. The references are what users write: `GridSearchCV(make_pipeline(StandardScaler(), SVC(…)), …, n_jobs=cores)`,
+All contenders use the same five stratified folds. Every run is a fresh process with all the cores named above, and the
+contenders take turns. The clock starts with the features (in memory; for featx, mapped from a file) and stops when the
+chosen classifier is fitted on all rows. Imports are not counted. Seconds are the median over the turns, with the least
+and the most in brackets. A ratio is computed within each turn.
+
+The references are what users usually write: `GridSearchCV(make_pipeline(StandardScaler(), SVC(…)), …, n_jobs=cores)`,
 and `make_pipeline(StandardScaler(), LogisticRegressionCV(…, n_jobs=cores))`, which scales before the folds are cut.
 featx's time includes the calibration of its probabilities. Memory is the largest sum of the proportional set sizes of
-all processes of a run (pages of mapped files counted), looked at ten or more times a second. Made features are
-rectified mixtures of 256 factors; photos went through MobileNetV2. "Others" is the share of the machine's CPU time that
-went to other programs."""
+all processes of a run (with pages of mapped files), measured ten or more times a second. Made features are rectified
+mixtures of 256 factors; features of photos come from MobileNetV2. "Others" is the share of the machine's CPU time that
+other programs took."""
 
 CHOSEN = """\
-Gamma is in multiples of scikit-learn's `scale`. "Behind" is by how many points featx's choice falls short of the best
-in the reference's own table (at most 0.2 is wanted). Predictions are out of fold, at featx's choice; "apart" is the
-widest difference of the two tables in any fold, in points: 0 where both predict as well at every point of the grid."""
+Gamma is in multiples of scikit-learn's `scale`. "Behind" says how many points featx's choice is below the best value in
+the reference's own table (at most 0.2 is wanted). Predictions are out of fold, at featx's choice. "Apart" is the widest
+difference between the two tables in any fold, in points. It is 0 where both predict equally well at every point of the
+grid."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -300,7 +303,7 @@ def _alone(findings: Findings) -> list[str]:
             ]
         )
     heads = ["what", "features", "solver", "values tried", "s", "MB", "times the features", "wanted", "accuracy"]
-    words = "In blocks of rows the grid is followed upwards until two values in a row fall short of the best."
+    words = "In blocks of rows, the grid is followed upwards until two values in a row are clearly worse than the best."
     return ["## Large sets", words, _table([*heads, "others at most"], lines)] if lines else []
 
 
@@ -341,7 +344,7 @@ def _predicted(findings: Findings) -> list[str]:
             ]
         )
     heads = ["what", "features", "solver", "predicted, s", "true, s", "ratio", "predicted, MB", "whole process, MB"]
-    words = "What `featx fit` says beforehand. Memory is predicted beyond the process and the features themselves."
+    words = "This is what `featx fit` predicts. Memory of the process and of the features is not included."
     return ["## Predicted cost", words, _table(heads, lines)] if lines else []
 
 

@@ -69,6 +69,16 @@ def test_pages_hold_no_path(results: Any) -> None:
     assert "/home" not in results.page(findings, [])
 
 
+def test_the_pages_say_what_their_commands_write(results: Any) -> None:
+    import stage_two_page
+
+    pages = BENCHMARKS.parent / "docs"
+    assert results.HOW in (pages / "benchmarks.md").read_text(encoding="utf-8")
+    text = (pages / "stage-two.md").read_text(encoding="utf-8")
+    assert stage_two_page.HOW in text
+    assert stage_two_page.CHOSEN in text
+
+
 @pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.timeout(600)
