@@ -79,7 +79,8 @@ def load(task: Task, *, mapped: bool = False) -> tuple[Any, Any]:
 
 def featx_fit(task: Task) -> Result:
     """featx: choose, fit, calibrate, from mapped features. The grid is exactly the task's: nothing is widened."""
-    from featx.classifiers.recipes import RECIPES, Axis
+    from featx.classifiers.recipes import Axis
+    from featx.classifiers.table import RECIPES
     from featx.model import Origin
     from featx.model.fitting import TrainingData, fit_model
     from featx.selection import SelectionOptions
@@ -89,7 +90,7 @@ def featx_fit(task: Task) -> Result:
     axes = recipe.grids[task.kernel]
     grid = {name: dataclasses.replace(axes[name], values=tuple(task.grid[name]), widened_by=None) for name in axes}
     assert all(isinstance(axis, Axis) for axis in grid.values())
-    RECIPES[task.clf] = dataclasses.replace(recipe, grids={task.kernel: grid})  # type: ignore[index]
+    RECIPES[task.clf] = dataclasses.replace(recipe, grids={task.kernel: grid})
 
     X, y = load(task, mapped=True)
     spec = ExtractionSpec(backbone="made", weights="none", image_size=(1, 1), preprocessing="none")

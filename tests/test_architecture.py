@@ -59,6 +59,7 @@ MAY_IMPORT = {
     "doctor": {"spec", "machine", "cache", "images", "batches", "weights", "backbones", "runtimes", "pipeline"},
     "cli": {
         "spec",
+        "classifiers",
         "backbones",
         "selection",
         "leakage",
@@ -102,7 +103,7 @@ ONLY_HERE = {
 VERBS = {"extract", "fit", "score", "compare", "curve", "predict", "verify", "export"}
 """Functions of ``featx`` and commands of these names take flat keywords, as many as there are."""
 
-MANY_PARAMETERS = {"classifiers/cost.py: predict_cost"}
+MANY_PARAMETERS: set[str] = set()
 """Other functions of more than seven parameters. Don't add one: make a dataclass of what belongs together."""
 
 
@@ -211,6 +212,7 @@ def test_the_pipeline_has_at_most_fifteen_rooms() -> None:
         "import sys; sys.argv = ['featx', '--help']; from featx.cli import main; main()",
         "import sys; sys.argv = ['featx', '--version']; from featx.cli import main; main()",
         "import sys; sys.argv = ['featx', 'extract', '--help']; from featx.cli import main; main()",
+        "import sys; sys.argv = ['featx', 'fit', '--help']; from featx.cli import main; main()",
         "import sys; sys.argv = ['featx', 'backbones']; from featx.cli import main; main()",
     ],
 )

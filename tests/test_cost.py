@@ -1,25 +1,30 @@
 """Predicted costs: their order and their switches."""
 
+from dataclasses import replace
+
 import pytest
 
-from featx.classifiers.cost import ESTIMATES, START, predict_cost
+from featx.classifiers import RECIPES
+from featx.classifiers.cost import predict_cost
+from featx.classifiers.workload import START, Workload
 from featx.errors import UsageError
 
 GB = 10**9
+KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
 
 
 def cost(clf="svm", kernel="linear", *, memory=16 * GB, **size):
     usual = {"n": 4_000, "d": 2_048, "k": 10, "grid": 7, "folds": 5}
-    return predict_cost(clf, kernel, **usual | size, available_memory=memory)
+    return predict_cost(clf, kernel, Workload(**usual | size), available_memory=memory)
 
 
-@pytest.mark.parametrize(("clf", "kernel"), list(ESTIMATES))
+@pytest.mark.parametrize(("clf", "kernel"), KINDS)
 @pytest.mark.parametrize("size", ["n", "d", "k", "grid", "folds"])
 def test_more_costs_more(clf: str, kernel: str, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     start = {"n": 500, "d": 64, "k": 2, "grid": 1, "folds": 2}
-    for solver, estimate in ESTIMATES[clf, kernel].items():
+    for solver, kind in RECIPES[clf].solvers[kernel].items():
         with monkeypatch.context() as patch:
-            patch.setattr("featx.classifiers.cost.ESTIMATES", {(clf, kernel): {solver: estimate}})
+            patch.setitem(RECIPES, clf, replace(RECIPES[clf], solvers={kernel: {solver: kind}}))
             found = [cost(clf, kernel, **start | {size: start[size] * factor}) for factor in (1, 2, 4, 8, 16)]
         seconds, sizes = [one.seconds for one in found], [one.bytes for one in found]
         assert seconds == sorted(seconds)
@@ -46,9 +51,9 @@ def test_gram_matrices_that_take_long_give_way_to_what_is_faster() -> None:
 
 
 def test_there_is_a_solver_where_nothing_fits() -> None:
-    for clf, kernel in ESTIMATES:
+    for clf, kernel in KINDS:
         found = cost(clf, kernel, n=1_000_000, memory=1)
-        assert found.solver in ESTIMATES[clf, kernel]
+        assert found.solver in RECIPES[clf].solvers[kernel]
         assert found.seconds > 0
 
 

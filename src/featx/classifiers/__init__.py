@@ -11,15 +11,16 @@ imported where it is used: the command line reads names and defaults without wai
 from featx.classifiers.blueprint import Blueprint, check_penalty, make_classifier
 from featx.classifiers.convergence import convergence_logged
 from featx.classifiers.features import ROWS_AT_ONCE, check_features
-from featx.classifiers.recipes import RECIPES, Axis, Params, Recipe, find_recipe
+from featx.classifiers.recipes import Axis, Params, Recipe
 from featx.classifiers.scores import Verdict, class_probabilities, class_scores, has_probabilities, judge
+from featx.classifiers.table import RECIPES, find_recipe
 
 
 def trusted_steps() -> tuple[type, ...]:
     """List the types that a step of a featx pipeline can have: a model file with any other is refused."""
-    from featx.classifiers.steps import TRUSTED
+    from featx.classifiers.steps import STEPS
 
-    return TRUSTED
+    return tuple(dict.fromkeys((*STEPS, *(kind for recipe in RECIPES.values() for kind in recipe.types))))
 
 
 __all__ = [

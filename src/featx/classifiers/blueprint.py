@@ -1,12 +1,12 @@
 """What a classifier is before its hyperparameters are chosen, and how it is made of them."""
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from featx.classifiers.recipes import Recipe, Settings, find_recipe
+from featx.classifiers.recipes import Recipe, Settings
+from featx.classifiers.table import find_recipe
 from featx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,12 +78,17 @@ class Blueprint:
         """Recipe of the classifier; of an estimator, one without a grid."""
         if isinstance(self.clf, str):
             return find_recipe(self.clf, kernel=self.kernel)
-        return Recipe(build=functools.partial(_clone, self.clf), grids={self.kernel: {}})
+        return Recipe(grids={self.kernel: {}})
+
+    @property
+    def solvers(self) -> Mapping[str, str]:
+        """Solvers that can fit it, by kind, the preferred one first."""
+        return self.recipe.solvers.get(self.kernel, {})
 
     @property
     def streams(self) -> bool:
         """Whether it can be fitted in blocks of rows."""
-        return self.recipe.streams and (self.kernel, self.normalize, self.pca) == ("linear", None, None)
+        return "blockwise" in self.solvers and (self.normalize, self.pca) == (None, None)
 
     @property
     def own_steps(self) -> bool:
@@ -113,8 +118,10 @@ class Blueprint:
 
     def classifier(self, params: Mapping[str, Any]) -> Any:
         """Make what follows the steps, unfitted, with some or all of its hyperparameters."""
+        if not isinstance(self.clf, str):
+            return _clone(self.clf, self.seed)
         settings = Settings(kernel=self.kernel, class_weight=self.class_weight, seed=self.seed)
-        return self.recipe.build({**self.recipe.defaults, **params}, settings)
+        return self.recipe.build(params, settings)
 
     def join(self, steps: list[tuple[str, Any]], classifier: Any) -> "Pipeline":
         """Join steps and a classifier, fitted or not, to a pipeline."""
@@ -127,12 +134,13 @@ class Blueprint:
         return self.join(self.steps(), self.classifier(params))
 
 
-def _clone(estimator: Any, params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
+def _clone(estimator: Any, seed: int) -> Any:
+    """Clone an estimator, and seed what draws at random in it."""
     from sklearn.base import clone
 
     cloned = clone(estimator)
     unset = {
-        name: given.seed
+        name: seed
         for name, value in cloned.get_params().items()
         if name.rpartition("__")[2] == "random_state" and value is None
     }
@@ -157,18 +165,15 @@ def make_classifier(
 ) -> "Pipeline":
     """Make an unfitted classifier: an ordinary scikit-learn pipeline of ``scaler`` and ``classifier``.
 
-    ``"logreg"`` is a multinomial logistic regression, ``"svm"`` a support vector machine fitted by libsvm, one against
-    one [1]_, ``"knn"`` the vote of the nearest neighbours, ``"centroid"`` the nearest mean of a class, ``"ridge"`` a
-    regression on the labels and ``"lda"`` a linear discriminant analysis with a shrunken covariance.
-
     Parameters
     ----------
-    name : {"logreg", "svm", "knn", "centroid", "ridge", "lda"} or scikit-learn estimator
-        Which classifier; or any estimator of scikit-learn.
+    name : str or scikit-learn estimator
+        Name of a classifier, such as ``"logreg"`` or ``"svm"`` (one against one, fitted by libsvm [1]_): the table
+        `featx.classifiers.RECIPES` and ``featx fit --help`` have all of them. Or any estimator of scikit-learn.
     kernel : {"linear", "rbf"}
-        Of the SVM; the other classifiers have none.
+        Kernel of an SVM; the other classifiers have none.
     class_weight : {None, "balanced"}
-        Of ``"logreg"``, ``"svm"`` and ``"ridge"``: weigh images by the inverse of their class's frequency.
+        Balanced weighs images by the inverse of their class's frequency, in the classifiers that can.
     normalize : {None, "l2"}
         Bring every feature vector to length one, in a step ``normalizer`` before the scaler.
     pca : int, optional
@@ -176,8 +181,8 @@ def make_classifier(
     seed : int
         For what draws at random; of these only a PCA of many columns does.
     **params
-        The classifier's hyperparameters: ``C`` (of ``"logreg"`` and ``"svm"``; 1 by default), ``gamma`` (rbf kernel),
-        ``n_neighbors``, ``alpha`` (``"ridge"``), ``shrinkage``.
+        The classifier's hyperparameters by scikit-learn's names, such as ``C`` or ``n_neighbors``: those of its row in
+        the table, whose defaults the others have.
 
     Returns
     -------

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from featx.classifiers.blueprint import Blueprint
 from featx.classifiers.recipes import Params
 from featx.classifiers.scores import Verdict, judge
+from featx.classifiers.workload import PASS, PASS_OF_CLASS, Estimate, Workload
+
+PASSES = 50
+"""Passes over the rows that a fit of an unknown kind is reckoned at: what L-BFGS needs."""
 
 
 class Direct:
@@ -47,6 +51,12 @@ class Direct:
     def bytes_needed(n: int, m: int, d: int) -> int:
         """Estimate the memory of a solver of n rows to fit on and m to judge, the rows themselves (float32) counted."""
         return 4 * d * (n + m)
+
+    @staticmethod
+    def cost(work: Workload) -> Estimate:
+        """Estimate the time of a sweep and the final fit, and the memory that they take."""
+        each = PASSES * work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
+        return work.seconds(once=0.0, each=each), work.jobs * 12 * work.n * work.d
 
     def absolute(self, point: Params) -> Mapping[str, Any]:
         """Hyperparameters of a point of the grid, some of which may be relative to the rows."""

@@ -7,29 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.blueprint import Blueprint
-from featx.classifiers.centroids import Centroids
 from featx.classifiers.direct import Direct
-from featx.classifiers.gram import Gram, RadialGram
-from featx.classifiers.logistic import Logistic
-from featx.classifiers.neighbours import Neighbours
-from featx.classifiers.shifted import Discriminant, Ridge
+from featx.classifiers.recipes import SCIKIT_LEARN_ALONE, load
 from featx.classifiers.steps import fit_transform
 from featx.classifiers.streaming import Streaming
 from featx.errors import UsageError
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
-
-SOLVER_TYPES: Mapping[tuple[str, str, str], type[Direct]] = {
-    ("svm", "linear", "gram"): Gram,
-    ("svm", "rbf", "gram"): RadialGram,
-    ("logreg", "linear", "direct"): Logistic,
-    ("ridge", "linear", "direct"): Ridge,
-    ("lda", "linear", "direct"): Discriminant,
-    ("knn", "linear", "direct"): Neighbours,
-    ("centroid", "linear", "direct"): Centroids,
-}
-"""(classifier, kernel, kind of solver) -> what shares work along the grid; for all else, `Direct`."""
 
 
 def solver_of(blueprint: Blueprint, solver: str) -> type[Direct]:
@@ -48,7 +33,8 @@ def solver_of(blueprint: Blueprint, solver: str) -> type[Direct]:
     """
     if solver not in ("gram", "direct"):
         raise UsageError(f"a solver is gram, direct or blockwise, found {solver!r}")
-    return SOLVER_TYPES.get((blueprint.name, blueprint.kernel, solver), Direct)
+    found: type[Direct] = load(blueprint.solvers.get(solver, SCIKIT_LEARN_ALONE["linear"]["direct"]))
+    return found
 
 
 def fit_pipeline(

@@ -12,6 +12,13 @@ from featx.classifiers.direct import Direct
 from featx.classifiers.machines import PairwiseSVC, rbf, scale, squared_distances
 from featx.classifiers.recipes import Params
 from featx.classifiers.scores import Verdict, least_margins
+from featx.classifiers.workload import FLOPS_64, Estimate, Workload
+
+LIBSVM = 2e-8
+"""Seconds of libsvm for each pair of training rows on a Gram matrix; the pairs of classes share the rows."""
+
+LIBSVM_KERNEL = 7e-10
+"""Seconds of libsvm for each pair of training rows and column where it computes the kernel itself."""
 
 
 class Gram(Direct):
@@ -42,6 +49,14 @@ class Gram(Direct):
     def bytes_needed(n: int, m: int, d: int) -> int:
         """Estimate the memory: the matrix, and the rows in float32 and float64."""
         return 8 * n * n + 12 * d * (n + m)
+
+    @staticmethod
+    def cost(work: Workload) -> Estimate:
+        """Estimate time and memory: the products once, libsvm for every C."""
+        products = 2 * work.train**2 * work.d / FLOPS_64
+        rows = 12 * work.n * work.d
+        size = max(work.jobs * (8 * work.train**2 + rows), 8 * work.n**2 + rows)
+        return work.seconds(once=products, each=LIBSVM * work.train**2), size
 
     def fit(self, params: Mapping[str, Any]) -> Any:
         """Fit the machine with these hyperparameters."""
@@ -96,6 +111,12 @@ class RadialGram(Gram):
         """Estimate the memory: distances, a kernel's matrix for each of a few threads, the rows."""
         return 24 * n * (n + m) + 12 * d * (n + m)
 
+    @staticmethod
+    def cost(work: Workload) -> Estimate:
+        """Estimate time and memory: distances too, which stay while the kernel's matrix is made of them."""
+        seconds, size = Gram.cost(work)
+        return seconds + work.seconds(once=0.0, each=5e-9 * work.train * work.n), 3 * size
+
     def absolute(self, point: Params) -> Mapping[str, Any]:
         """Gamma in place of its multiple of scikit-learn's scale on these rows."""
         return {**point, "gamma": point["gamma"] * self._scale}
@@ -119,3 +140,13 @@ class RadialGram(Gram):
             labels=machine.labels_from(margins),
             scores=least_margins(margins, len(machine.classes_)).astype(np.float32),
         )
+
+
+class Radial(Direct):
+    """Fits support vector machines of the rbf kernel on the rows, where their Gram matrix is too large for memory."""
+
+    @staticmethod
+    def cost(work: Workload) -> Estimate:
+        """Estimate time and memory: libsvm computes the kernel row by row, for every point."""
+        each = LIBSVM_KERNEL * work.train**2 * work.d
+        return work.seconds(once=0.0, each=each), work.jobs * (16 * work.n * work.d + 2e8)

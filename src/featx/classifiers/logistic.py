@@ -19,6 +19,10 @@ from featx.classifiers.direct import Direct
 from featx.classifiers.lbfgs import minimise
 from featx.classifiers.recipes import Params
 from featx.classifiers.scores import Verdict
+from featx.classifiers.workload import FLOPS_32, PASS, PASS_OF_CLASS, Estimate, Workload
+
+PASSES = 25
+"""Passes over the rows for one C, on average over the grid: what the prediction of the cost rests on."""
 
 TOLERANCE = 1e-7
 """What may be left to gain, as a share of the penalty: coefficients are then about a thousandth off the minimum's.
@@ -59,6 +63,14 @@ class Logistic(Direct):
     def chains(points: Sequence[Params]) -> list[list[Params]]:
         """Chain all points, since each starts from the ones before."""
         return [list(points)]
+
+    @staticmethod
+    def cost(work: Workload) -> Estimate:
+        """Estimate time and memory: the principal directions once, passes over the rows for every C."""
+        one = work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
+        side = min(work.train, work.d, 4_096)
+        once = 4 * work.train * work.d * side / FLOPS_32 + 12 * side**3 / FLOPS_32
+        return work.seconds(once=once, each=PASSES * one), work.jobs * (4 * work.n * work.d + 24 * side**2)
 
     def fit(self, params: Mapping[str, Any]) -> Any:
         """Fit the regression with this C."""

@@ -7,6 +7,7 @@ import numpy as np
 from featx.classifiers.direct import Direct
 from featx.classifiers.recipes import Params
 from featx.classifiers.scores import Verdict, vote_scores
+from featx.classifiers.workload import FLOPS_32, Estimate, Workload
 
 
 class Neighbours(Direct):
@@ -16,6 +17,12 @@ class Neighbours(Direct):
     def chains(points: Sequence[Params]) -> list[list[Params]]:
         """Chain all points, since they share the neighbours."""
         return [list(points)]
+
+    @staticmethod
+    def cost(work: Workload) -> Estimate:
+        """Estimate time and memory: the products of all pairs of rows, once, and a search for every point."""
+        products = 2 * work.n**2 * work.d / FLOPS_32 / work.jobs
+        return products + work.seconds(once=0.0, each=2e-9 * work.n**2), work.jobs * (16 * work.n * work.d + 2e8)
 
     def judge(self, chain: Sequence[Params]) -> list[Verdict]:
         """Count the votes of so many neighbours at each point."""

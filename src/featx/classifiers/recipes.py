@@ -1,20 +1,15 @@
-"""The classifiers by name: how each is made, and the values of its hyperparameters worth trying.
+"""Types of the table of classifiers: a row (`Recipe`), and one hyperparameter of its grid (`Axis`)."""
 
-scikit-learn is imported where it is used: the command line reads names and defaults without waiting for it.
-"""
-
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, NamedTuple
-
-from featx.errors import UsageError
 
 Params = Mapping[str, float]
 """Hyperparameters that are chosen, by name: ``{"C": 0.01}``, ``{"C": 1, "gamma": 5e-4}``, ``{}``."""
 
-MAX_ITERATIONS = 5_000
-"""L-BFGS needs tens of steps on standardised features, a few hundred where C is large."""
+SCIKIT_LEARN_ALONE = {"linear": {"direct": "featx.classifiers.direct.Direct"}}
+"""Solvers of a classifier that shares no work between the points of its grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +25,18 @@ class Axis:
         Which end gives the smoother classifier: of equals, it is chosen.
     widened_by : float or None
         Factor from an edge where the best lies to the next value tried; None where the values span all there is.
-    at_most_rows : bool
-        No more than the rows that the classifier is fitted on.
+    counts_rows : bool
+        Values are whole numbers, at most the number of rows that the classifier is fitted on.
     """
 
     values: tuple[float, ...]
     simpler: str = "low"
     widened_by: float | None = None
-    at_most_rows: bool = False
+    counts_rows: bool = False
 
 
 class Settings(NamedTuple):
-    """What a classifier is made with besides its hyperparameters."""
+    """Arguments of a classifier besides its hyperparameters."""
 
     kernel: str
     class_weight: str | None
@@ -50,136 +45,75 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a classifier is made, and what is tried when its hyperparameters are chosen.
+    """One classifier: how it is made, tuned and fitted.
+
+    Types are named in full and imported when they are needed, so that reading the table loads neither scikit-learn nor
+    NumPy.
 
     Parameters
     ----------
-    build : callable
-        ``build(params, settings)`` gives the bare scikit-learn classifier.
+    about : str
+        A few words for help texts.
+    estimator : str
+        Type of the bare classifier.
+    arguments : mapping of str to Any
+        Arguments of that type that are always the same.
     grids : mapping of str to mapping of str to Axis
         For each kernel that the classifier knows, the axes of its grid by hyperparameter, the most important first.
         A classifier without kernels has the one name ``"linear"``, which is everyone's default.
     defaults : mapping of str to Any
         Hyperparameters where none are given.
+    untuned : mapping of str to Any
+        Hyperparameters for too few images to choose any, where they differ from the defaults.
+    solvers : mapping of str to mapping of str to str
+        For each kernel, the solvers that can fit the classifier, the preferred one first: their kind (``"gram"``,
+        ``"direct"`` or ``"blockwise"``) and their type, `Direct` or a subclass, or `Streaming`.
+    loss : {"log", "squared_hinge"} or None
+        What the blockwise solver minimises; None where there is none.
+    same_in_blocks : bool
+        The blockwise solver gives the same classifier as the others, so that it is taken before memory is short.
+    also : tuple of str
+        Further types that the classifier has in model files: those that solvers give, and those of earlier versions.
     weighs_classes : bool
         The classifier takes ``class_weight="balanced"``.
-    streams : bool
-        Its linear kernel can be fitted in blocks of rows, without a copy of all of them.
+    seeded : bool
+        The classifier takes ``random_state``.
     """
 
-    build: Callable[[Mapping[str, Any], Settings], Any]
+    about: str = ""
+    estimator: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     grids: Mapping[str, Mapping[str, Axis]]
-    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    untuned: Mapping[str, Any] = field(default_factory=dict)
+    solvers: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: SCIKIT_LEARN_ALONE)
+    loss: str | None = None
+    same_in_blocks: bool = False
+    also: tuple[str, ...] = ()
     weighs_classes: bool = False
-    streams: bool = False
+    seeded: bool = False
+
+    def build(self, params: Mapping[str, Any], given: Settings) -> Any:
+        """Make the bare, unfitted classifier; hyperparameters that are not given have their defaults."""
+        arguments = {**self.arguments, **{name: params.get(name, usual) for name, usual in self.defaults.items()}}
+        for name, axis in self.grids[given.kernel].items():
+            if axis.counts_rows:
+                arguments[name] = int(arguments[name])
+        if set(self.grids) != {"linear"}:
+            arguments["kernel"] = given.kernel
+        if self.weighs_classes:
+            arguments["class_weight"] = given.class_weight
+        if self.seeded:
+            arguments["random_state"] = given.seed
+        return load(self.estimator)(**arguments)
+
+    @property
+    def types(self) -> tuple[type, ...]:
+        """Types that the fitted classifier can have."""
+        return tuple(load(name) for name in (self.estimator, *self.also))
 
 
-def _logistic_regression(params: Mapping[str, Any], given: Settings) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(
-        C=params["C"], class_weight=given.class_weight, max_iter=MAX_ITERATIONS, random_state=given.seed
-    )
-
-
-def _support_vector_machine(params: Mapping[str, Any], given: Settings) -> Any:
-    # Never LinearSVC: liblinear doesn't end in minutes on a few thousand dense deep features, libsvm takes seconds.
-    from featx.classifiers.machines import PairwiseSVC
-
-    return PairwiseSVC(C=params["C"], kernel=given.kernel, gamma=params["gamma"], class_weight=given.class_weight)
-
-
-def _nearest_neighbours(params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
-    from sklearn.neighbors import KNeighborsClassifier
-
-    # In hundreds of dimensions a tree is slower than comparing with every row, and it would lie in the model's file.
-    return KNeighborsClassifier(n_neighbors=int(params["n_neighbors"]), algorithm="brute")
-
-
-def _nearest_centroid(params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
-    from sklearn.neighbors import NearestCentroid
-
-    return NearestCentroid()
-
-
-def _ridge(params: Mapping[str, Any], given: Settings) -> Any:
-    from sklearn.linear_model import RidgeClassifier
-
-    return RidgeClassifier(alpha=params["alpha"], class_weight=given.class_weight, random_state=given.seed)
-
-
-def _linear_discriminant(params: Mapping[str, Any], given: Settings) -> Any:  # noqa: ARG001  (all are called alike)
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=params["shrinkage"])
-
-
-def _powers_of_ten(lowest: int, highest: int) -> tuple[float, ...]:
-    return tuple(float(f"1e{exponent}") for exponent in range(lowest, highest + 1))
-
-
-def _penalty(lowest: int, highest: int) -> Axis:
-    return Axis(values=_powers_of_ten(lowest, highest), widened_by=10.0)
-
-
-RECIPES: Mapping[str, Recipe] = {
-    "logreg": Recipe(
-        build=_logistic_regression,
-        grids={"linear": {"C": _penalty(-4, 1)}},
-        defaults={"C": 1.0},
-        weighs_classes=True,
-        streams=True,
-    ),
-    "svm": Recipe(
-        build=_support_vector_machine,
-        grids={
-            "linear": {"C": _penalty(-5, 0)},
-            "rbf": {"C": _penalty(-1, 2), "gamma": Axis(values=(0.25, 1.0, 4.0), widened_by=4.0)},
-        },
-        defaults={"C": 1.0, "gamma": "scale"},
-        weighs_classes=True,
-        streams=True,
-    ),
-    "knn": Recipe(
-        build=_nearest_neighbours,
-        grids={"linear": {"n_neighbors": Axis(values=(1, 3, 5, 9, 15, 25), simpler="high", at_most_rows=True)}},
-        defaults={"n_neighbors": 5},
-    ),
-    "centroid": Recipe(build=_nearest_centroid, grids={"linear": {}}),
-    "ridge": Recipe(
-        build=_ridge,
-        grids={"linear": {"alpha": Axis(values=_powers_of_ten(0, 6), simpler="high", widened_by=10.0)}},
-        defaults={"alpha": 1.0},
-        weighs_classes=True,
-    ),
-    "lda": Recipe(
-        build=_linear_discriminant,
-        grids={"linear": {"shrinkage": Axis(values=(0.001, 0.01, 0.1, 0.3, 0.6, 0.9), simpler="high")}},
-        defaults={"shrinkage": 0.1},
-    ),
-}
-"""The classifiers. On standardised features of 1,000 to 2,000 columns the best C is far below scikit-learn's default
-of 1 for the linear ones, and above it for the rbf kernel."""
-
-
-def find_recipe(name: str, *, kernel: str = "linear") -> Recipe:
-    """Find the recipe of a classifier.
-
-    Parameters
-    ----------
-    name : str
-        A key of `RECIPES`.
-    kernel : str
-        A kernel that this classifier knows.
-
-    Raises
-    ------
-    UsageError
-        There is no such classifier, or it has no such kernel.
-    """
-    recipe = RECIPES.get(name)
-    if recipe is None:
-        raise UsageError(f"no classifier is called {name!r}: take one of {', '.join(RECIPES)}")
-    if kernel not in recipe.grids:
-        raise UsageError(f"classifier {name!r} has no kernel {kernel!r}: take one of {', '.join(recipe.grids)}")
-    return recipe
+def load(name: str) -> Any:
+    """Import what a full name stands for."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(importlib.import_module(module), attribute)

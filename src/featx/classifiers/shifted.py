@@ -10,6 +10,7 @@ from featx.classifiers.blueprint import Blueprint
 from featx.classifiers.direct import Direct
 from featx.classifiers.recipes import Params
 from featx.classifiers.scores import Verdict
+from featx.classifiers.workload import FLOPS_32, Estimate, Workload
 
 
 class Shifted:
@@ -54,6 +55,13 @@ class _Linear(Direct):
     def bytes_needed(n: int, m: int, d: int) -> int:
         """Estimate the memory: the rows in float32 and twice in float64, two matrices of products."""
         return 20 * d * n + 4 * d * m + 16 * min(n, d) ** 2
+
+    @staticmethod
+    def cost(work: Workload) -> Estimate:
+        """Estimate time and memory: the products once, a Cholesky factor for every point."""
+        side = min(work.train, work.d)
+        once = (2 * work.train * work.d * side + 10 * side**3) / FLOPS_32
+        return work.seconds(once=once, each=side**3 / FLOPS_32), work.jobs * (12 * work.n * work.d + 16 * side**2)
 
     def weights(self, params: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weights ``(d, k)`` and intercepts ``(k,)``."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from featx.classifiers.table import RECIPES, kernels
 from featx.cli import options as shared
 from featx.errors import UsageError
 from featx.reports.curve import REPEATS, REPEATS_ON_TEST
@@ -15,8 +16,10 @@ def curve(
     store: Annotated[
         Path | None, typer.Argument(help="Feature store.", metavar="STORE", show_default="the one train store there is")
     ] = None,
-    clf: Annotated[str, typer.Option(help="Classifier, as of `fit`.", metavar="NAME")] = "logreg",
-    kernel: Annotated[str, typer.Option(help="Of the SVM.", metavar="linear|rbf")] = SelectionOptions.kernel,
+    clf: Annotated[str, typer.Option(help="Classifier, as of `fit`.", metavar="|".join(RECIPES))] = "logreg",
+    kernel: Annotated[
+        str, typer.Option(help="Kernel of the SVM.", metavar="|".join(kernels()))
+    ] = SelectionOptions.kernel,
     class_weight: Annotated[
         str | None, typer.Option(help="Weigh images by their class's frequency.", metavar="balanced", show_default="no")
     ] = SelectionOptions.class_weight,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from featx.classifiers.table import RECIPES, describe, kernels, weighing
 from featx.cli import options as shared
 from featx.selection import SelectionOptions
 
@@ -19,11 +20,13 @@ def fit(
     clf: Annotated[
         str,
         typer.Option(
-            help="Classifier; `all` fits each of them and ranks them.",
-            metavar="logreg|svm|knn|centroid|ridge|lda|all",
+            help=f"Classifier: {describe()}; `all` fits each of them and ranks them.",
+            metavar="|".join([*RECIPES, "all"]),
         ),
     ] = "logreg",
-    kernel: Annotated[str, typer.Option(help="Of the SVM.", metavar="linear|rbf")] = SelectionOptions.kernel,
+    kernel: Annotated[
+        str, typer.Option(help="Kernel of the SVM.", metavar="|".join(kernels()))
+    ] = SelectionOptions.kernel,
     C: Annotated[
         float | None,
         typer.Option(
@@ -37,7 +40,7 @@ def fit(
     class_weight: Annotated[
         str | None,
         typer.Option(
-            help="`balanced` weighs every image by the inverse of its class's frequency (logreg, svm, ridge).",
+            help=f"`balanced` weighs every image by the inverse of its class's frequency ({', '.join(weighing())}).",
             metavar="balanced",
             show_default="all images alike",
         ),

@@ -136,7 +136,7 @@ class _Choice:
         axes = self.blueprint.recipe.grids[self.options.kernel]
         if self.options.C is None:
             return {name: axis.values for name, axis in axes.items()}
-        # Who gives C wants no sweep: a gamma then is scikit-learn's own.
+        # With C given nothing is swept; gamma is scikit-learn's 'scale'.
         return {name: (self.options.C,) if name == "C" else (1.0,) for name in axes}
 
     def _try(self, splits: Sequence[Split]) -> _Tried:
@@ -147,7 +147,7 @@ class _Choice:
         self._check_components(sweep.rows)
         axes = self.blueprint.recipe.grids[self.options.kernel]
         values: Values = {
-            name: tuple(value for value in tried if not axes[name].at_most_rows or value <= sweep.rows)
+            name: tuple(value for value in tried if not axes[name].counts_rows or value <= sweep.rows)
             for name, tried in self._grid().items()
         }
         found: dict[tuple[tuple[str, float], ...], tuple[SweepRow, list[Verdict]]] = {}

@@ -96,7 +96,7 @@ class SelectionOptions:
         )
         if self.C is not None and "C" not in blueprint.recipe.defaults:
             raise UsageError(f"classifier {blueprint.name!r} has no C: leave it out")
-        able = {"gram": blueprint.name == "svm", "blockwise": blueprint.streams}
+        able = {"gram": "gram" in blueprint.solvers, "blockwise": blueprint.streams}
         if not able.get(self.solver, True):
             raise UsageError(
                 f"the solver {self.solver!r} can't fit {blueprint.name!r} with these options: leave it to 'auto'"

@@ -15,8 +15,8 @@ LONG_SECONDS = 600.0
 """A fit predicted to take longer is announced by a warning."""
 
 COPIED_UP_TO = 2**29
-"""Bytes of features up to which a logistic regression may take several times their memory; beyond, no more than once
-again, which blocks of rows do with. Both fit the same for each C, the copy up to twice as fast."""
+"""Bytes of features up to which a classifier that is the same in blocks of rows may take several times their memory;
+beyond, no more than once again, which blocks do with. The copy is up to twice as fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,34 +68,33 @@ def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: S
     if not isinstance(blueprint.clf, str):
         return Plan(solver=given or "direct", seconds=None, bytes=None, text=what)
     from featx.classifiers.cost import predict_cost
+    from featx.classifiers.workload import Workload
 
     grid = {name: axis.values for name, axis in blueprint.recipe.grids[options.kernel].items()}
     memory, size = available_memory(), 4 * shape[0] * shape[1]
-    if blueprint.name == "logreg" and size > COPIED_UP_TO:
+    if blueprint.recipe.same_in_blocks and size > COPIED_UP_TO:
         memory = min(memory, 2 * size)
     cost = predict_cost(
         blueprint.name,
         options.kernel,
-        n=shape[0],
-        d=blueprint.pca or shape[1],
-        k=k,
-        grid=1 if options.C is not None else len(points_of(grid)),
-        folds=options.folds,
+        Workload(
+            n=shape[0],
+            d=blueprint.pca or shape[1],
+            k=k,
+            grid=1 if options.C is not None else len(points_of(grid)),
+            folds=options.folds,
+        ),
         available_memory=memory,
     )
     solver = given or cost.solver
     if solver == "blockwise" and not blueprint.streams:
-        solver = _usual(blueprint)
+        solver = next(iter(blueprint.solvers))
         logger.warning("%s: too large for memory, and normalize and pca need it whole; it is tried", what)
     if solver != cost.solver:
         return Plan(solver=solver, seconds=None, bytes=None, text=f"{what}, by the solver {solver!r}")
     seconds = cost.seconds * (1 + options.folds if options.nested else 1)
     text = f"{what}: about {_duration(seconds)} and {cost.bytes / 1e9:.1f} GB, by the solver {solver!r} ({cost.why})"
     return Plan(solver=solver, seconds=seconds, bytes=int(cost.bytes), text=text)
-
-
-def _usual(blueprint: Blueprint) -> str:
-    return "gram" if blueprint.name == "svm" else "direct"
 
 
 def _duration(seconds: float) -> str:

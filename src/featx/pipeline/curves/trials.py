@@ -43,10 +43,8 @@ class Fitter:
     def untuned(self) -> Mapping[str, Any]:
         """Hyperparameters for too few images to choose any."""
         recipe = self.blueprint.recipe
-        # Of few images, few are neighbours.
-        return {
-            name: 1 if name == "n_neighbors" else recipe.defaults[name] for name in recipe.grids[self.options.kernel]
-        }
+        usual = {**recipe.defaults, **recipe.untuned}
+        return {name: usual[name] for name in recipe.grids[self.options.kernel]}
 
     def fit(self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None) -> tuple[Any, bool]:
         """Choose on some rows and fit on them; and whether there were enough to choose."""
