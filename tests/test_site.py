@@ -1,5 +1,6 @@
 """The pages of docs/ as a site: made without a warning, complete, and fetching nothing from elsewhere."""
 
+import ast
 import os
 import re
 import subprocess
@@ -75,3 +76,30 @@ def test_the_reference_shows_defaults_by_value(site: Path) -> None:
     assert re.search(r"backbone: str = .{0,5}resnet50", text)
     assert "Request.backbone" not in text
     assert re.search(r"timeout: float = 60.0", text)
+
+
+def defined(file: Path) -> set[str]:
+    """Names that the top level of a module gives to tables, functions and classes."""
+    names = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+def test_every_file_row_and_test_of_the_page_for_contributors_is_there() -> None:
+    page = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"`([^`\n]+)`", page))
+    files = {word.removeprefix("python ").partition(" ")[0] for word in words if "/" in word or "." in word}
+    files = {file for file in files if "/" in file or file.endswith((".md", ".toml"))}
+    assert len(files) > 20
+    assert [file for file in sorted(files) if not (ROOT / file).exists()] == []
+
+    placed = re.findall(r"`(\w+)`\s+in\s+`([\w/.]+\.py)`", page)
+    assert [(name, file) for name, file in placed if name not in defined(ROOT / file)] == []
+    # A table is named in capitals; whatever is one, or a test, is named with its file.
+    bare = {word for word in words if re.fullmatch(r"_?[A-Z][A-Z_]{2,}|test_\w+", word)}
+    assert bare - {name for name, _ in placed} == set()
