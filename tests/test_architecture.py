@@ -224,6 +224,28 @@ def test_looking_costs_nothing(code: str) -> None:
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 
+OVERVIEW = ("featx", "cli", "cli.commands", "cli.options", "cli.overview", "cli.stopping", "errors", "version")
+"""Modules of featx that `featx --help` may load: no command among them."""
+
+
+def test_the_overview_loads_no_command_and_little_of_rich() -> None:
+    code = """
+import atexit, json, sys, typer
+before = set(sys.modules)
+atexit.register(lambda: print(json.dumps(sorted(set(sys.modules) - before)), file=sys.stderr))
+sys.argv = ["featx", "--help"]
+from featx.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    loaded = set(json.loads(done.stderr))
+    assert {name for name in loaded if name.split(".")[0] == "featx"} == {
+        name if name == "featx" else f"featx.{name}" for name in OVERVIEW
+    }
+    assert {name.split(".")[0] for name in loaded} - sys.stdlib_module_names <= {"featx", "rich", "typer"}
+    assert not loaded & {"rich.markdown", "rich.syntax", "rich.traceback", "rich.progress", "typer.rich_utils"}
+
+
 @pytest.mark.parametrize(
     ("command", "strange"),
     [("extract", "selection"), ("extract", "reports"), ("fit", "reports"), ("predict", "selection")],

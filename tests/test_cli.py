@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -380,19 +381,74 @@ def test_every_module_that_holds_a_command_is_one(monkeypatch: pytest.MonkeyPatc
     import typer
 
     from featx import cli
+    from featx.cli import commands
 
     folder = Path(cli.__file__).parent
     held = [file.stem for file in folder.glob("[a-z]*.py") if f"\ndef {file.stem}(" in file.read_text(encoding="utf-8")]
-    assert sorted(cli.COMMANDS) == sorted(held)
+    assert sorted(commands.COMMANDS) == sorted(held)
 
     def broken(name: str) -> None:
         raise KeyError(name)
 
-    monkeypatch.setattr(cli, "_command", broken)
+    monkeypatch.setattr(commands, "load", broken)
     group = typer.main.get_command(cli.app)
     with pytest.raises(KeyError, match="fit"):
         group.commands.get("fit")
     assert group.commands.get("fti") is None
+
+
+def test_a_command_is_a_row_and_a_module(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from featx.cli import commands
+
+    def count(letters: str, json: bool = False) -> None:
+        """Count letters, and say more in the help of its own."""
+        print(len(letters))
+
+    module = types.ModuleType("featx.cli.count")
+    module.count = count
+    assert run("count", "abc")[0] == 2
+    monkeypatch.setitem(sys.modules, "featx.cli.count", module)
+    monkeypatch.setitem(commands.COMMANDS, "count", "Count letters.")
+    try:
+        assert run("count", "abc", "--quiet") == (0, "3\n", "")
+        assert "say more" in run("count", "--help")[1]
+        overview = run("--help")[1]
+        assert "did you mean 'count'" in run("cuont", "abc")[2].lower()
+    finally:
+        commands.load.cache_clear()
+    words = [line.strip("│ ").split("  ", 1) for line in overview.splitlines()]
+    rows = {name: line.strip() for name, line in (one for one in words if len(one) == 2) if name in commands.COMMANDS}
+    assert list(rows.items()) == list(commands.COMMANDS.items())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_the_overview_is_written_once_and_fits_a_terminal(
+    run: Run, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = run(*arguments)
+    assert code == (0 if arguments else 2)
+    assert out.count("Usage: ") == 1
+    assert not err.strip()
+    assert max(map(len, out.splitlines())) <= 80
+    from featx.cli.commands import COMMANDS
+
+    assert all(line in out for line in COMMANDS.values())  # none is broken over two lines
+    assert "`" not in out
+    for option in ("--version", "-q, --quiet", "-v, --verbose", "-h, --help"):
+        assert option in out
+
+
+def test_who_wants_plain_text_gets_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['featx', '--help']; from featx.cli import main; main()"],
+        env=os.environ | {"TYPER_USE_RICH": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "╭" not in done.stdout
+    assert "extract" in done.stdout
 
 
 def test_every_command_and_option_is_explained(run: Run) -> None:

@@ -2,20 +2,18 @@
 
 import contextlib
 import errno
-import functools
-import importlib
-import inspect
 import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import featx
+from featx.cli import options as shared
+from featx.cli.commands import COMMANDS, Commands, new_typer, set_verbosity
 from featx.cli.stopping import MESSAGE, Stopping
 from featx.errors import FeatxError, Interrupted
 
@@ -24,88 +22,22 @@ REFUSALS = frozenset(
 )
 """What the system says where the place is at fault, and not the program."""
 
-COMMANDS = (
-    "extract",
-    "fit",
-    "score",
-    "compare",
-    "curve",
-    "predict",
-    "info",
-    "verify",
-    "export",
-    "backbones",
-    "doctor",
-    "demo",
-)
-"""Names of the commands, of the modules here that hold them and of the functions there."""
-
-_typer = functools.partial(typer.Typer, rich_markup_mode="markdown", pretty_exceptions_enable=False)
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
-
-
-def _level(*, quiet: bool, verbose: bool) -> int:
-    return logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-
-
-def _with_verbosity(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that every one has."""
-    own = {"quiet": Quiet, "verbose": Verbose}
-
-    @functools.wraps(function)
-    def command(*, quiet: bool, verbose: bool, **options: Any) -> None:
-        if quiet or verbose:
-            logging.getLogger("featx").setLevel(_level(quiet=quiet, verbose=verbose))
-        function(**options)
-
-    signature = inspect.signature(function)
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-        for name, kind in own.items()
-    ]
-    # What typer reads a command's options from.
-    vars(command)["__signature__"] = signature.replace(parameters=[*signature.parameters.values(), *added])
-    command.__annotations__ = function.__annotations__ | own
-    return command
-
-
-class _Commands(Mapping[str, Any]):
-    """Commands by name, loaded when they are asked for: `extract` need not wait for what `curve` imports."""
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self:
-            raise KeyError(name)
-        return _command(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in COMMANDS
-
-    def get(self, name: str, default: Any = None) -> Any:
-        # Mapping's own would take a KeyError in a command's module for a command that isn't there.
-        return _command(name) if name in self else default
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(COMMANDS)
-
-    def __len__(self) -> int:
-        return len(COMMANDS)
-
-
-@functools.cache
-def _command(name: str) -> Any:
-    alone = _typer(add_completion=False)
-    alone.command(name)(_with_verbosity(getattr(importlib.import_module(f"featx.cli.{name}"), name)))
-    return typer.main.get_command(alone)
-
 
 class _Group(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes | {"commands": _Commands()})
+        super().__init__(**attributes | {"commands": Commands()})
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # Where the user's TYPER_USE_RICH wants plain text, typer writes it.
+        if not getattr(typer.core, "HAS_RICH", True):
+            super().format_help(ctx, formatter)
+            return
+        from featx.cli.overview import show_overview
+
+        show_overview(self.get_usage(ctx), self.help or "", self.get_params(ctx), COMMANDS)
 
 
-app = _typer(
+app = new_typer(
     name="featx",
     cls=_Group,
     help="""A classifier from a folder of images, in two stages that never mix.
@@ -133,11 +65,11 @@ def _options(
     version: Annotated[  # noqa: ARG001  (its callback answers)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    quiet: shared.Quiet = False,
+    verbose: shared.Verbose = False,
 ) -> None:
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("featx").setLevel(_level(quiet=quiet, verbose=verbose))
+    set_verbosity(quiet=quiet, verbose=verbose)
 
 
 def main() -> None:

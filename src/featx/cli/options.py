@@ -72,3 +72,5 @@ GroupBy = Annotated[
         show_default="the manifest's groups",
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
