@@ -15,7 +15,7 @@ import numpy as np
 import openvino
 import pytest
 
-from featx import runtimes
+from featx import children, runtimes
 from featx.backbones import ExportError, Request, exported, exporting, failed_exports, resolve
 from featx.errors import UsageError
 from featx.runtimes import KERAS_ON_A_CPU, RuntimeOptions, choosing, executed, runtime
@@ -297,7 +297,7 @@ def test_a_gpu_that_keras_does_not_see_leaves_the_work_to_openvino(monkeypatch, 
 def test_an_exporting_process_that_dies_is_no_more_than_a_reason(program, words, entry, monkeypatch):
     spec, source = resolve(REQUEST)
     shutil.rmtree(entry)
-    monkeypatch.setattr(sys, "executable", shutil.which(program) or f"/{program}")
+    monkeypatch.setattr(children, "_interpreter", lambda: shutil.which(program) or f"/{program}")
     monkeypatch.delitem(sys.modules, "keras")
     with pytest.raises(ExportError, match=words):
         exported(spec, source)
@@ -312,7 +312,7 @@ def test_a_lasting_failure_is_not_tried_again(entry, monkeypatch):
 
     def child(arguments, **_):
         calls.append(arguments)
-        folder = Path(json.loads(arguments[-1])[-1])
+        folder = Path(json.loads(arguments[-1])["arguments"][-1])
         (folder / "failure.json").write_text('{"reason": "no such operation", "lasting": true}')
         return subprocess.CompletedProcess(arguments, 1, "", "")
 

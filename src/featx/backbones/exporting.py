@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from featx import children
 from featx.backbones.build import build
 from featx.backbones.session import backend_name, silent
 from featx.backbones.table import find
@@ -48,15 +49,6 @@ _FLOAT32_CONVOLUTIONS = {"mobilenet_v2": 3}
 _GRAPH, _WEIGHTS, _ABOUT, _FAILURE = "graph.xml", "graph.bin", "about.json", "failure.json"
 _TOLERANCE = 1e-3
 _ABANDONED_S = 24 * 3600.0
-
-# The parent's sys.path is used, so that the same featx is found however the parent found it.
-_CHILD = """\
-import json, sys
-path, spec, source, folder = json.loads(sys.argv[1])
-sys.path[:] = path
-from featx.backbones import exporting
-sys.exit(exporting.export_in_child(spec, source, folder))
-"""
 
 _Key = tuple[str | int | None, ...]
 
@@ -180,24 +172,26 @@ def _make(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) 
 
 def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) -> None:
     """Let a child process export, so that this one never holds TensorFlow, its memory and its threads."""
-    arguments = [
-        [str(Path(entry).absolute()) for entry in sys.path],
+    words = children.command(
+        "featx.backbones.exporting:export_in_child",
         spec.to_json(),
-        {**dataclasses.asdict(source), "path": None if source.path is None else str(source.path)},
-        str(folder),
-    ]
+        {**dataclasses.asdict(source), "path": None if source.path is None else str(source.path.absolute())},
+        str(folder.absolute()),
+    )
     # Always by TensorFlow, which comes with featx, so that the graph is the same whatever backend Keras has elsewhere.
     # It needs no GPU for that, and must not take one's memory.
     environment = {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "2"}
-    child = subprocess.run(  # noqa: S603  (this very interpreter, and our own words)
-        [sys.executable, "-W", "ignore", "-c", _CHILD, json.dumps(arguments)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, **environment},
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="featx-") as empty:
+        child = subprocess.run(  # noqa: S603  (this very interpreter, and our own words)
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=children.environment(**environment),
+            cwd=empty,
+            check=False,
+        )
     if child.returncode == 0:
         return
     logger.debug("the export said: %s", child.stderr)

@@ -203,7 +203,7 @@ class Decoders:
     def _assemble(
         self, root: Path, images: Iterable[tuple[int, str]], ring: Ring, supervisor: Supervisor
     ) -> Iterator[Batch]:
-        folder = os.fsencode(root)
+        folder = os.fsencode(os.path.abspath(root))  # noqa: PTH100  (.. stays what it is; decoders are elsewhere)
         source = iter(images)
         waiting: deque[Task] = deque()  # in the order of the input
         building = BatchBuilder(ring, self._options.batch_size)

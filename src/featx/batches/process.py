@@ -2,28 +2,16 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 
+from featx import children
 from featx.batches.ring import Ring
 from featx.batches.worker import READY, Pipes, Result, Settings, pack_task, unpack_results
 from featx.errors import DecoderError
-
-# A script's own `__main__` is not imported again (as multiprocessing's spawn would do), and TensorFlow's threads are
-# not forked. The parent's sys.path is used, so that the same featx is found however the parent found it.
-_START = """\
-import json, sys
-path, settings, index, pipes = json.loads(sys.argv[1])
-sys.path[:] = path
-from featx.batches import worker
-worker.main(worker.Settings.from_json(settings), index, worker.Pipes(*pipes))
-"""
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _REAP_SECONDS = 2.0
@@ -85,6 +73,7 @@ class DecoderProcess:
         self.ready = False
         self.heard = time.monotonic_ns()
         self._buffer = bytearray()
+        self._folder: str | None = None
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `end`)
         tasks, self._tasks = os.pipe()
         self.results, results = os.pipe()
@@ -92,15 +81,19 @@ class DecoderProcess:
         self._open = [self._tasks, self.results, life_end]
         os.set_blocking(self.results, False)
         pipes = Pipes(tasks=tasks, results=results, life=life, ring=ring.fd, known=-1 if known is None else known)
-        path = [str(Path(entry).absolute()) for entry in sys.path]
+        # A script's own `__main__` is not imported again (as multiprocessing's spawn would do), and TensorFlow's
+        # threads are not forked.
+        words = children.command("featx.batches.worker:serve", settings.to_json(), index, pipes)
         try:
+            self._folder = tempfile.mkdtemp(prefix="featx-")
             self._process = subprocess.Popen(  # noqa: S603  (this very interpreter, and our own words)
-                [_interpreter(), "-W", "ignore", "-c", _START, json.dumps([path, settings.to_json(), index, pipes])],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._words,
                 pass_fds=[fd for fd in pipes if fd >= 0],
-                env={**os.environ, **_ONE_THREAD},
+                env=children.environment(**_ONE_THREAD),
+                cwd=self._folder,
                 # Ctrl-C and Ctrl-Z are for the parent: a decoder interrupted while it starts, or stopped in the
                 # middle of an image, would look broken.
                 process_group=0,
@@ -140,6 +133,7 @@ class DecoderProcess:
         for result in unpack_results(self._buffer):
             if result.position == READY:
                 self.ready = True
+                self._remove_folder()
                 continue
             task = self.in_flight.pop(result.position)
             answered.append((task, result))
@@ -162,17 +156,18 @@ class DecoderProcess:
         last = next((" ".join(line.split()) for line in reversed(words) if line.strip()), "")
         return f"{how}: {last}" if last else how
 
+    def _remove_folder(self) -> None:
+        """Remove the working folder: a process that is up needs none, and so nothing stays behind after a kill."""
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(self._folder)  # noqa: PTH106
+            self._folder = None
+
     def _close(self) -> None:
+        self._remove_folder()
         while self._open:
             os.close(self._open.pop())
         self._words.close()
-
-
-def _interpreter() -> str:
-    # What multiprocessing would start: programs that embed Python tell it where a real interpreter is.
-    from multiprocessing.spawn import get_executable
-
-    return os.fsdecode(get_executable() or sys.executable)
 
 
 def _how(code: int | None) -> str:

@@ -144,6 +144,11 @@ def unpack_results(buffer: bytearray) -> Iterator[Result]:
     del buffer[:start]
 
 
+def serve(settings: str, index: int, pipes: list[int]) -> None:
+    """Run `main`, its arguments as JSON can hold them."""
+    main(Settings.from_json(settings), index, Pipes(*pipes))
+
+
 def main(settings: Settings, index: int, pipes: Pipes) -> None:
     """Serve tasks until the parent closes the pipe or is gone.
 

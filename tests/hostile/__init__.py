@@ -1,0 +1,1 @@
+"""What strangers' files try, and that it does no harm."""
