@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "classifiers": {"machine"},
     "reports": {"files", "leakage", "statistics"},
     "batches": {"machine", "children", "images", "manifest", "spec"},
-    "store": {"spec", "manifest"},
+    "store": {"files", "spec", "manifest"},
     "backbones": {"spec", "cache", "children", "weights"},
     "selection": {"machine", "classifiers"},
     "runtimes": {"spec", "machine", "backbones", "weights"},

@@ -1,13 +1,19 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and files that are opened only if they are files."""
 
 import contextlib
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from featx.errors import FeatxError
+
+
+class NotOwnFile(OSError):
+    """A link, a pipe or the like stands where featx keeps a file of its own."""
 
 
 @contextlib.contextmanager
@@ -53,3 +59,59 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise FeatxError(f"can't write {path}: {error.strerror}; give a place that can be written to") from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, unless it is a pipe or a device, which could hang or never end.
+
+    Raises
+    ------
+    OSError
+        It can't be read, or is no regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(f"{path.name} is no regular file")
+    except BaseException:
+        os.close(fd)
+        raise
+    return os.fdopen(fd, "rb", buffering=0)
+
+
+def open_own(path: Path) -> BinaryIO:
+    """Open a file that featx made for reading and writing.
+
+    A link in its place, or a second name of it, may lead to anybody's file, which would be written over.
+
+    Raises
+    ------
+    NotOwnFile
+        It is a link, has a second name, or is no regular file.
+    OSError
+        It can't be opened.
+    """
+    return os.fdopen(open_own_descriptor(path), "r+b", buffering=0)
+
+
+def open_own_descriptor(path: Path) -> int:
+    """Open as `open_own` does; give the file descriptor."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise _not_own(path) from error
+        raise
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(fd)
+        raise _not_own(path)
+    return fd
+
+
+def _not_own(path: Path) -> NotOwnFile:
+    reason = f"{path.name} is a link, has a second name or is no regular file, so it isn't written to; delete it"
+    return NotOwnFile(reason)

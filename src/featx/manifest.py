@@ -1,6 +1,7 @@
 """The manifest: the ordered list of images with label, and where known split and group."""
 
 import csv
+import heapq
 import logging
 import os
 import stat
@@ -211,17 +212,23 @@ def _list_classes(root: Path) -> list[_Listed]:
 
 def _walk(root: Path) -> Iterator[tuple[str, int | None, int]]:
     """Yield path, size and time of every visible file below a folder; size None for what is no regular file."""
-    # A folder is never entered below itself, however links lead there; two links side by side may show it twice.
-    start = _identity(root)
-    waiting: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset({start}))]
-    while waiting:
-        prefix, above = waiting.pop()
+    # A folder is entered once: links in circles, or two of them in each folder, would otherwise lead on for ever. Where
+    # a folder stands comes before where links to it stand, and of links the first by name.
+    entered: set[tuple[int, int]] = set()
+    folders, links, again = [""], list[str](), 0
+    while folders or links:
+        prefix = folders.pop() if folders else heapq.heappop(links)
+        if (identity := _identity(root / prefix)) in entered:
+            again += 1
+            continue
+        entered.add(identity)
         for entry in _visible(root / prefix):
             path = prefix + entry.name
             if _is_folder(entry):
-                identity = _identity(root / path)
-                if identity not in above:
-                    waiting.append((f"{path}/", above | {identity}))
+                if entry.is_symlink():
+                    heapq.heappush(links, f"{path}/")
+                else:
+                    folders.append(f"{path}/")
                 continue
             try:
                 status = entry.stat()
@@ -229,6 +236,8 @@ def _walk(root: Path) -> Iterator[tuple[str, int | None, int]]:
                 yield path, *_MISSING
                 continue
             yield path, status.st_size if stat.S_ISREG(status.st_mode) else None, status.st_mtime_ns
+    if again:
+        _logger.info("%s: %d links lead to folders that are listed already", root, again)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

@@ -90,7 +90,9 @@ def test_nothing_there_is_opened_but_what_was_asked_for(run: Run, trap: Path, tm
     calls = [line for line in log.read_text().splitlines() if "ENOENT" not in line]
     opened = [found[1] for line in calls if (found := re.search(r'open(?:at)?\((?:AT_FDCWD, )?"([^"]+)"', line))]
     assert any(path.endswith("/data/one/0.png") for path in opened)  # the list is one of this run
-    here = {os.path.relpath(path, trap) for path in opened if Path(path).is_absolute() and Path(path).is_relative_to(trap)}
+    here = {
+        os.path.relpath(path, trap) for path in opened if Path(path).is_absolute() and Path(path).is_relative_to(trap)
+    }
     relative = {path for path in opened if not Path(path).is_absolute()}
     strange = {path for path in here | relative if path.split("/")[0] not in ("data", "artifacts")}
     assert strange - {"."} == set()

@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.files import open_own
 from featx.store.disk import read_at, reserve, write_at
 from featx.store.format import (
     ATTRIBUTES,
@@ -143,7 +144,8 @@ def create(
     """
     features = (len(columns["paths"]), width)
     size = math.prod(features) * 4 + sum(column.nbytes for column in columns.values())
-    with path.open("wb", buffering=0) as file:
+    path.unlink(missing_ok=True)  # a link would be followed
+    with path.open("xb", buffering=0) as file:
         # HDF5 gives up its file without a clear error where it can't grow: find out before.
         os.ftruncate(file.fileno(), size + _STRUCTURE_BYTES)
         reserve(file.fileno(), size + _STRUCTURE_BYTES, tail=0)
@@ -156,7 +158,7 @@ def create(
         for name in sorted(columns):
             _create_dataset(file, name, columns[name].dtype, columns[name].shape)
         _create_dataset(file, "features", np.dtype("<f4"), features)
-    with path.open("r+b", buffering=0) as file:
+    with open_own(path) as file:
         layout = scan(file)
         reserve(file.fileno(), layout.size, tail=layout.places["features"].nbytes)
         for name, column in columns.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from featx.errors import StoreInUse
+from featx.files import open_own, open_own_descriptor
 
 _NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 """What file systems without flock answer: NFS without its lock service, some clusters', some in user space."""
@@ -120,7 +121,7 @@ class Lock:
         fd = self._make()
         made = fd is not None
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC) if fd is None else fd
+            fd = open_own_descriptor(self._path) if fd is None else fd
         except FileNotFoundError:
             return None
         try:
@@ -147,7 +148,7 @@ class Lock:
             self._sign(fd)
             return fd
         try:
-            text = self._path.read_text(encoding="utf-8", errors="replace")
+            text = self._text()
         except FileNotFoundError:
             return None
         holder = Holder.read(text)
@@ -165,10 +166,14 @@ class Lock:
             raise self._in_use("", f"try again, or, where no other process is there, delete {turn}") from None
         try:
             with contextlib.suppress(FileNotFoundError):
-                if self._path.read_text(encoding="utf-8", errors="replace") == text:
+                if self._text() == text:
                     self._path.unlink()
         finally:
             turn.unlink()
+
+    def _text(self) -> str:
+        with open_own(self._path) as file:
+            return file.read(1024).decode("utf-8", "replace")
 
     def _make(self) -> int | None:
         """Make the file and open it; None where there is one."""

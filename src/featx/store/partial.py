@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import StoreError
+from featx.files import open_own
 from featx.manifest import Failure
 from featx.store import layout as hdf5
 from featx.store.contents import failure_columns
@@ -59,7 +60,7 @@ class Partial:
         self._layout = layout
         self._lock = lock
         self._start = time.monotonic()
-        self._file: BinaryIO = self.path.open("r+b", buffering=0)
+        self._file: BinaryIO = open_own(self.path)
         self._fd = self._file.fileno()
         self._status = self._sound_status()
         # Rows from first to before stop hold all statuses not yet written; None after a sync failed.
@@ -245,7 +246,7 @@ class Partial:
         layout = hdf5.create(path, attributes=self._layout.attributes, columns=kept, width=width)
         place = layout.places["features"]
         offset = place.offset
-        with path.open("r+b", buffering=0) as file:
+        with open_own(path) as file:
             for block in self._layout.blocks(keep):
                 write_at(file.fileno(), self._layout.read_rows(self._fd, "features", block), offset)
                 offset += len(block) * place.row_nbytes
@@ -262,7 +263,7 @@ class Partial:
             "seconds": time.monotonic() - self._start,
         }
         hdf5.modify(path, {name: np.array(value) for name, value in counts.items()})
-        with path.open("r+b", buffering=0) as file:
+        with open_own(path) as file:
             layout = hdf5.scan(file)
             digest = content_digest(layout.attributes, layout.read_all(file))
             hdf5.modify(path, {"content_digest": np.array(digest.encode())})

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import StoreError, StoreInUse
+from featx.files import NotOwnFile, open_own, open_regular
 from featx.manifest import Manifest
 from featx.spec import ExtractionSpec
 from featx.store import layout as hdf5
@@ -110,7 +111,7 @@ def remove_leftovers(target: Path) -> None:
 
 def _plan_of(path: Path) -> str | None:
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             return hdf5.scan(file).text("plan")
     except (LayoutError, FileNotFoundError):
         return None
@@ -120,7 +121,7 @@ def _resumable(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[
     """Layout of the partial store that is there, None where there is none of this plan."""
     path = partial_path(target)
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_own(path) as file:
             layout = hdf5.scan(file)
             there = {name: layout.read(file.fileno(), name) for name in layout.places if name in columns}
             # The digest of the plan says that it was the same, the members themselves that they still are.
@@ -131,6 +132,9 @@ def _resumable(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[
         return None
     except LayoutError as error:
         logger.warning("%s %s; it is begun anew", path, error)
+        return None
+    except NotOwnFile as error:
+        logger.warning("%s; it is begun anew", error)
         return None
     if not same:
         logger.warning("%s is of another plan; it is begun anew", path)

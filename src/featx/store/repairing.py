@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import StoreError
+from featx.files import open_own
 from featx.store.disk import store_errors, sync_folder, write_at
 from featx.store.format import checksums, content_digest
 from featx.store.layout import Layout, modify, scan
@@ -92,8 +93,9 @@ class Repair:
         restored = (new == store.checksums[rows]).all(axis=1)
         with store_errors(self._path, "a repaired copy"):
             if self._file is None:
+                self._copy.unlink(missing_ok=True)  # a link would be followed
                 shutil.copyfile(self._path, self._copy)
-                self._file = self._copy.open("r+b", buffering=0)
+                self._file = open_own(self._copy)
                 self._layout: Layout = scan(self._file)
             for index, row in enumerate(rows.tolist()):
                 self._put("features", row, np.ascontiguousarray(features[index], "<f4"))

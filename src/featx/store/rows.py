@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.files import open_regular
 from featx.store.format import LayoutError
 from featx.store.layout import intact, scan
 from featx.store.partial import partial_path
@@ -50,7 +51,7 @@ class StoredRows:
 def fingerprint_of(path: Path) -> str | None:
     """Fingerprint that a file has as a feature store, sealed or partial; None where it is none. Reads no row."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             return scan(file).text("fingerprint")
     except (LayoutError, OSError):
         return None
@@ -76,7 +77,7 @@ class Unfinished:
 def unfinished(target: Path) -> Unfinished | None:
     """What an interrupted run has left of a store to be at a target; None where there is nothing to go on from."""
     try:
-        with partial_path(target).open("rb", buffering=0) as file:
+        with open_regular(partial_path(target)) as file:
             layout = scan(file)
             done = int(np.count_nonzero(layout.read(file.fileno(), "status")))
             return Unfinished(fingerprint=layout.text("fingerprint"), root=layout.text("root"), done=done)
@@ -102,7 +103,7 @@ def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:
         None where there is no such file, it can't be read, or it was made under another spec.
     """
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             layout = scan(file)
             if layout.text("fingerprint") != fingerprint:
                 return None

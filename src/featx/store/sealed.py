@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import Reason, StoreError, UsageError
+from featx.files import open_regular
 from featx.manifest import Failure
 from featx.spec import ExtractionSpec
 from featx.store.disk import reason
@@ -251,7 +252,7 @@ def open_store(path: Path | str) -> FeatureStore:
     """
     path = Path(path).absolute()
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             layout = scan(file)
             if not layout.text("content_digest"):
                 done = np.count_nonzero(layout.read(file.fileno(), "status"))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import REASONS
+from featx.files import open_regular
 from featx.spec import ExtractionSpec
 from featx.store.disk import reason
 from featx.store.format import TEXT, LayoutError
@@ -57,7 +58,7 @@ def check(path: Path) -> Findings:
     """
     nothing = np.empty(0, np.int64)
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_regular(path) as file:
             layout = scan(file)
             columns = layout.read_all(file)
             rows = np.arange(len(columns["features"]), dtype=np.int64)
