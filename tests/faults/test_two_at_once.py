@@ -26,9 +26,11 @@ SLOW = {"decoder": "slow", "seconds": 0.02}
 
 def test_the_second_is_told_who_was_first(program: Kind, undisturbed: Callable[[str], Undisturbed]) -> None:
     there = program("whole")
-    with there.start(fault=SLOW) as first:
+    done = there.folder / "the second is done"
+    with there.start(fault={"decoder": "held", "until": str(done)}) as first:
         wait_for(there.partial, first)
         _, _, err = there.run(code=1)
+        done.touch()
         assert f"is being written by process {first.pid} on {socket.gethostname()}; wait" in err
         assert len(err.splitlines()) == 1
         _, err = first.communicate(timeout=60)

@@ -23,6 +23,12 @@ def slow(real, data):
     time.sleep(FAULT["seconds"])
 
 
+def held(real, data):
+    """Decode nothing until a file is there."""
+    while not os.path.exists(FAULT["until"]):
+        time.sleep(0.01)
+
+
 def guilty(real, data):
     """What follows the end of an image is ignored by decoders, but not by this one."""
     if data.endswith(b"crash"):
@@ -148,7 +154,7 @@ def say():
 
 if any("worker.main(" in argument for argument in sys.orig_argv):
     if FAULT.get("decoder"):
-        break_decoder({"slow": slow, "guilty": guilty}[FAULT["decoder"]])
+        break_decoder({"slow": slow, "held": held, "guilty": guilty}[FAULT["decoder"]])
 elif any("featx.cli" in argument for argument in sys.orig_argv):
     if "dawdle" in FAULT:
         dawdle(FAULT["dawdle"])
