@@ -25,7 +25,7 @@ def slow(real, data):
 
 def held(real, data):
     """Decode nothing until a file is there."""
-    while not os.path.exists(FAULT["until"]):
+    while not Path(FAULT["until"]).exists():
         time.sleep(0.01)
 
 
@@ -152,7 +152,7 @@ def say():
     os.write(1, b"now\n")
 
 
-if any("worker.main(" in argument for argument in sys.orig_argv):
+if any("featx.batches.worker:serve" in argument for argument in sys.orig_argv):
     if FAULT.get("decoder"):
         break_decoder({"slow": slow, "held": held, "guilty": guilty}[FAULT["decoder"]])
 elif any("featx.cli" in argument for argument in sys.orig_argv):
