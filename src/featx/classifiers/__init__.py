@@ -1,4 +1,4 @@
-"""Classifiers by name: a scikit-learn pipeline of a scaler and a classifier, and the hyperparameters worth trying.
+"""Classifiers by name, as scikit-learn pipelines of a scaler and a classifier, with their hyperparameters.
 
 Every classifier sees standardised features: deep features differ in scale by orders of magnitude, and penalties,
 kernels and distances weigh every feature by its scale.
@@ -17,7 +17,7 @@ from featx.classifiers.table import RECIPES, find_recipe
 
 
 def trusted_steps() -> tuple[type, ...]:
-    """List the types that a step of a featx pipeline can have: a model file with any other is refused."""
+    """List the types of steps that a model file may hold."""
     from featx.classifiers.steps import STEPS
 
     return tuple(dict.fromkeys((*STEPS, *(kind for recipe in RECIPES.values() for kind in recipe.types))))

@@ -1,4 +1,4 @@
-"""Blocks of rows of a feature matrix, centred one at a time, for matrices that may be larger than memory."""
+"""Blocks of rows of a feature matrix that may be larger than memory."""
 
 import mmap
 import threading
@@ -39,12 +39,12 @@ class Blocks:
         self.rows_at_once = max(1, min(rows_at_once, self.count))
 
     def places(self) -> Iterator[slice]:
-        """Place of each block among the rows that are taken."""
+        """List the place of each block among the rows that are taken."""
         for first in range(0, self.count, self.rows_at_once):
             yield slice(first, min(first + self.rows_at_once, self.count))
 
     def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and scale ``(d,)`` of the columns, those of `sklearn.preprocessing.StandardScaler`.
+        """Compute the mean and scale ``(d,)`` of the columns, as `sklearn.preprocessing.StandardScaler` does.
 
         The scale is the standard deviation; 1 where a column is constant but for rounding.
         """
@@ -66,7 +66,7 @@ class Blocks:
         return mean, np.where(constant, 1.0, np.sqrt(variance))
 
     def centred(self, place: slice, mean: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Give the rows of a block, less their mean.
+        """Subtract the mean from the rows of a block.
 
         The subtraction comes before any product, since a column may be nearly constant; dividing by the scale can wait.
 
@@ -100,7 +100,7 @@ class Blocks:
         self._give_back(first, last)
 
     def _give_back(self, first: int, last: int) -> None:
-        """Let go of the pages of a mapped file that hold these rows; they stay in the system's cache."""
+        """Let go of the pages of a mapped file that hold these rows, which stay in the system's cache."""
         if self._map is None:
             return
         step = self._X.strides[0]
@@ -111,9 +111,9 @@ class Blocks:
 
 
 def _mapping(X: NDArray[Any]) -> tuple[mmap.mmap | None, int]:
-    """The map that a matrix of whole rows lies in and its offset there in bytes; None where there is nothing to do.
+    """Find the memory map that a matrix of whole rows lies in, and its offset there in bytes; None if there is none.
 
-    Not of a private map: letting go of its pages would lose what was written to them.
+    A private map counts as none: letting go of its pages would lose what was written to them.
     """
     base: Any = X
     shared = True

@@ -1,4 +1,4 @@
-"""Linear classifiers on features that may be larger than memory: the objective summed over blocks of rows.
+"""Linear classifiers on features that may be larger than memory, fitted in passes over blocks of rows.
 
 A fit needs the value and the gradient of its objective some tens of times. Each is one pass over the rows: a block is
 centred in a buffer, multiplied in float32, and its share of loss and gradient added up in float64.
@@ -92,7 +92,9 @@ derivatives."""
 
 
 def _softmax(scores: Scores, classes: NDArray[np.int64]) -> tuple[Scores, Scores, float]:
+    """Compute the cross-entropy of the softmax p: -log p[class], by the scores p - 1[class], and the mean p (1 - p)."""
     rows = np.arange(len(classes))
+    # Less the largest score, which changes no probability and lets no power overflow.
     scores -= scores.max(axis=1, keepdims=True)
     right = scores[rows, classes]
     np.exp(scores, out=scores)
@@ -105,6 +107,10 @@ def _softmax(scores: Scores, classes: NDArray[np.int64]) -> tuple[Scores, Scores
 
 
 def _logistic(scores: Scores, classes: NDArray[np.int64]) -> tuple[Scores, Scores, float]:
+    """Compute the loss of two classes: log(1 + exp(-m)) of the margin m, by the score -sign w, and the mean w (1 - w).
+
+    The probability of the wrong class is w = 1 / (1 + exp(m)), written as a tanh, which doesn't overflow.
+    """
     signs = 2.0 * classes[:, None] - 1
     margins = signs * scores
     wrong = 0.5 * (1 - np.tanh(margins / 2))
@@ -112,6 +118,10 @@ def _logistic(scores: Scores, classes: NDArray[np.int64]) -> tuple[Scores, Score
 
 
 def _squared_hinge(scores: Scores, classes: NDArray[np.int64]) -> tuple[Scores, Scores, float]:
+    """Compute the squared hinge max(0, 1 - m)^2 of the margins m, one class against the rest, summed over the classes.
+
+    Its second derivative is 2 where a margin is below 1, else 0.
+    """
     positive = classes[:, None] == (np.arange(scores.shape[1]) if scores.shape[1] > 1 else 1)
     signs = np.where(positive, 1.0, -1.0)
     lacking: Scores = np.maximum(1 - signs * scores, 0)
@@ -220,12 +230,14 @@ class Blockwise:
     def objective(
         self, coef: NDArray[np.float64], intercept: NDArray[np.float64], *, C: float
     ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-        """Value of the objective, and its gradient by `coef` and by `intercept`."""
+        """Compute the objective, and its gradients by `coef` and by `intercept`."""
         value, gradient, _ = self._objective(np.column_stack([coef, intercept]), C)
         columns = gradient.reshape(self._outputs, -1)
         return value, columns[:, :-1], columns[:, -1]
 
     def _objective(self, point: NDArray[np.float64], C: float) -> tuple[float, NDArray[np.float64], float]:
+        # Columns are centred but not scaled: x'w of a standardised row is (x - mean)'(w / scale), and the gradient by w
+        # is divided by the scale in the end.
         coef, intercept = (point[:, :-1] / self.scale).astype(np.float32), point[:, -1]
 
         def share(place: slice) -> tuple[float, NDArray[np.float32], NDArray[np.float64], float]:
@@ -254,7 +266,12 @@ class Blockwise:
         return value, gradient.ravel(), curvature / self._blocks.count
 
     def _preconditioner(self, C: float, curvature: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-        """Approximate the inverse Hessian; the intercept is apart, since the columns are centred."""
+        """Approximate the inverse Hessian.
+
+        The Hessian by the weights of a class is I + C X'DX, where D holds the second derivatives of the losses. Here D
+        is replaced by its mean, so that one matrix serves all classes. Columns are centred, so that the intercept
+        hardly interacts with the weights: it has a number of its own.
+        """
         bend = C * max(curvature, FLATTEST)
         of_intercept = 1 / (1 + bend * float(self._weights.sum()))
         of_coef = self._inverse(bend) if self._blocks.width <= PRECONDITIONER_COLUMNS else None
@@ -276,9 +293,11 @@ class Blockwise:
         hessian = np.float32(bend) * self._scatter()
         hessian.flat[:: len(hessian) + 1] += 1
         # Fortran sees the transpose of the symmetric matrix: no copy.
+        # potrf gives the Cholesky factor, potri the inverse from it.
         factor, failed = spotrf(hessian.T, lower=True, overwrite_a=True, clean=False)
         assert failed == 0
         inverse, _ = spotri(factor, lower=True, overwrite_c=True)
+        # LAPACK fills the lower triangle only.
         below: NDArray[np.float32] = np.tril(inverse)
         below += np.tril(below, -1).T
         return below
@@ -291,6 +310,7 @@ class Blockwise:
             inverse_scale = (1 / self.scale).astype(np.float32)
             for place in self._blocks.places():
                 block = self._blocks.centred(place, self.mean)[::every] * inverse_scale
+                # Some rows stand for all: each counts `every` times, as the square of its root.
                 block *= np.sqrt(every * self._weights[place][::every, None]).astype(np.float32)
                 total += block.T @ block
             self._covariance = total
@@ -320,8 +340,9 @@ def fit_blockwise(
     start: Start | None = None,
     rows_at_once: int = BLOCK_ROWS,
 ) -> Fitted:
-    """Fit a linear classifier once, for one C; `Blockwise` goes along several, and fits on some rows.
+    """Fit a linear classifier for one C on all rows.
 
-    The parameters are those of `Blockwise` and `Blockwise.fit`, and so are the errors.
+    `Blockwise` fits for several C, and on some rows. The parameters are those of `Blockwise` and `Blockwise.fit`, and
+    so are the errors.
     """
     return Blockwise(X, y, loss=loss, weights=weights, rows_at_once=rows_at_once).fit(C=C, start=start)

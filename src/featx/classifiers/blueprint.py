@@ -1,4 +1,4 @@
-"""What a classifier is before its hyperparameters are chosen, and how it is made of them."""
+"""Blueprint of a classifier, whose hyperparameters are still to be chosen."""
 
 import math
 from collections.abc import Mapping
@@ -70,39 +70,39 @@ class Blueprint:
 
     @property
     def name(self) -> str:
-        """Name of the classifier; of an estimator, its type's."""
+        """Name of the classifier, or of the estimator's type."""
         return self.clf if isinstance(self.clf, str) else type(self.clf).__name__
 
     @property
     def recipe(self) -> Recipe:
-        """Recipe of the classifier; of an estimator, one without a grid."""
+        """Recipe of the classifier; an estimator has one without a grid."""
         if isinstance(self.clf, str):
             return find_recipe(self.clf, kernel=self.kernel)
         return Recipe(grids={self.kernel: {}})
 
     @property
     def solvers(self) -> Mapping[str, str]:
-        """Solvers that can fit it, by kind, the preferred one first."""
+        """Solvers that can fit the classifier, by kind, the preferred one first."""
         return self.recipe.solvers.get(self.kernel, {})
 
     @property
     def streams(self) -> bool:
-        """Whether it can be fitted in blocks of rows."""
+        """True if the classifier can be fitted in blocks of rows."""
         return "blockwise" in self.solvers and (self.normalize, self.pca) == (None, None)
 
     @property
     def own_steps(self) -> bool:
-        """Whether the estimator is a pipeline, which is fitted as it is."""
+        """True if the estimator is a pipeline, which is fitted as it is."""
         return hasattr(self.clf, "steps")
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that isn't a hyperparameter, for the record of a model."""
+        """Options that aren't hyperparameters, for the record of a model."""
         kernels = {"kernel": self.kernel} if len(self.recipe.grids) > 1 else {}
         return kernels | {name: getattr(self, name) for name in ("class_weight", "normalize", "pca", "seed")}
 
     def steps(self) -> list[tuple[str, Any]]:
-        """Unfitted steps before the classifier; none where the estimator is a pipeline, which has its own."""
+        """Make the unfitted steps before the classifier; a pipeline has its own, and none are added."""
         from sklearn.decomposition import PCA
         from sklearn.preprocessing import Normalizer, StandardScaler
 
@@ -117,7 +117,7 @@ class Blueprint:
         return steps
 
     def classifier(self, params: Mapping[str, Any]) -> Any:
-        """Make what follows the steps, unfitted, with some or all of its hyperparameters."""
+        """Make the unfitted classifier that follows the steps, with some or all of its hyperparameters."""
         if not isinstance(self.clf, str):
             return _clone(self.clf, self.seed)
         settings = Settings(kernel=self.kernel, class_weight=self.class_weight, seed=self.seed)

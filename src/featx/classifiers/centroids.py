@@ -25,9 +25,10 @@ from featx.classifiers.workload import Estimate, Workload
 
 
 class Centroids(Direct):
-    """Fits `sklearn.neighbors.NearestCentroid`, which warns of a constant column and refuses constant rows.
+    """Solver of nearest centroids that takes constant columns and constant rows as well.
 
-    Neither harms the distances to the means of the classes.
+    `sklearn.neighbors.NearestCentroid.fit` warns of the former and refuses the latter, though neither harms the
+    distances to the means of the classes.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Fits that stop before they converge, told in one line."""
+"""One line in the log about all fits that stop before they converge."""
 
 import logging
 import warnings
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def convergence_logged() -> Iterator[None]:
-    """Within this block, fits that stop before they converge are logged in one line, not warned about one by one."""
+    """Log fits that stop before they converge in one line, in place of a warning for each."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings(record=True) as caught:

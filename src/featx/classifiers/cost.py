@@ -1,4 +1,4 @@
-"""Predicted cost of a fit, before it is begun, and the solver that it is therefore given to.
+"""Predicted cost of a fit, and the choice of its solver.
 
 The predictions are counts of operations and bytes times constants that were measured on two cores of an AMD EPYC
 (Zen 4) with OpenBLAS. They are meant to be right within a factor of three: enough to tell seconds from hours. Every
@@ -29,7 +29,7 @@ NAMES = {"gram": "on Gram matrices", "direct": "on the features in memory", "blo
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """A prediction.
+    """Predicted cost of a sweep and the final fit.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ class Cost:
 
 
 def predict_cost(clf: str, kernel: str, work: Workload, *, available_memory: int) -> Cost:
-    """Predict what choosing and fitting a classifier takes, and choose its solver.
+    """Predict the cost of choosing and fitting a classifier, and choose its solver.
 
-    The first solver of the classifier's row that needs no more than `MEMORY_SHARE` of the memory and `PATIENCE`; else
-    the fastest of those that fit the memory, else the one that needs the least. A classifier that is the same in
-    blocks is fitted in memory only up to `HELD`.
+    Taken is the first solver of the classifier's row that needs no more than `MEMORY_SHARE` of the memory and no longer
+    than `PATIENCE`. If there is none, it is the fastest of those that fit into memory, or else the one that needs the
+    least. A classifier that is the same in blocks is fitted in memory only up to `HELD`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fitting a classifier for several hyperparameters on the same rows, each time afresh."""
+"""Solver that fits a classifier anew for each point of a grid."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ PASSES = 50
 
 
 class Direct:
-    """Fits a classifier as scikit-learn does; its subclasses share work between the points of a grid.
+    """Solver that fits a classifier by scikit-learn alone; subclasses share work between the points of a grid.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Direct:
 
     @staticmethod
     def bytes_needed(n: int, m: int, d: int) -> int:
-        """Estimate the memory of a solver of n rows to fit on and m to judge, the rows themselves (float32) counted."""
+        """Estimate the memory of a solver, with n float32 rows to fit on and m to judge."""
         return 4 * d * (n + m)
 
     @staticmethod
@@ -59,7 +59,7 @@ class Direct:
         return work.seconds(once=0.0, each=each), work.jobs * 12 * work.n * work.d
 
     def absolute(self, point: Params) -> Mapping[str, Any]:
-        """Hyperparameters of a point of the grid, some of which may be relative to the rows."""
+        """Turn hyperparameters that are relative to the rows into absolute ones."""
         return point
 
     def fit(self, params: Mapping[str, Any]) -> Any:
@@ -71,6 +71,6 @@ class Direct:
         return [self.verdict(self.fit(self.absolute(point))) for point in chain]
 
     def verdict(self, classifier: Any) -> Verdict:
-        """What a fitted classifier says of the unknown rows."""
+        """Let a fitted classifier judge the unknown rows."""
         assert self.unknown is not None
         return judge(classifier, self.unknown)

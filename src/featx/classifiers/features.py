@@ -1,4 +1,4 @@
-"""What features must be before anything is fitted on them or predicted from them."""
+"""Check of features before anything is fitted on them or predicted from them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Fitting one pipeline: the solver that a classifier is fitted by, and the fit on all rows."""
+"""The final fit of a pipeline on all rows, by the solver of its sweep."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def solver_of(blueprint: Blueprint, solver: str) -> type[Direct]:
-    """Find what fits a classifier whose features lie in memory.
+    """Find the type of solver for a classifier whose features lie in memory.
 
     Parameters
     ----------
     blueprint : Blueprint
     solver : {"gram", "direct"}
-        The first is of support vector machines.
+        The first is for support vector machines.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Support vector machines on one matrix of products, or of squared distances, shared by all C and gamma."""
+"""Solvers of support vector machines on one matrix of products or distances, which all C and gamma share."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ LIBSVM_KERNEL = 7e-10
 
 
 class Gram(Direct):
-    """Fits support vector machines of a linear kernel on the matrix of the products of the rows.
+    """Solver of support vector machines with a linear kernel, on the matrix of the products of the rows.
 
     libsvm gets float64 values of the kernel, as it computes them itself, so the machines are those of
     `sklearn.svm.SVC` on the rows. The rows are sorted by class, which changes nothing in the problem of a pair of
@@ -96,7 +96,10 @@ class Gram(Direct):
 
 
 class RadialGram(Gram):
-    """The same of an rbf kernel: the squared distances are shared by all gamma, a kernel's matrix by all C."""
+    """Solver of support vector machines with an rbf kernel.
+
+    All gamma share the squared distances of the rows, and all C the kernel's matrix for one gamma.
+    """
 
     @staticmethod
     def chains(points: Sequence[Params]) -> list[list[Params]]:
@@ -118,7 +121,7 @@ class RadialGram(Gram):
         return seconds + work.seconds(once=0.0, each=5e-9 * work.train * work.n), 3 * size
 
     def absolute(self, point: Params) -> Mapping[str, Any]:
-        """Gamma in place of its multiple of scikit-learn's scale on these rows."""
+        """Turn gamma from a multiple of scikit-learn's scale into a value for these rows."""
         return {**point, "gamma": point["gamma"] * self._scale}
 
     def fit(self, params: Mapping[str, Any]) -> Any:
@@ -143,7 +146,7 @@ class RadialGram(Gram):
 
 
 class Radial(Direct):
-    """Fits support vector machines of the rbf kernel on the rows, where their Gram matrix is too large for memory."""
+    """Solver of support vector machines with an rbf kernel, where a Gram matrix is too large for memory."""
 
     @staticmethod
     def cost(work: Workload) -> Estimate:

@@ -1,4 +1,4 @@
-"""L-BFGS with a preconditioner, for smooth convex functions whose value is known to a few digits more than float32's.
+"""L-BFGS with a preconditioner, for smooth convex functions with rounding errors of float32.
 
 scipy's L-BFGS-B takes no preconditioner, and a change of variables in its place would have to be exact, where an
 approximate inverse of the Hessian in the two-loop recursion may be as rough as it likes. And it judges its progress by
@@ -35,7 +35,7 @@ Function = Callable[[Vector], tuple[float, Vector]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Minimum:
-    """Where a minimisation ended.
+    """End of a minimisation.
 
     Parameters
     ----------
@@ -87,6 +87,8 @@ def minimise(
     for iteration in range(max_iterations):
         direction = -_inverse_hessian(here.gradient, pairs, precondition, scale)
         slope = float(here.gradient @ direction)
+        # Half the Newton decrement squared, g'Hg / 2: what the step would gain if the function were the quadratic that
+        # the gradient and H describe (Boyd and Vandenberghe, "Convex Optimization", 2004, section 9.5.1).
         if -slope / 2 <= tolerance * abs(here.value):
             return Minimum(at=here.at, value=here.value, iterations=iteration, converged=True)
         there = _step(function, here, direction, slope)
@@ -100,6 +102,9 @@ def minimise(
             continue
         moved, changed = there.at - here.at, there.gradient - here.gradient
         product = float(moved @ changed)
+        # The curvature along the step. It is above zero for a convex function, but for rounding; H only stays positive
+        # definite with such pairs. The scale fits H to the newest pair, as equation 7.20 of the book does where H is a
+        # multiple of the identity.
         if product > 0:
             pairs.append((moved, changed, product))
             scale = product / float(changed @ precondition(changed))
@@ -115,7 +120,7 @@ class _Point:
 
 
 def _step(function: Function, here: _Point, direction: Vector, slope: float) -> _Point | None:
-    """Go along a direction as far as it goes down; None where it never does.
+    """Search along a direction for a point that is low enough; None if there is none.
 
     Where rounding hides the difference of the values, the slope there decides [1]_.
 
@@ -129,8 +134,11 @@ def _step(function: Function, here: _Point, direction: Vector, slope: float) -> 
         at = here.at + step * direction
         there = _Point(at, *function(at))
         gained = here.value - there.value
+        # Armijo's condition: a share of the decrease that the slope promises.
         if gained >= -SUFFICIENT * step * slope:
             return there
+        # The approximate Wolfe condition: equal values but for rounding, and a slope no steeper upwards than Armijo's
+        # condition allows for a parabola.
         if gained >= -ROUNDING * abs(here.value) and float(there.gradient @ direction) <= -(1 - 2 * SUFFICIENT) * slope:
             return there
         # The minimum of the parabola through both values and the slope here.
@@ -144,14 +152,21 @@ def _inverse_hessian(
     precondition: Callable[[Vector], Vector],
     scale: float,
 ) -> Vector:
-    """The two-loop recursion: the approximate inverse Hessian times the gradient."""
+    """Multiply the gradient by the approximate inverse Hessian: the two-loop recursion, algorithm 7.4 of the book.
+
+    With s = moved and y = changed of a pair, and rho = 1 / s'y, the approximation is defined by
+    H = (I - rho s y') H_before (I - rho y s') + rho s s', applied for the oldest pair first; `precondition` is the H
+    before all pairs. The recursion multiplies by it without ever forming a matrix.
+    """
     result = gradient.copy()
     weights = []
+    # The factors (I - rho y s'), the newest pair first.
     for moved, changed, product in reversed(pairs):
         weight = float(moved @ result) / product
         weights.append(weight)
         result -= weight * changed
     result = scale * precondition(result)
+    # The factors (I - rho s y'), and the terms rho s s', the oldest pair first.
     for (moved, changed, product), weight in zip(pairs, reversed(weights), strict=True):
         result += (weight - float(changed @ result) / product) * moved
     return result

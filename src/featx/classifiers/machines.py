@@ -1,4 +1,4 @@
-"""Own estimators: a support vector machine small in its file and fast in its predictions, and a plain linear one.
+"""Estimators of featx itself: a support vector machine with small files and fast predictions, and a linear one.
 
 They keep scikit-learn's contract, and are named as trusted types (`featx.classifiers.steps.trusted_steps`).
 """
@@ -132,7 +132,7 @@ class PairwiseSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.labels_from(self.margins(X))
 
     def labels_from(self, margins: NDArray[np.float64]) -> NDArray[Any]:
-        """Labels ``(n,)`` that margins ``(n, k (k - 1) / 2)`` vote for."""
+        """Give the labels ``(n,)`` that margins ``(n, k (k - 1) / 2)`` vote for."""
         labels: NDArray[Any] = self.classes_[np.argmax(_votes(margins > 0, len(self.classes_)), axis=1)]
         return labels
 
@@ -140,7 +140,7 @@ class PairwiseSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return SVC(C=self.C, kernel=kernel, gamma=gamma, class_weight=self.class_weight)
 
     def _take(self, solved: SVC, X: NDArray[Any], gamma: Any) -> Self:
-        """Keep of libsvm's solution what predictions need."""
+        """Keep the part of libsvm's solution that predictions need."""
         self.classes_ = solved.classes_
         self.support_ = solved.support_
         self.n_iter_ = solved.n_iter_
@@ -167,7 +167,7 @@ class PairwiseSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class OneVsRestLinear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A linear classifier of weights that were found elsewhere: the highest of k linear scores.
+    """Linear classifier, one class against the rest, whose weights may be computed elsewhere.
 
     Parameters
     ----------
@@ -219,13 +219,13 @@ class OneVsRestLinear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def scale(X: NDArray[np.float64]) -> float:
-    """scikit-learn's ``gamma="scale"`` of rows ``(n, d)``: ``1 / (d * X.var())``."""
+    """Compute scikit-learn's ``gamma="scale"`` of rows ``(n, d)``, which is ``1 / (d * X.var())``."""
     variance = float(X.var())
     return 1.0 / (X.shape[1] * variance) if variance != 0 else 1.0
 
 
 def squared_distances(X: NDArray[np.float64], Z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared distances ``(n, m)`` between rows ``(n, d)`` and ``(m, d)``, from one matrix product."""
+    """Compute squared distances ``(n, m)`` between rows ``(n, d)`` and ``(m, d)`` from one matrix product."""
     distances = X @ Z.T
     distances *= -2.0
     distances += np.einsum("ij,ij->i", X, X)[:, None]
@@ -237,7 +237,7 @@ def squared_distances(X: NDArray[np.float64], Z: NDArray[np.float64]) -> NDArray
 
 
 def rbf(distances: NDArray[np.float64], gamma: float) -> NDArray[np.float64]:
-    """``exp(-gamma |x - z|^2)`` of squared distances, in an array of its own."""
+    """Compute ``exp(-gamma |x - z|^2)`` of squared distances, in a new array."""
     kernel = distances * -gamma
     return np.exp(kernel, out=kernel)
 
@@ -261,6 +261,6 @@ def by_pairs(blocks: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _votes(won: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
-    """Pairs won by each class ``(n, k)``, where `won` says which pairs go to their first class."""
+    """Count the pairs won by each class ``(n, k)``; `won` is true where a pair goes to its first class."""
     # Every pair lost is a vote for its second class.
     return per_class(won.astype(np.float64), k) + np.arange(k)

@@ -1,4 +1,4 @@
-"""Nearest neighbours for several numbers of them: found once, counted for each.
+"""Solver of nearest neighbours, which are found once for all numbers of them.
 
 scikit-learn looks for them anew for every number, and again for labels, probabilities and scores. One fold of a grid of
 six numbers on one core, seconds of processor time, the labels and scores being the same:
@@ -23,7 +23,7 @@ from featx.classifiers.workload import FLOPS_32, Estimate, Workload
 
 
 class Neighbours(Direct):
-    """Votes of the nearest rows, as `sklearn.neighbors.KNeighborsClassifier` counts them."""
+    """Solver of nearest neighbours with the votes of `sklearn.neighbors.KNeighborsClassifier`."""
 
     @staticmethod
     def chains(points: Sequence[Params]) -> list[list[Params]]:
@@ -37,7 +37,7 @@ class Neighbours(Direct):
         return products + work.seconds(once=0.0, each=2e-9 * work.n**2), work.jobs * (16 * work.n * work.d + 2e8)
 
     def judge(self, chain: Sequence[Params]) -> list[Verdict]:
-        """Count the votes of so many neighbours at each point."""
+        """Count the votes of the nearest rows for each number of neighbours."""
         from sklearn.neighbors import NearestNeighbors
 
         most = int(max(point["n_neighbors"] for point in chain))

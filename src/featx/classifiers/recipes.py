@@ -45,7 +45,7 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One classifier: how it is made, tuned and fitted.
+    """Row of the table of classifiers.
 
     Types are named in full and imported when they are needed, so that reading the table loads neither scikit-learn nor
     NumPy.
@@ -114,6 +114,6 @@ class Recipe:
 
 
 def load(name: str) -> Any:
-    """Import what a full name stands for."""
+    """Import a class or function by its full name."""
     module, _, attribute = name.rpartition(".")
     return getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""What a fitted classifier says of rows: labels, scores by which classes rank, probabilities."""
+"""Labels, scores and probabilities that a fitted classifier gives rows."""
 
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verdict:
-    """What a classifier says of rows.
+    """Labels, scores and probabilities of rows, by one classifier.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def class_scores(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def has_probabilities(classifier: Any) -> bool:
-    """Whether a classifier has probabilities of its own that are worth it.
+    """Tell if a classifier has usable probabilities of its own.
 
     An SVM has none; those of nearest centroids rest on a spread that all columns share, and are no probabilities.
     """
@@ -76,14 +76,14 @@ def has_probabilities(classifier: Any) -> bool:
 
 
 def class_probabilities(classifier: Any, X: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Give the classifier's own probability of every class ``(n, k)`` float64, None where it has none worth it."""
+    """Give the classifier's own probabilities ``(n, k)`` float64, or None where `has_probabilities` says no."""
     if not has_probabilities(classifier):
         return None
     return np.asarray(classifier.predict_proba(X), dtype=np.float64)
 
 
 def least_margins(margins: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Least margin of each of k classes ``(n, k)`` over the pairs it is in: above zero for one that wins them all."""
+    """Find the least margin of each class ``(n, k)`` over its pairs, above zero for a class that wins them all."""
     found = np.full((len(margins), k), np.inf)
     for pair, (first, second) in enumerate(zip(*np.triu_indices(k, 1), strict=True)):
         np.minimum(found[:, first], margins[:, pair], out=found[:, first])
@@ -92,7 +92,7 @@ def least_margins(margins: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 
 
 def per_class(of_pairs: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Sum what pairs ``(n, k (k - 1) / 2)`` hold over each of k classes ``(n, k)``, negated for a pair's second."""
+    """Sum values of pairs ``(n, k (k - 1) / 2)`` for each class ``(n, k)``, negated for the second class of a pair."""
     first, second = np.triu_indices(k, 1)
     signs = np.zeros((len(first), k))
     signs[np.arange(len(first)), first], signs[np.arange(len(first)), second] = 1, -1
@@ -101,7 +101,7 @@ def per_class(of_pairs: NDArray[np.float64], k: int) -> NDArray[np.float64]:
 
 
 def vote_scores(votes: NDArray[Any]) -> NDArray[np.float64]:
-    """Logarithm of the share of votes ``(n, k)``, each class given one k-th of a vote beforehand."""
+    """Take the logarithm of the shares of votes ``(n, k)``, after giving each class one k-th of a vote."""
     smoothed = np.asarray(votes, dtype=np.float64) + 1 / votes.shape[1]
     found: NDArray[np.float64] = np.log(smoothed / smoothed.sum(axis=1, keepdims=True))
     return found

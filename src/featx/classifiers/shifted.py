@@ -1,4 +1,4 @@
-"""Ridge and linear discriminants along their penalty: one matrix of products, a diagonal added for every value.
+"""Solvers of ridge regression and linear discriminants, which share one matrix of products along the penalty.
 
 Both solve ``(X'X + shift I) W = B``, where only the shift changes along the grid. Measured against scikit-learn's
 classifiers fitted anew at each point; one fold of the grid on one core, 10 classes, the labels being the same. Seconds
@@ -30,7 +30,7 @@ from featx.classifiers.workload import FLOPS_32, Estimate, Workload
 
 
 class Shifted:
-    """Solves ``(X'X + shift I) W = B`` for several shifts.
+    """Solver of the linear systems ``(X'X + shift I) W = B`` for several shifts.
 
     The products are computed once, on the smaller side; a Cholesky factor for every shift costs a tenth of the
     eigenvectors that would serve all of them.
@@ -52,7 +52,7 @@ class Shifted:
         return float(np.trace(self._products))
 
     def solve(self, shift: float, B: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Solve for ``(d, k)`` right sides, `shift` above zero."""
+        """Solve for right sides ``(d, k)`` and a `shift` above zero."""
         from scipy.linalg import cho_factor, cho_solve
 
         shifted = self._products.copy()
@@ -67,7 +67,7 @@ class Shifted:
 
 
 class _Linear(Direct):
-    """Base of ridge and discriminants: linear scores by weights and intercepts that differ from point to point."""
+    """Base class of ridge and discriminants, whose scores are linear."""
 
     @staticmethod
     def bytes_needed(n: int, m: int, d: int) -> int:
@@ -82,7 +82,7 @@ class _Linear(Direct):
         return work.seconds(once=once, each=side**3 / FLOPS_32), work.jobs * (12 * work.n * work.d + 16 * side**2)
 
     def weights(self, params: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights ``(d, k)`` and intercepts ``(k,)``."""
+        """Compute weights ``(d, k)`` and intercepts ``(k,)``."""
         raise NotImplementedError
 
     def _scores(self, params: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -93,7 +93,7 @@ class _Linear(Direct):
 
 
 class Ridge(_Linear):
-    """Regression of each class against the rest on +1 and -1, as `sklearn.linear_model.RidgeClassifier`.
+    """Solver of `sklearn.linear_model.RidgeClassifier`, which regresses each class on +1 and -1.
 
     The fit for one alpha, which the model keeps, is scikit-learn's own.
     """
@@ -125,7 +125,7 @@ class Ridge(_Linear):
         self._right = rows.T @ ((targets - self._target) * roots)
 
     def weights(self, params: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights ``(d, k)`` and intercepts ``(k,)``, where there are unknown rows to judge by them."""
+        """Compute weights ``(d, k)`` and intercepts ``(k,)``; needs unknown rows."""
         W = self._shifted.solve(params["alpha"], self._right)
         return W, self._target - self._mean @ W
 
@@ -135,7 +135,7 @@ class Ridge(_Linear):
 
 
 class Discriminant(_Linear):
-    """Linear discriminants of a shrunken covariance, as `LinearDiscriminantAnalysis(solver="lsqr")` [1]_.
+    """Solver of linear discriminants with a shrunken covariance, `LinearDiscriminantAnalysis(solver="lsqr")` [1]_.
 
     References
     ----------
@@ -163,7 +163,7 @@ class Discriminant(_Linear):
         self._covariance = Shifted(rows)
 
     def weights(self, params: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights ``(d, k)`` and intercepts ``(k,)``."""
+        """Compute weights ``(d, k)`` and intercepts ``(k,)``."""
         shrinkage, rest = params["shrinkage"], 1 - params["shrinkage"]
         mean_variance = self._covariance.trace / self._means.shape[1]
         # Shrunk towards a multiple of the identity (Ledoit and Wolf 2004), the covariance is

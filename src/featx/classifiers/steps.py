@@ -1,4 +1,4 @@
-"""The steps before a classifier, fitted and applied in blocks of rows, in the memory that the features are in.
+"""Fit and transform of the steps before a classifier, in blocks of rows and in place.
 
 `StandardScaler.fit` makes float64 copies of all rows, thrice the memory of float32 features; block by block it gives
 the same statistics but for rounding.
@@ -21,7 +21,7 @@ STEPS = (Normalizer, StandardScaler, PCA)
 
 
 def fit_transform(steps: Steps, X: NDArray[Any]) -> NDArray[Any]:
-    """Fit the steps on rows and transform these.
+    """Fit the steps on rows, and transform the same rows.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Linear classifiers fitted in blocks of rows, put into the ordinary pipelines that the other solvers give."""
+"""Solver that fits linear classifiers in blocks of rows and gives ordinary pipelines."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ single large C is too little."""
 
 
 class Streaming:
-    """Fits along C on some rows of features that may be mapped from a file, and are never copied as a whole.
+    """Solver along C for features mapped from a file, which are never copied as a whole.
 
     Parameters
     ----------

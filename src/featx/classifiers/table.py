@@ -114,7 +114,7 @@ def find_recipe(name: str, *, kernel: str = "linear") -> Recipe:
 
 
 def describe() -> str:
-    """Give all classifiers with what they are, in one line for help texts."""
+    """List all classifiers with a few words about each, for help texts."""
     return ", ".join(f"{name} ({recipe.about})" for name, recipe in RECIPES.items())
 
 

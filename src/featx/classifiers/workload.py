@@ -1,4 +1,4 @@
-"""Size of a fit, and the speeds of this kind of machine that its cost is predicted from."""
+"""Size of a fit, and the speeds from which its cost is predicted."""
 
 from dataclasses import dataclass
 
@@ -47,8 +47,9 @@ class Workload:
         return self.n * (self.folds - 1) / self.folds if self.folds else self.n
 
     def seconds(self, *, once: float, each: float) -> float:
-        """Time of all folds and the final fit: `once` per fold, `each` per point of the grid, both of one core.
+        """Add up the time of all folds and the final fit.
 
+        `once` is spent in every fold and `each` at every point of the grid, both on one core.
         The final fit is of all rows and one point.
         """
         sweep = self.folds * (once + self.grid * each) / self.jobs

@@ -1,4 +1,4 @@
-"""The fitted model: how it is fitted, its prediction on features, its check against a spec, its file."""
+"""The fitted model, its predictions on features, its check against a spec, and its file."""
 
 from featx.model.fitted import Model, Origin
 from featx.model.fitting import TrainingData, fit_model

@@ -1,4 +1,4 @@
-"""The file of a model: written whole or not at all, checked before anything in it is built.
+"""The file of a model, written whole or not at all, and checked before anything in it is built.
 
 It is a zip archive as skops writes it, plus a member ``featx.json`` that names the format and holds the SHA-256 of
 every other member. It is refused unless they all fit. The digests find rot and careless edits; they are no signature.
@@ -27,7 +27,7 @@ SEAL = "featx.json"
 
 
 def write(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write what a model is made of to one file.
+    """Write the parts of a model to one file.
 
     Parameters
     ----------

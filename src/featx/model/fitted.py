@@ -1,4 +1,4 @@
-"""`Model`: a fitted classifier with its classes, its spec and its evidence."""
+"""`Model`, a fitted classifier with its classes, its spec and its cross-validated predictions."""
 
 import json
 import logging
@@ -77,7 +77,7 @@ def _versions() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """A fitted classifier with its classes, its spec and its evidence.
+    """A fitted classifier with its classes, its spec and its cross-validated predictions.
 
     Parameters
     ----------
@@ -123,26 +123,26 @@ class Model:
 
     @property
     def spec(self) -> ExtractionSpec:
-        """What the features must be."""
+        """Spec that features must have."""
         return self.origin.spec
 
     @property
     def weights_source(self) -> str:
-        """Where the backbone's weights came from."""
+        """Source of the backbone's weights, as in `Origin`."""
         return self.origin.weights_source
 
     @property
     def untrained(self) -> bool:
-        """Whether the backbone never saw an image, so that scores say little."""
+        """True if the backbone was never trained, so that scores say little."""
         return self.weights_source == "none"
 
     @property
     def width(self) -> int:
-        """Length of the feature vectors it takes."""
+        """Length of the feature vectors that the model takes."""
         return int(self.pipeline.n_features_in_)
 
     def check(self, spec: ExtractionSpec) -> None:
-        """Make sure that features of this spec are what the model was fitted on.
+        """Compare a spec of features with the one that the model was fitted on.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class Model:
         return names
 
     def scores(self, X: NDArray[Any]) -> NDArray[np.float64]:
-        """Score every class for every row, to rank classes by (`featx.classifiers.class_scores`).
+        """Score every class for every row, higher being likelier (`featx.classifiers.class_scores`).
 
         Parameters and errors are those of `predict`.
 
@@ -268,7 +268,7 @@ class Model:
         return model
 
     def _contents(self) -> dict[str, Any]:
-        """Take the model apart: the pipeline, plain arrays, and all else as one JSON text."""
+        """Take the model apart into the pipeline, plain arrays, and one JSON text of all else."""
         origin, selection, oof = self.origin, self.selection, self.selection.oof
         record = {
             "name": self.name,

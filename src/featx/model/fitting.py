@@ -1,4 +1,4 @@
-"""From labelled features to a model: choose hyperparameters, fit on all rows, calibrate, keep the evidence."""
+"""Fit of a model on labelled features: choice of hyperparameters, fit on all rows, calibration."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingData:
-    """What a model is fitted on; row i of each belongs to row i of the others.
+    """Labelled features that a model is fitted on; row i of each array belongs to row i of the others.
 
     Parameters
     ----------
@@ -128,6 +128,6 @@ def fit_model(
 
 
 def _settings(blueprint: Blueprint) -> dict[str, Any]:
-    """What a model records beside the hyperparameters chosen; of an estimator from elsewhere, how it is made."""
+    """List what a model records beside its hyperparameters, such as the expression that makes a foreign estimator."""
     own = {} if isinstance(blueprint.clf, str) else {"estimator": " ".join(repr(blueprint.clf).split())}
     return own | blueprint.settings

@@ -1,4 +1,4 @@
-"""Choosing hyperparameters by cross-validation: folds, the sweep over a grid, the choice, out-of-fold predictions."""
+"""Choice of hyperparameters by cross-validation."""
 
 from featx.selection.choosing import select
 from featx.selection.options import DEFAULT_OPTIONS, SelectionOptions

@@ -1,4 +1,4 @@
-"""From the scores of a classifier to probabilities: a temperature, fitted on the scores of the cross-validation."""
+"""Calibration of scores to probabilities by a temperature, fitted on the scores of the cross-validation."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -106,7 +106,7 @@ class Calibration:
         return _softmax(_below_best(scores), 1.0 / self.temperature)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain numbers and strings."""
+        """Give all fields as plain numbers and strings."""
         return asdict(self)
 
     @classmethod
@@ -124,7 +124,7 @@ class Calibration:
 def fit_calibration(
     scores: NDArray[Any], labels: NDArray[np.integer[Any]], folds: NDArray[np.integer[Any]]
 ) -> Calibration:
-    """Fit a temperature to scores that a classifier gave images which it was not fitted on.
+    """Fit a temperature to the out-of-fold scores of a classifier.
 
     Minimised is the log loss, convex in the inverse temperature, so that a bracketed root of its derivative is the one
     minimum. The true class counts 1 - 1 / (n + 2) and the others share the rest, after Platt (1999): n images that are
@@ -168,7 +168,7 @@ def fit_calibration(
 def cross_calibrated(
     scores: NDArray[Any], labels: NDArray[np.integer[Any]], folds: NDArray[np.integer[Any]]
 ) -> NDArray[np.float64]:
-    """Give probabilities of out-of-fold scores, each row's temperature fitted on the other folds.
+    """Turn out-of-fold scores into probabilities, with each row's temperature fitted on the other folds.
 
     They are what the figures of a cross-validated score may be made from: no image took part in its own temperature.
 
@@ -183,7 +183,7 @@ def cross_calibrated(
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Expected calibration error: how far, on average, a confidence lies from the share that is right.
+    """Estimate the calibration error, the mean distance between the confidence and the share that is right.
 
     The bins are those of `featx.statistics.reliability`, whose `plug_in` this is: of about equally many images, images
     of one confidence together, ten bins or fewer where that would leave under ten images in each. Estimated from few
@@ -204,6 +204,7 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_])
     bins = min(10, max(1, len(confidence) // 10))
     edges = np.unique(np.quantile(confidence, np.arange(1, bins) / bins))
     place = np.searchsorted(edges, confidence, side="right")
+    # Of each bin: its size times (mean confidence - share that is right).
     distances = np.bincount(place, confidence) - np.bincount(place, right)
     return float(np.abs(distances).sum() / len(confidence))
 
@@ -224,7 +225,7 @@ def _checked(
 
 
 def _below_best(scores: NDArray[Any]) -> NDArray[np.float64]:
-    """How far each score lies below the largest of its row, finite: what a softmax depends on."""
+    """Subtract the largest score of its row from each score; all results are finite."""
     scores = np.asarray(scores, dtype=np.float64)
     if np.isnan(scores).any():
         row = int(np.argmax(np.isnan(scores).any(axis=1)))
@@ -241,7 +242,7 @@ def _softmax(gaps: NDArray[np.float64], inverse: float) -> NDArray[np.float64]:
 
 
 def _own_scale(scores: NDArray[Any]) -> float:
-    """What turns scores into the classifier's own probabilities, where it has any.
+    """Give the factor by which the softmax of the scores has the classifier's own probabilities, if it has any.
 
     Of two classes, each column is the whole log odds (`featx.classifiers.class_scores`), which then lie between the
     columns twice.
@@ -260,7 +261,7 @@ def _cross_fitted(
 
 
 def _fit(gaps: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
-    """The inverse temperature of least smoothed log loss."""
+    """Find the inverse temperature with the least smoothed log loss."""
     from scipy.optimize import brentq
 
     n, k = gaps.shape
@@ -269,10 +270,14 @@ def _fit(gaps: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
     if not differing.any():
         return 1.0
     typical = float(np.median(ranges[differing]))
+    # Platt's smoothed target: the true class counts 1 - doubt, the k - 1 others share the doubt.
     doubt = 1.0 / (n + 2)
     true = gaps[np.arange(n), labels]
     target = (1.0 - doubt) * true + doubt * (gaps.sum(axis=1) - true) / (k - 1)
 
+    # The derivative of the mean log loss by the inverse temperature b is mean(sum_j p_j g_j - target), where g are the
+    # gaps and p = softmax(b g). It rises with b, since the loss is convex in b; its root is searched for over log b,
+    # where b spans orders of magnitude.
     def slope(log_inverse: float) -> float:
         expected = (_softmax(gaps, float(np.exp(log_inverse))) * gaps).sum(axis=1)
         # In units of what is typical: sums of the largest scores there may be stay finite.
@@ -282,6 +287,7 @@ def _fit(gaps: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
     if slope(low) >= 0:
         return float(np.exp(low))
     # The smoothed slope ends above 0, since the doubt is more than nothing.
+    # Brackets the root in steps of a factor e, then e^2.
     high = low + 1.0
     while slope(high) < 0:
         low, high = high, high + 2.0

@@ -1,4 +1,4 @@
-"""Choosing hyperparameters by cross-validation, and cross-validating the choice."""
+"""Choice of hyperparameters by cross-validation, and cross-validation of the choice."""
 
 import logging
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ def select(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tried:
-    """A sweep of a grid: relative points, their rows in the same order, and the verdicts that these are from."""
+    """Result of a sweep: its rows, at relative points of the grid, and the verdicts behind them in the same order."""
 
     rows: list[SweepRow]
     verdicts: list[list[Verdict]]
@@ -97,7 +97,7 @@ class _Tried:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Choice:
-    """The data that a choice is made on, and how; `codes` are 0 to k - 1, the solver is a concrete one."""
+    """Choice on given data; `codes` are 0 to k - 1, and the solver of the options is not ``"auto"``."""
 
     blueprint: Blueprint
     X: NDArray[Any]
@@ -140,7 +140,7 @@ class _Choice:
         return {name: (self.options.C,) if name == "C" else (1.0,) for name in axes}
 
     def _try(self, splits: Sequence[Split]) -> _Tried:
-        """Judge the grid, left where its best lies within, and widened while its best lies at an edge."""
+        """Judge the points of the grid, which ends early or is widened as `enclosed` and `widened` say."""
         sweep = Sweep(
             self.blueprint, self.X, self.codes, splits, solver=self.options.solver, n_jobs=self.options.n_jobs
         )
@@ -154,6 +154,8 @@ class _Choice:
         rows: list[SweepRow] = []
         for widening in range(WIDENINGS + 1):
             new = [point for point in points_of(values) if tuple(point.items()) not in found]
+            # In memory all new points are one stage. In blocks of rows each point is one, and the sweep ends where the
+            # best is known to lie within: a large C takes hundreds of passes.
             for points in sweep.stages(new):
                 for point, verdicts in zip(points, sweep.judge(points), strict=True):
                     found[tuple(point.items())] = SweepRow(params=point, scores=sweep.accuracies(verdicts)), verdicts
@@ -173,6 +175,8 @@ class _Choice:
 
     def _nested(self, splits: Sequence[Split]) -> OutOfFold:
         """Predict every fold at the choice made on the other folds alone."""
+        # For every fold, a whole choice on the rows outside it, with folds of its own (Varma and Simon 2006, "Bias in
+        # error estimation when using cross-validation for model selection", BMC Bioinformatics 7).
         parts = []
         axes, options = self.blueprint.recipe.grids[self.options.kernel], self.options
         for train, test in splits:
@@ -187,12 +191,13 @@ class _Choice:
         return join(parts, splits)
 
     def _absolute(self, points: Sequence[Params]) -> list[Params]:
-        """Hyperparameters of a classifier fitted on all rows at relative points."""
+        """Turn relative points into the hyperparameters of a classifier that is fitted on all rows."""
         if not points or "gamma" not in points[0]:
             return [dict(point) for point in points]
         from featx.classifiers.machines import scale
         from featx.classifiers.steps import fit_transform
 
+        # In a fold, gamma is a multiple of "scale" on the fold's rows; of the final fit, on all rows.
         unit = scale(fit_transform(self.blueprint.steps(), np.array(self.X)).astype(np.float64))
         return [{**point, "gamma": point["gamma"] * unit} for point in points]
 

@@ -1,4 +1,4 @@
-"""Folds: stratified by class, groups kept together."""
+"""Folds of a cross-validation, stratified by class, with groups kept together."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The grid: its points, the choice among them, where it is left early and where it is widened."""
+"""The grid of hyperparameters: its points, the best of them, its early end and its widening."""
 
 import itertools
 import logging
@@ -17,12 +17,12 @@ Values = Mapping[str, tuple[float, ...]]
 
 
 def points_of(values: Values) -> list[Params]:
-    """Give all points of a grid, ascending, the first hyperparameter changing slowest."""
+    """List the points of a grid, ascending, the first hyperparameter changing slowest."""
     return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
 
 
 def values_of(rows: Sequence[SweepRow]) -> Values:
-    """Give the values that rows of a grid are of, ascending."""
+    """List the values of each hyperparameter in the rows of a sweep, ascending."""
     names = rows[0].params
     return {name: tuple(sorted({row.params[name] for row in rows})) for name in names}
 
@@ -55,7 +55,7 @@ def best(rows: Sequence[SweepRow], axes: Mapping[str, Axis], *, rule: str = "bes
 
 
 def enclosed(rows: Sequence[SweepRow]) -> bool:
-    """Tell whether a single hyperparameter need not be followed any further: its best lies within what was tried.
+    """Tell if the best value of a single hyperparameter lies within the values tried, so that the sweep can end.
 
     The first value and the last two fall short of it, by more than a standard error. Where the first is as good, as
     where the weakest classifiers all name the most frequent class, the best may be yet to come.
@@ -71,7 +71,7 @@ def enclosed(rows: Sequence[SweepRow]) -> bool:
 
 
 def widened(values: Values, rows: Sequence[SweepRow], axes: Mapping[str, Axis]) -> Values | None:
-    """Add a value beyond each edge where the best lies; None where it lies within.
+    """Add a value beyond each edge where the best lies; None if it lies within.
 
     It lies at an edge only if nothing further in is as good: where a whole flank of the grid is level, beyond it more
     of the same is to be expected.

@@ -1,4 +1,4 @@
-"""How hyperparameters are chosen."""
+"""Options of the choice of hyperparameters."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ SOLVER_NAMES = ("auto", "gram", "direct", "blockwise")
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions:
-    """How a classifier is chosen.
+    """Options of the choice of hyperparameters.
 
     Parameters
     ----------

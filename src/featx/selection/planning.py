@@ -1,4 +1,4 @@
-"""What a fit will cost, said before it starts, and the solver that this decides."""
+"""Plan of a fit, made before it starts: its predicted cost and its solver."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ beyond, no more than once again, which blocks do with. The copy is up to twice a
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What choosing and fitting a classifier will take.
+    """Predicted cost of choosing and fitting a classifier.
 
     Parameters
     ----------
@@ -45,13 +45,13 @@ Told = Callable[[Plan], None]
 
 
 def announce(plan: Plan) -> None:
-    """Log what a fit will take: a warning where that is long."""
+    """Log the plan of a fit, as a warning if the fit will take long."""
     long = plan.seconds is not None and plan.seconds > LONG_SECONDS
     logger.log(logging.WARNING if long else logging.INFO, "%s", plan.text)
 
 
 def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: SelectionOptions) -> Plan:
-    """Predict what choosing and fitting a classifier takes.
+    """Predict the cost of choosing and fitting a classifier.
 
     Parameters
     ----------

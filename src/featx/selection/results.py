@@ -1,4 +1,4 @@
-"""What a selection found: the sweep, the choice, and predictions for images that the classifier never saw."""
+"""Results of a selection: the sweep, the choice, and predictions for held-out images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from featx.selection.folds import Split
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRow:
-    """What cross-validation found for one point of the grid.
+    """Accuracy of one point of the grid in cross-validation.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SweepRow:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OutOfFold:
-    """Predictions for every image by a classifier that was fitted without the image's fold.
+    """Predictions for every image by classifiers fitted without the image's fold.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class OutOfFold:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Selection:
-    """The chosen hyperparameters and what they were chosen on.
+    """Chosen hyperparameters, with the sweep behind the choice.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The sweep: what classifiers fitted at the points of a grid say of every fold's held-out rows.
+"""The sweep of a grid, in which classifiers fitted at its points judge the held-out rows of every fold.
 
 Everything, the scaler included, is fitted on a fold's training rows alone. Folds and points are worked on in threads,
 since processes would import scikit-learn again for longer than the fits take, with one BLAS thread in each: the last
@@ -30,7 +30,7 @@ TOGETHER = 2**30
 
 
 class Sweep:
-    """Judges points of a grid on every fold.
+    """Evaluation of the points of a grid on every fold.
 
     Parameters
     ----------
@@ -85,11 +85,12 @@ class Sweep:
         return [list(verdicts) for verdicts in zip(*by_fold, strict=True)]
 
     def stages(self, points: Sequence[Params]) -> list[list[Params]]:
-        """Points to be judged before it is asked whether to go on: by passes over many rows a large C takes minutes."""
+        """Group points into stages, after each of which the sweep may end."""
+        # By passes over many rows a large C takes minutes, so that each point is a stage.
         return [[point] for point in points] if self._solver == "blockwise" else [list(points)]
 
     def accuracies(self, verdicts: Sequence[Verdict]) -> tuple[float, ...]:
-        """Accuracy on each fold of one point's verdicts."""
+        """Compute the accuracy on each fold from the verdicts at one point."""
         return tuple(
             float(np.mean(verdict.labels == self._codes[test]))
             for verdict, (_, test) in zip(verdicts, self.splits, strict=True)
@@ -101,7 +102,10 @@ class Sweep:
             yield from self._batch(folds[first : first + self._at_once], points)
 
     def _batch(self, folds: Sequence[int], points: Sequence[Params]) -> list[list[Verdict]]:
-        """Judge some folds at once, in a function of its own: what one batch took is free before the next begins."""
+        """Judge some folds at once.
+
+        It is a function of its own so that the memory of one batch is free before the next begins.
+        """
         solvers = self._prepared or _together(self._n_jobs, [(self._prepare, (fold,)) for fold in folds])
         if len(folds) == len(self.splits):
             self._prepared = solvers
@@ -151,12 +155,12 @@ class Sweep:
 
 
 def workers(n_jobs: int) -> int:
-    """Threads that so many jobs are; -1 is one for each core, -2 one fewer, as in joblib."""
+    """Turn a number of jobs into threads, as joblib does: -1 is one for each core, -2 one fewer."""
     return n_jobs if n_jobs > 0 else max(1, available_cores() + 1 + n_jobs)
 
 
 def blas_threads(jobs: int) -> int:
-    """Threads of a matrix product: one beside other jobs, all of them in a job on its own."""
+    """Give the number of threads of a matrix product: one beside other jobs, one for each core in a single job."""
     return 1 if jobs > 1 else available_cores()
 
 
