@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import tempfile
@@ -464,6 +465,31 @@ def test_every_command_and_option_is_explained(run: Run) -> None:
         code, out, _ = run(name, "--help")
         assert code == 0
         assert "Usage" in out
+
+
+RIDDLES = ("What ", "Whether ", "How ", "Where ", "Those ", "Of ", "Who ", "That ")
+
+
+def test_help_is_plain_whole_and_in_panels(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import typer
+
+    from featx.cli import app
+
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, command in typer.main.get_command(app).commands.items():
+        texts = [command.help, *(parameter.help for parameter in command.params)]
+        assert [text for text in texts if text.startswith(RIDDLES)] == [], name
+        assert [text for text in texts if not text.split("\n\n")[0].endswith(".")] == [], name
+        out = run(name, "--help")[1]
+        assert "…" not in out, name  # a default that finds no room is cut
+        panels = re.findall(r"╭─ (.*?) ─.*?╰", out, re.DOTALL)
+        sizes = [len(re.findall(r"^│ [ *]*-", one, re.MULTILINE)) for one in re.findall(r"╭.*?╰", out, re.DOTALL)]
+        assert max(sizes) <= 10, name
+        assert "Options" in panels[:2], name
+        if name == "extract":
+            assert panels == ["Arguments", "Options", "Feature", "Pixels", "Speed", "Images that fail", "Output"]
+        if name == "info":
+            assert panels == ["Arguments", "Options"]  # few options are one list
 
 
 def test_a_slower_runtime_than_there_should_be_is_no_secret(

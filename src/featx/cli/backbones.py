@@ -4,7 +4,7 @@ from featx.cli import options as shared
 
 
 def backbones(json: shared.Json = False) -> None:
-    """List the backbones, with which of their weights are already on this machine."""
+    """List the backbones, and say which of their weights are already on this machine."""
     from featx.backbones import table
     from featx.cli import show
 

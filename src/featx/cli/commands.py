@@ -30,6 +30,9 @@ COMMANDS = {
 }
 """Name of the command: its line in the overview; in the overview's order."""
 
+SHORT = 8
+"""So many options need no panels in a command's help."""
+
 new_typer = functools.partial(typer.Typer, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
@@ -62,7 +65,12 @@ def load(name: str) -> Any:
     alone = new_typer(add_completion=False)
     function = getattr(importlib.import_module(f"featx.cli.{name}"), name)
     alone.command(name, short_help=COMMANDS[name])(_with_verbosity(function))
-    return typer.main.get_command(alone)
+    command = typer.main.get_command(alone)
+    options = [one for one in command.params if one.param_type_name == "option"]
+    if len(options) <= SHORT:
+        for one in options:
+            vars(one)["rich_help_panel"] = None
+    return command
 
 
 def set_verbosity(*, quiet: bool, verbose: bool) -> None:

@@ -14,15 +14,16 @@ def compare(
         typer.Argument(
             help="Reports (JSON), or models that have one.",
             metavar="REPORT",
-            show_default="every report under artifacts/reports, by what it is on",
+            show_default="every report under artifacts/reports, grouped by the images it is on",
         ),
     ] = None,
     common: Annotated[
-        bool, typer.Option("--common", help="Compare on the images that all were scored on, and leave the rest aside.")
+        bool,
+        typer.Option("--common", help="Compare on the images that all models were scored on, and ignore the others."),
     ] = False,
     json: shared.Json = False,
 ) -> None:
-    """Rank models that were scored on the same images, and say which differences are real."""
+    """Rank models that were scored on the same images, and say which of their differences are significant."""
     from featx.cli import show
     from featx.cli.show.comparing import comparisons
     from featx.pipeline.comparing import compare_all

@@ -16,20 +16,13 @@ def curve(
     store: Annotated[
         Path | None, typer.Argument(help="Feature store.", metavar="STORE", show_default="the one train store there is")
     ] = None,
-    clf: Annotated[str, typer.Option(help="Classifier, as of `fit`.", metavar="|".join(RECIPES))] = "logreg",
-    kernel: Annotated[
-        str, typer.Option(help="Kernel of the SVM.", metavar="|".join(kernels()))
-    ] = SelectionOptions.kernel,
-    class_weight: Annotated[
-        str | None, typer.Option(help="Weigh images by their class's frequency.", metavar="balanced", show_default="no")
-    ] = SelectionOptions.class_weight,
-    normalize: Annotated[
-        str | None, typer.Option(help="Bring feature vectors to length one.", metavar="l2", show_default="no")
-    ] = SelectionOptions.normalize,
+    clf: Annotated[
+        str, typer.Option(help=f"Classifier: {', '.join(RECIPES)}; `featx fit --help` says more.", metavar="NAME")
+    ] = "logreg",
     points: Annotated[
         str | None,
         typer.Option(
-            help="Images per class to try, with commas; more than there are stand for all.",
+            help="Numbers of images per class to try, with commas; a number larger than there are means all.",
             metavar="N,N,...",
             show_default="2, 5, 10, 20, 50 and so on, and all",
         ),
@@ -37,7 +30,7 @@ def curve(
     repeats: Annotated[
         int | None,
         typer.Option(
-            help="Draws of each size in each fold.",
+            help="Number of random draws of each size, in each fold.",
             metavar="N",
             min=1,
             show_default=f"{REPEATS}, or {REPEATS_ON_TEST} with --test",
@@ -47,21 +40,9 @@ def curve(
         Path | None,
         typer.Option(help="Feature store to test on.", metavar="STORE", show_default="held-out folds of the first"),
     ] = None,
-    folds: Annotated[
-        int, typer.Option(help="Of the cross-validation, outside and inside the draws.", metavar="N", min=2)
-    ] = SelectionOptions.folds,
-    seed: shared.Seed = SelectionOptions.seed,
-    group_by: shared.GroupBy = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV (path, label) to be used instead of the store's own labels, joined by path.",
-            metavar="FILE",
-            show_default="the store's labels",
-        ),
-    ] = None,
+    labels: shared.Labels = None,
     jobs: Annotated[
-        int, typer.Option(help="Folds worked on at once; -1 is one for each core.", metavar="N")
+        int, typer.Option(help="Number of folds worked on at once; -1 is one for each core.", metavar="N")
     ] = SelectionOptions.n_jobs,
     out: Annotated[
         Path | None,
@@ -73,11 +54,44 @@ def curve(
             show_default="artifacts/reports/<store>-<clf>-curve.json",
         ),
     ] = None,
+    kernel: Annotated[
+        str,
+        typer.Option(help="Kernel of the SVM.", metavar="|".join(kernels()), rich_help_panel=shared.CLASSIFIER),
+    ] = SelectionOptions.kernel,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            help="`balanced` weighs every image by the inverse of its class's frequency.",
+            metavar="balanced",
+            show_default="all images alike",
+            rich_help_panel=shared.CLASSIFIER,
+        ),
+    ] = SelectionOptions.class_weight,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            help="`l2` brings every feature vector to length one.",
+            metavar="l2",
+            show_default="as they are",
+            rich_help_panel=shared.CLASSIFIER,
+        ),
+    ] = SelectionOptions.normalize,
+    folds: Annotated[
+        int,
+        typer.Option(
+            help="Number of folds of the cross-validation, outside and inside the draws.",
+            metavar="N",
+            min=2,
+            rich_help_panel=shared.CROSS_VALIDATION,
+        ),
+    ] = SelectionOptions.folds,
+    group_by: shared.GroupBy = None,
+    seed: shared.SeedOfFolds = SelectionOptions.seed,
     json: shared.Json = False,
 ) -> None:
     """Show how the accuracy grows with the number of training images per class.
 
-    Classifiers are chosen and fitted on draws of rising size, and tested on images that they never met.
+    Classifiers are chosen and fitted on random draws of growing size, and tested on images that are in none of them.
     """
     from featx.cli import show
     from featx.cli.show.curve import CurveProgress

@@ -4,7 +4,8 @@
 def demo() -> None:
     """Write sample images (handwritten digits) to data/train and data/test here, then extract, fit and score.
 
-    Uses a small backbone with ImageNet weights; where these can't be had, scattering, which needs none, and says so.
+    The backbone is a small one with ImageNet weights. If these can't be downloaded, it is scattering, which needs no
+    weights, and a message says so.
     """
     from featx.cli import show
     from featx.demo import run

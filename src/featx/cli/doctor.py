@@ -14,14 +14,14 @@ _WORDS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "failed": "[bold red]
 
 
 def doctor(
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out what loads Keras (10 to 20 seconds).")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Skip the checks that load Keras (10 to 20 seconds).")] = False,
     json: shared.Json = False,
 ) -> None:
-    """Check this machine: versions, devices, weights, folders, and whether known images get their known features.
+    """Check this machine: versions, devices, weights, folders, and the features of known images.
 
-    The last is the golden check: small images with every kind of trouble go through decoding, resizing, preprocessing
-    and two small untrained networks on each runtime. Exit code 1 where anything FAILED: features computed here would be
-    wrong, or none could be computed.
+    The last is the golden check: small, difficult images go through decoding, resizing, preprocessing and two small
+    untrained networks on each runtime. The exit code is 1 if any check FAILED; features computed here would then be
+    wrong, or could not be computed at all.
     """
     from featx.cli import show
     from featx.doctor import examine

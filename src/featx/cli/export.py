@@ -13,7 +13,10 @@ def export(
     store: Annotated[Path, typer.Argument(help="Feature store.", metavar="STORE", show_default=False)],
     to: Annotated[
         Format,
-        typer.Option(help="`parquet` for pandas, polars, R or Spark, `npz` for numpy, `csv` for everything else."),
+        typer.Option(
+            help="File format: `parquet` for pandas, polars, R or Spark, `npz` for numpy, `csv` for everything else.",
+            metavar="FORMAT",
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -25,13 +28,13 @@ def export(
             show_default="artifacts/exports/<store>.<format>",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
     json: shared.Json = False,
 ) -> None:
     """Write a feature store's features, with paths and labels, to a file that other programs read.
 
-    Memory is bounded, however large the store. Rows are checked on their way: a damaged one ends the export, and no
-    file is left.
+    The memory that is needed does not grow with the store. Every row is checked against its checksum; if one is
+    damaged, the export ends with an error and leaves no file.
     """
     from rich.markup import escape
 

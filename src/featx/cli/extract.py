@@ -1,7 +1,7 @@
 """``featx extract``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -37,30 +37,14 @@ def extract(
     ],
     backbone: shared.Backbone = Request.backbone,
     weights: shared.Weights = Request.weights,
-    layer: Annotated[
-        str | None,
-        typer.Option(help="Layer whose output is the feature.", metavar="NAME", show_default="the last"),
-    ] = Request.layer,
-    pooling: Annotated[
-        Pooling | None, typer.Option(help="Pooling of a spatial output; `none` flattens it.", show_default="avg")
-    ] = Request.pooling,
-    image_size: Annotated[
-        str | None,
-        typer.Option(help="Side, or HEIGHTxWIDTH, in pixels.", metavar="PIXELS", show_default="the backbone's own"),
-    ] = None,
-    resize: Annotated[Resize, typer.Option(help="How images of another shape get that size.")] = Request.resize,
-    interpolation: Annotated[Interpolation, typer.Option(help="How new pixels are computed.")] = Request.interpolation,
-    precision: Annotated[Precision, typer.Option(help="Arithmetic of the backbone.")] = Request.precision,
-    runtime: shared.Runtime = RunOptions.runtime,
-    device: shared.Device = RunOptions.device,
-    batch_size: shared.BatchSize = RunOptions.batch_size,
-    workers: shared.Workers = RunOptions.workers,
-    max_pixels: shared.MaxPixels = RunOptions.max_pixels,
     split: Annotated[
-        str | None, typer.Option(help="Only this split of the source.", metavar="NAME", show_default="all")
+        str | None, typer.Option(help="Take only this split of the source.", metavar="NAME", show_default="all")
     ] = Job.split,
     limit: Annotated[
-        int | None, typer.Option(help="Only N images, drawn evenly from the classes.", metavar="N", min=1)
+        int | None,
+        typer.Option(
+            help="Take only N images, drawn evenly from the classes.", metavar="N", min=1, show_default="all images"
+        ),
     ] = Job.limit,
     seed: shared.Seed = Job.seed,
     out: Annotated[
@@ -73,32 +57,106 @@ def extract(
             show_default="artifacts/features/<source>-<backbone>.h5",
         ),
     ] = Job.out,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store that is there.")] = Job.overwrite,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store that is there already.")
+    ] = Job.overwrite,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compute nothing; only say what would be done.")
+    ] = Job.dry_run,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="Layer whose output is the feature.",
+            metavar="NAME",
+            show_default="the last",
+            rich_help_panel=shared.FEATURE,
+        ),
+    ] = Request.layer,
+    pooling: Annotated[
+        Pooling | None,
+        typer.Option(
+            help="Pooling of a spatial output; `none` flattens it.",
+            show_default="avg",
+            rich_help_panel=shared.FEATURE,
+        ),
+    ] = Request.pooling,
+    precision: Annotated[
+        Precision, typer.Option(help="Number format in which the backbone computes.", rich_help_panel=shared.FEATURE)
+    ] = Request.precision,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Size of the images that the backbone sees: one side, or HEIGHTxWIDTH.",
+            metavar="PIXELS",
+            show_default="the backbone's own",
+            rich_help_panel=shared.PIXELS,
+        ),
+    ] = None,
+    resize: Annotated[
+        Resize,
+        typer.Option(
+            help="Treatment of images of another shape: `stretch` them, `crop` their edges or `pad` them.",
+            rich_help_panel=shared.PIXELS,
+        ),
+    ] = Request.resize,
+    interpolation: Annotated[
+        Interpolation,
+        typer.Option(
+            help=f"Method that computes the new pixels: {', '.join(get_args(Interpolation))}.",
+            metavar="METHOD",
+            rich_help_panel=shared.PIXELS,
+        ),
+    ] = Request.interpolation,
+    max_pixels: shared.MaxPixels = RunOptions.max_pixels,
+    runtime: shared.Runtime = RunOptions.runtime,
+    device: shared.Device = RunOptions.device,
+    batch_size: shared.BatchSize = RunOptions.batch_size,
+    workers: shared.Workers = RunOptions.workers,
     check: Annotated[
         Check,
-        typer.Option(help="Know unchanged images by path, size and time, or by reading and digesting each."),
+        typer.Option(
+            help="Recognise unchanged images by path, size and time (`mtime`), or read each of them (`content`).",
+            rich_help_panel=shared.SPEED,
+        ),
     ] = Job.check,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try images again that failed before and haven't changed.")
-    ] = Job.retry_failed,
     failures: Annotated[
         Path | None,
-        typer.Option(help="Write a CSV of the images without a row: path, reason, message.", metavar="FILE"),
+        typer.Option(
+            help="Write a CSV of the images without a row: path, reason, message.",
+            metavar="FILE",
+            rich_help_panel=shared.FAILURES,
+        ),
     ] = Job.failures,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed",
+            help="Try images again that failed before and have not changed.",
+            rich_help_panel=shared.FAILURES,
+        ),
+    ] = Job.retry_failed,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 3 if any image failed; the others' rows are kept.")
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit with 3 if any image failed; the rows of the others are kept.",
+            rich_help_panel=shared.FAILURES,
+        ),
     ] = Job.strict,
     max_errors: Annotated[
         str | None,
-        typer.Option(help="Exit with 3 if more images failed; the others' rows are kept.", metavar="N|P%"),
+        typer.Option(
+            help="Exit with 3 if more images failed than this number or share; the rows of the others are kept.",
+            metavar="N|P%",
+            rich_help_panel=shared.FAILURES,
+        ),
     ] = Job.max_errors,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = Job.dry_run,
     json: shared.Json = False,
 ) -> None:
-    """Cache the features of images: a frozen network runs once over each, and its vectors go to an HDF5 file.
+    """Compute the features of images with a frozen network and cache them in an HDF5 file.
 
-    What is there already is never computed again: new or changed images are added, an interrupted run is completed.
-    An image that can't be read is named with its reason, and the run goes on.
+    An image is computed once: another run adds only new and changed images, and completes a run that was interrupted.
+    An image that can't be read is named with the reason, and the run goes on.
     """
     from featx.cli import show
     from featx.pipeline.extraction import extract_all

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from featx.classifiers.table import RECIPES, describe, kernels, weighing
+from featx.classifiers.table import describe, kernels, weighing
 from featx.cli import options as shared
 from featx.selection import SelectionOptions
 
@@ -19,69 +19,11 @@ def fit(
     ] = None,
     clf: Annotated[
         str,
-        typer.Option(
-            help=f"Classifier: {describe()}; `all` fits each of them and ranks them.",
-            metavar="|".join([*RECIPES, "all"]),
-        ),
+        typer.Option(help=f"Classifier: {describe()}; `all` fits each of them and ranks them.", metavar="NAME"),
     ] = "logreg",
-    kernel: Annotated[
-        str, typer.Option(help="Kernel of the SVM.", metavar="|".join(kernels()))
-    ] = SelectionOptions.kernel,
-    C: Annotated[
-        float | None,
-        typer.Option(
-            "--C",
-            help="Inverse strength of the regularisation.",
-            metavar="X",
-            min=0,
-            show_default="the best of a sweep",
-        ),
-    ] = SelectionOptions.C,
-    class_weight: Annotated[
-        str | None,
-        typer.Option(
-            help=f"`balanced` weighs every image by the inverse of its class's frequency ({', '.join(weighing())}).",
-            metavar="balanced",
-            show_default="all images alike",
-        ),
-    ] = SelectionOptions.class_weight,
-    normalize: Annotated[
-        str | None,
-        typer.Option(
-            help="`l2` brings every feature vector to length one, before the scaler.",
-            metavar="l2",
-            show_default="as they are",
-        ),
-    ] = SelectionOptions.normalize,
-    pca: Annotated[
-        int | None,
-        typer.Option(
-            help="Keep so many principal components, after the scaler.", metavar="D", min=1, show_default="all features"
-        ),
-    ] = SelectionOptions.pca,
-    nested: Annotated[
-        bool,
-        typer.Option(
-            "--nested", help="Also cross-validate the choice itself, for a score that isn't the one chosen by (slower)."
-        ),
-    ] = SelectionOptions.nested,
-    one_se: Annotated[
-        bool,
-        typer.Option("--one-se", help="Take the simplest of the sweep within one standard error of the best."),
-    ] = False,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation.", metavar="N", min=2)] = SelectionOptions.folds,
-    seed: shared.Seed = SelectionOptions.seed,
-    group_by: shared.GroupBy = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV (path, label) to be used instead of the stores' own labels, joined by path; no image is needed.",
-            metavar="FILE",
-            show_default="the stores' labels",
-        ),
-    ] = None,
+    labels: shared.Labels = None,
     jobs: Annotated[
-        int, typer.Option(help="Fits worked on at once; -1 is one for each core.", metavar="N")
+        int, typer.Option(help="Number of fits at once; -1 is one for each core.", metavar="N")
     ] = SelectionOptions.n_jobs,
     out: Annotated[
         Path | None,
@@ -93,9 +35,80 @@ def fit(
             show_default="artifacts/models/<store>-<clf>.skops",
         ),
     ] = None,
+    kernel: Annotated[
+        str,
+        typer.Option(help="Kernel of the SVM.", metavar="|".join(kernels()), rich_help_panel=shared.CLASSIFIER),
+    ] = SelectionOptions.kernel,
+    C: Annotated[
+        float | None,
+        typer.Option(
+            "--C",
+            help="Inverse strength of the regularisation.",
+            metavar="X",
+            min=0,
+            show_default="the best of a sweep",
+            rich_help_panel=shared.CLASSIFIER,
+        ),
+    ] = SelectionOptions.C,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            help=f"`balanced` weighs every image by the inverse of its class's frequency ({', '.join(weighing())}).",
+            metavar="balanced",
+            show_default="all images alike",
+            rich_help_panel=shared.CLASSIFIER,
+        ),
+    ] = SelectionOptions.class_weight,
+    normalize: Annotated[
+        str | None,
+        typer.Option(
+            help="`l2` brings every feature vector to length one, before the scaler.",
+            metavar="l2",
+            show_default="as they are",
+            rich_help_panel=shared.CLASSIFIER,
+        ),
+    ] = SelectionOptions.normalize,
+    pca: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of principal components to keep, after the scaler.",
+            metavar="D",
+            min=1,
+            show_default="all features",
+            rich_help_panel=shared.CLASSIFIER,
+        ),
+    ] = SelectionOptions.pca,
+    folds: Annotated[
+        int,
+        typer.Option(
+            help="Number of folds of the cross-validation.",
+            metavar="N",
+            min=2,
+            rich_help_panel=shared.CROSS_VALIDATION,
+        ),
+    ] = SelectionOptions.folds,
+    group_by: shared.GroupBy = None,
+    one_se: Annotated[
+        bool,
+        typer.Option(
+            "--one-se",
+            help="Take the simplest candidate of the sweep within one standard error of the best.",
+            rich_help_panel=shared.CROSS_VALIDATION,
+        ),
+    ] = False,
+    nested: Annotated[
+        bool,
+        typer.Option(
+            "--nested",
+            help="Cross-validate the choice of the hyperparameters too, so that the score is not the one they were "
+            "chosen by (slower).",
+            rich_help_panel=shared.CROSS_VALIDATION,
+        ),
+    ] = SelectionOptions.nested,
+    seed: shared.SeedOfFolds = SelectionOptions.seed,
     json: shared.Json = False,
 ) -> None:
-    """Fit a classifier on cached features; its hyperparameters are chosen by a cross-validated sweep."""
+    """Fit a classifier on cached features; a cross-validated sweep chooses its hyperparameters."""
     from featx.cli import show
     from featx.cli.show.fitting import fit_plan, ranking
     from featx.pipeline.fitting import fit_all

@@ -12,7 +12,7 @@ def info(
     path: Annotated[Path, typer.Argument(help="Feature store or model.", metavar="FILE", show_default=False)],
     json: shared.Json = False,
 ) -> None:
-    """Show what a feature store or a model says of itself: how it was made, from what, with which outcome."""
+    """Show how a feature store or a model was made, from which images, and with which result."""
     from featx.cli import show
     from featx.pipeline.describing import describe
 

@@ -1,9 +1,20 @@
-"""Options that several commands share, each written once; their defaults are the library's."""
+"""Options that several commands share, each written once; their defaults are the library's.
+
+A command's help shows its options in panels. Those that people use first have none of these names and come on top.
+"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+FEATURE = "Feature"
+PIXELS = "Pixels"
+SPEED = "Speed"
+FAILURES = "Images that fail"
+CLASSIFIER = "Classifier"
+CROSS_VALIDATION = "Cross-validation"
+OUTPUT = "Output"
 
 Backbone = Annotated[
     str,
@@ -18,12 +29,16 @@ Weights = Annotated[
     str,
     typer.Option(
         help="`imagenet` (downloaded once by Keras), `none` (untrained, fixed seed) or a file of Keras weights.",
-        metavar="imagenet|none|FILE",
+        metavar="NAME|FILE",
     ),
 ]
 MovedWeights = Annotated[
     Path | None,
-    typer.Option("--weights", help="Where the backbone's weights are now, if they have moved.", metavar="FILE"),
+    typer.Option(
+        "--weights",
+        help="File of the backbone's weights, if it is no longer where it was.",
+        metavar="FILE",
+    ),
 ]
 BatchSize = Annotated[
     int | None,
@@ -34,43 +49,64 @@ BatchSize = Annotated[
         metavar="N",
         min=1,
         show_default="32, on a GPU 64",
+        rich_help_panel=SPEED,
     ),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", "-j", help="Decoder processes.", metavar="N", min=1, show_default="one for each core, at most 8"
+        "--workers",
+        "-j",
+        help="Processes that decode images.",
+        metavar="N",
+        min=1,
+        show_default="one for each core, at most 8",
+        rich_help_panel=SPEED,
     ),
 ]
 MaxPixels = Annotated[
     int | None,
     typer.Option(
         "--max-pixels",
-        help="Images whose header announces more fail; those that were too large before are tried again.",
+        help="Limit of an image's pixels, as its header gives them; images over an earlier limit are tried again.",
         metavar="N",
         min=1,
         show_default="the decoder's own",
+        rich_help_panel=PIXELS,
     ),
 ]
 Runtime = Annotated[
     str,
     typer.Option(
-        help="What executes the backbone; `auto` is Keras where it can use a GPU, else OpenVINO.",
+        help="Library that executes the backbone; `auto` is Keras where it can use a GPU, else OpenVINO.",
         metavar="auto|keras|openvino",
+        rich_help_panel=SPEED,
     ),
 ]
-Device = Annotated[str, typer.Option(help="Where the backbone runs.", metavar="auto|cpu|gpu|gpu:N")]
-Seed = Annotated[
-    int, typer.Option(help="Of everything drawn at random: the same seed gives the same result.", metavar="N", min=0)
+Device = Annotated[
+    str,
+    typer.Option(help="Device that runs the backbone.", metavar="auto|cpu|gpu|gpu:N", rich_help_panel=SPEED),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")]
+SEED = "Seed of everything drawn at random: the same seed gives the same result."
+Seed = Annotated[int, typer.Option(help=SEED, metavar="N", min=0)]
+SeedOfFolds = Annotated[int, typer.Option(help=SEED, metavar="N", min=0, rich_help_panel=CROSS_VALIDATION)]
 GroupBy = Annotated[
     str | None,
     typer.Option(
-        help="Regular expression searched in each path; images that it matches alike stay in one fold.",
+        help="Regular expression searched in each path; images in which it matches the same text stay in one fold.",
         metavar="REGEX",
         show_default="the manifest's groups",
+        rich_help_panel=CROSS_VALIDATION,
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV (path, label) that replaces the labels in the store, joined by path; no image is needed.",
+        metavar="FILE",
+        show_default="the store's labels",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=OUTPUT)]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=OUTPUT)]

@@ -15,12 +15,17 @@ def predict(
     ],
     model: Annotated[
         Path | None,
-        typer.Option("--model", help="The model to label with.", metavar="FILE", show_default="the one there is"),
+        typer.Option(
+            "--model",
+            help="Model that labels the images.",
+            metavar="FILE",
+            show_default="the only model under artifacts/models",
+        ),
     ] = None,
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            help="Leave the label empty where its probability, 0 to 1, is lower.",
+            help="Leave the label empty if its probability (0 to 1) is lower than this.",
             metavar="P",
             show_default="label every image",
         ),
@@ -32,10 +37,10 @@ def predict(
     workers: shared.Workers = RunOptions.workers,
     json: shared.Json = False,
 ) -> None:
-    """Label images: CSV on stdout, with the label's confidence and a probability for each class.
+    """Label images, and write a CSV to stdout with the label, its confidence and a probability for each class.
 
     Images that can't be read are named on stderr and have no line. A model that was fitted without cross-validation may
-    have no probabilities: then there are margins instead.
+    have no probabilities; the CSV then has margins instead.
     """
     from featx.cli import show
     from featx.pipeline.prediction import only_model, predict_batches

@@ -24,24 +24,24 @@ def score(
         list[Path] | None,
         typer.Option(
             "--model",
-            help="A model to score; may be repeated.",
+            help="Model to score; the option may be repeated.",
             metavar="FILE",
             show_default="every model under artifacts/models",
         ),
     ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page of each report in the browser.")] = False,
     weights: shared.MovedWeights = None,
     runtime: shared.Runtime = RunOptions.runtime,
     device: shared.Device = RunOptions.device,
     batch_size: shared.BatchSize = RunOptions.batch_size,
     workers: shared.Workers = RunOptions.workers,
-    open_page: Annotated[bool, typer.Option("--open", help="Show the page of each report in the browser.")] = False,
     json: shared.Json = False,
 ) -> None:
-    """Score models on images that they were not fitted on, each figure with its uncertainty.
+    """Score models on images that they were not fitted on, and give each figure with its uncertainty.
 
     Writes for each model a report (JSON), a page to look at (HTML) and a confusion matrix (PNG) under
-    artifacts/reports. Test images that are in training too, or copies of such, are named, with the figures without
-    them.
+    artifacts/reports. Test images that were also used in training are named, copies of such images too, and the figures
+    are given without them as well.
     """
     from featx.cli import show
     from featx.pipeline.naming import report_path

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def verify(
     stores: Annotated[list[Path], typer.Argument(help="Feature stores.", metavar="STORE", show_default=False)],
     repair: Annotated[
-        bool, typer.Option("--repair", help="Extract damaged rows again from their images, into a new store.")
+        bool, typer.Option("--repair", help="Extract the damaged rows again from their images, into a new store.")
     ] = False,
     sample: Annotated[
         int | None,
         typer.Option(
-            help="Also compute N rows, drawn at random, again from their images and compare.",
+            help="Draw N rows at random, compute them again from their images, and compare.",
             metavar="N",
             min=1,
             show_default="none",
@@ -35,10 +35,10 @@ def verify(
     max_pixels: shared.MaxPixels = RunOptions.max_pixels,
     json: shared.Json = False,
 ) -> None:
-    """Hold feature stores against their checksums and every rule of the format; exit with 1 where anything is wrong.
+    """Check feature stores against their checksums and every rule of the format, and exit with 1 if one is wrong.
 
-    With --repair, damaged rows are extracted again, where image and weights still are what they were. With --sample,
-    changed weights or preprocessing are found, which no checksum can tell.
+    With --repair, damaged rows are extracted again, if their images and the weights have not changed. With --sample,
+    changed weights or changed preprocessing are found, which a checksum can't show.
     """
     from featx.cli import show
     from featx.errors import StoreError
