@@ -162,3 +162,17 @@ def test_a_page_made_again_from_its_records_is_the_same(monkeypatch: pytest.Monk
     findings = Findings(runs=[run], skipped={})
     assert "under 15 minutes and 8 GB: yes" in page(findings, [])
     assert page(Findings.from_json(findings.to_json()), []) == page(findings, [])
+
+
+@pytest.mark.parametrize("name", ["centroid", "knn", "ridge", "lda"])
+def test_own_solvers_and_scikit_learn_are_measured_on_the_same_fold(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import solvers
+
+    solvers.prepare(tmp_path / "features", n=200, d=16)
+    own, plain = (solvers.measure(tmp_path / "features", name, own=own) for own in (True, False))
+    assert own["labels"] == plain["labels"]
+    assert own["right"] == plain["right"]
+    assert min(own["memory"], plain["memory"], own["seconds"], plain["seconds"]) >= 0

@@ -23,7 +23,7 @@ PATIENCE = 600.0
 HELD = 2**30
 """Bytes beyond which rows aren't copied to be faster: a fit from a memory map shall not need a multiple of its size."""
 
-NAMES = {"gram": "on Gram matrices", "direct": "on the features in memory", "blockwise": "block by block"}
+SOLVER_PHRASES = {"gram": "on Gram matrices", "direct": "on the features in memory", "blockwise": "block by block"}
 """Kind of solver -> how it works, in a message."""
 
 
@@ -92,12 +92,12 @@ def _why(solver: str, costs: Mapping[str, Estimate], work: Workload, room: float
     sweep = f"{work.grid} x {work.folds} fits and a final one" if work.folds else "one fit"
     if solver == "blockwise" and work.folds and work.grid > 1:
         sweep = f"up to {sweep}"
-    words = f"{sweep} of {work.n:,} x {work.d:,} {NAMES[solver]}"
+    words = f"{sweep} of {work.n:,} x {work.d:,} {SOLVER_PHRASES[solver]}"
     for other, (seconds, size) in costs.items():
         if other == solver:
             continue
         if size > room >= costs[solver][1]:
-            words += f", since {NAMES[other]} it would take {size / 1e9:,.1f} GB of memory"
+            words += f", since {SOLVER_PHRASES[other]} it would take {size / 1e9:,.1f} GB of memory"
         elif seconds > costs[solver][0]:
-            words += f", since {NAMES[other]} it would take {seconds:,.0f} s"
+            words += f", since {SOLVER_PHRASES[other]} it would take {seconds:,.0f} s"
     return words

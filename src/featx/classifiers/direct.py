@@ -11,7 +11,7 @@ from featx.classifiers.recipes import Params
 from featx.classifiers.scores import Verdict, judge
 from featx.classifiers.workload import PASS, PASS_OF_CLASS, Estimate, Workload
 
-PASSES = 50
+PASSES_IF_UNKNOWN = 50
 """Passes over the rows that a fit of an unknown kind is reckoned at: what L-BFGS needs."""
 
 
@@ -55,7 +55,7 @@ class Direct:
     @staticmethod
     def cost(work: Workload) -> Estimate:
         """Estimate the time of a sweep and the final fit, and the memory that they take."""
-        each = PASSES * work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
+        each = PASSES_IF_UNKNOWN * work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
         return work.seconds(once=0.0, each=each), work.jobs * 12 * work.n * work.d
 
     def absolute(self, point: Params) -> Mapping[str, Any]:

@@ -21,10 +21,10 @@ from featx.classifiers.recipes import Params
 from featx.classifiers.scores import Verdict
 from featx.classifiers.workload import FLOPS_32, PASS, PASS_OF_CLASS, Estimate, Workload
 
-PASSES = 25
+PASSES_IN_MEMORY = 25
 """Passes over the rows for one C, on average over the grid: what the prediction of the cost rests on."""
 
-TOLERANCE = 1e-7
+PENALTY_TOLERANCE = 1e-7
 """What may be left to gain, as a share of the penalty: coefficients are then about a thousandth off the minimum's.
 
 The penalty is strongly convex: coefficients are no further off, squared, than twice what is left to gain."""
@@ -70,18 +70,18 @@ class Logistic(Direct):
         one = work.train * work.d * (PASS + PASS_OF_CLASS * work.k)
         side = min(work.train, work.d, 4_096)
         once = 4 * work.train * work.d * side / FLOPS_32 + 12 * side**3 / FLOPS_32
-        return work.seconds(once=once, each=PASSES * one), work.jobs * (4 * work.n * work.d + 24 * side**2)
+        return work.seconds(once=once, each=PASSES_IN_MEMORY * one), work.jobs * (4 * work.n * work.d + 24 * side**2)
 
     def fit(self, params: Mapping[str, Any]) -> Any:
         """Fit the regression with this C."""
         C = params["C"]
-        end, iterations = self._minimum(self._extrapolated(C), C, TOLERANCE)
+        end, iterations = self._minimum(self._extrapolated(C), C, PENALTY_TOLERANCE)
         penalty = 0.5 * float(np.vdot(end[:, :-1], end[:, :-1]))
         # The first end is good to a share of the objective. What may be left to gain is to be a share of the penalty
         # instead, which a large C makes a small part of the objective: a second run goes on to there.
         share = 2 * penalty / self._objective(end, C)[0]
         if share < 1:
-            end, more = self._minimum(end, C, max(LEAST_TOLERANCE, share * TOLERANCE))
+            end, more = self._minimum(end, C, max(LEAST_TOLERANCE, share * PENALTY_TOLERANCE))
             iterations += more
         self._ends[C] = end
         regression = self.blueprint.classifier(params)

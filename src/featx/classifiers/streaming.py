@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 READ = 1.2e-9
 """Seconds to read a number from a map and centre it, in every pass."""
 
-PASSES = {"log": 45, "squared_hinge": 60}
+PASSES_IN_BLOCKS = {"log": 45, "squared_hinge": 60}
 """Passes for one C, on average over a grid that goes along C with warm starts and a preconditioner. Of the squared
 hinge a small C takes 20, and one of 0.1 almost 300, before which the grid is mostly left: what is predicted for a
 single large C is too little."""
@@ -71,7 +71,7 @@ class Streaming:
         one = work.train * work.d * (READ + PASS + PASS_OF_CLASS * work.k)
         side = min(work.d, PRECONDITIONER_COLUMNS)
         once = 5 * one + 2 * min(work.train, PRECONDITIONER_ROWS) * side**2 / FLOPS_32
-        each = PASSES[work.loss] * one + 3 * side**3 / FLOPS_32
+        each = PASSES_IN_BLOCKS[work.loss] * one + 3 * side**3 / FLOPS_32
         size = work.jobs * (250 * work.d * work.k + 12 * side**2 + 8_192 * work.d)
         return work.seconds(once=once, each=each), size
 

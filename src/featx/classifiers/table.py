@@ -7,7 +7,7 @@ texts, grids, costs, the types that a model file may hold, ``clf="all"``) is mad
 from featx.classifiers.recipes import Axis, Recipe
 from featx.errors import UsageError
 
-MAX_ITERATIONS = 5_000
+ENOUGH_ITERATIONS = 5_000
 """L-BFGS needs tens of steps on standardised features, a few hundred where C is large."""
 
 _OWN = "featx.classifiers."
@@ -25,7 +25,7 @@ RECIPES: dict[str, Recipe] = {
     "logreg": Recipe(
         about="multinomial logistic regression",
         estimator="sklearn.linear_model.LogisticRegression",
-        arguments={"max_iter": MAX_ITERATIONS},
+        arguments={"max_iter": ENOUGH_ITERATIONS},
         grids={"linear": {"C": _penalty(-4, 1)}},
         defaults={"C": 1.0},
         solvers={"linear": {"direct": _OWN + "logistic.Logistic", "blockwise": _OWN + "streaming.Streaming"}},
