@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from featx.files import whole
+from featx.files import parse_json, whole
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def cache_home() -> Path:
 def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
     """Give back what `remember` kept under this key; None where nothing is, or it can't be read or trusted."""
     try:
-        entry = json.loads(_index_file(key).read_text(encoding="utf-8"))
+        entry = parse_json(_index_file(key).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     # The key is kept inside as well: a file that was renamed or copied by hand answers for nothing.
@@ -36,7 +36,7 @@ def all_remembered(kind: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]
     """Yield every key that begins with this word and its value, as `remembered` would give it; in no order."""
     for file in (cache_home() / "weights").glob("*.json"):
         try:
-            key = tuple(json.loads(file.read_text(encoding="utf-8"))["key"])
+            key = tuple(parse_json(file.read_text(encoding="utf-8"))["key"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if key[:1] == (kind,) and (value := remembered(key)) is not None:

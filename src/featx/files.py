@@ -2,12 +2,13 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from featx.errors import FeatxError
 
@@ -115,3 +116,17 @@ def open_own_descriptor(path: Path) -> int:
 def _not_own(path: Path) -> NotOwnFile:
     reason = f"{path.name} is a link, has a second name or is no regular file, so it isn't written to; delete it"
     return NotOwnFile(reason)
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON that somebody else may have written.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or nested so deeply that Python can't follow.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("JSON nested too deeply") from error

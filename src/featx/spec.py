@@ -5,6 +5,8 @@ import hashlib
 import json
 from typing import Any, Literal, Self, get_args
 
+from featx.files import parse_json
+
 DECODER_VERSION = 1
 """Version of the rules from a file's bytes to pixels (``docs/pixels.md``). Raise it when any pixel may change."""
 
@@ -102,9 +104,12 @@ class ExtractionSpec:
         ValueError
             The text is not the JSON of a spec of this version of featx.
         """
-        fields = json.loads(text)
+        fields = parse_json(text)
         if not isinstance(fields, dict) or set(fields) != {field.name for field in dataclasses.fields(cls)}:
             raise ValueError(f"not the JSON of an extraction spec: {text[:200]}")
+        strange = [name for name, value in fields.items() if not _is_valid(name, value)]
+        if strange:
+            raise ValueError(f"an extraction spec with other values of {', '.join(strange)} than there can be")
         fields["image_size"] = tuple(fields["image_size"])
         return cls(**fields)
 
@@ -120,3 +125,23 @@ class ExtractionSpec:
             for field in dataclasses.fields(self)
             if getattr(self, field.name) != getattr(other, field.name)
         }
+
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "pooling": (*POOLINGS, None),
+    "resize": RESIZES,
+    "interpolation": INTERPOLATIONS,
+    "precision": PRECISIONS,
+}
+_OPTIONAL = ("layer", "runtime")
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    """Tell whether a field of a spec can have a value that was read from somewhere."""
+    if name == "image_size":
+        return isinstance(value, list) and len(value) == 2 and all(type(side) is int and side > 0 for side in value)
+    if name == "decoder":
+        return type(value) is int
+    if name in _CHOICES:
+        return value in _CHOICES[name]
+    return isinstance(value, str) or (value is None and name in _OPTIONAL)

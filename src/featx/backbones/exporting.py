@@ -32,6 +32,7 @@ from featx.backbones.session import backend_name, silent
 from featx.backbones.table import find
 from featx.cache import all_remembered, cache_home, remember, remembered
 from featx.errors import FeatxError
+from featx.files import parse_json
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 
@@ -196,7 +197,7 @@ def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, ke
         return
     logger.debug("the export said: %s", child.stderr)
     try:
-        failure = json.loads((folder / _FAILURE).read_text(encoding="ascii"))
+        failure = parse_json((folder / _FAILURE).read_text(encoding="ascii"))
     except (OSError, ValueError):
         last = (child.stderr.strip().splitlines() or ["no word"])[-1]
         raise ExportError(f"the exporting process ended with code {child.returncode}: {last}") from None
@@ -306,7 +307,7 @@ def _temporary(parent: Path) -> Iterator[Path]:
 
 
 def _describe(folder: Path, key: _Key) -> None:
-    about = json.loads((folder / _ABOUT).read_text(encoding="ascii"))
+    about = parse_json((folder / _ABOUT).read_text(encoding="ascii"))
     about |= {"key": list(key), "sha256": {name: _digest(folder / name) for name in (_GRAPH, _WEIGHTS)}}
     (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="ascii")
 
@@ -329,7 +330,7 @@ def _open(entry: Path, key: _Key) -> Exported | None:
     if not entry.is_dir():
         return None
     try:
-        about = json.loads((entry / _ABOUT).read_text(encoding="ascii"))
+        about = parse_json((entry / _ABOUT).read_text(encoding="ascii"))
         sound = about["key"] == list(key) and all(
             _digest(entry / name) == about["sha256"][name] for name in (_GRAPH, _WEIGHTS)
         )

@@ -135,6 +135,7 @@ def _read(path: Path, network: Any, entry: Entry, *, top: bool) -> list[NDArray[
             else:
                 raise WeightsError(f"weights file {path}: an HDF5 file, but without weights of Keras; give {_FORMATS}")
             _compare(path, entry, places, matched, found, top=top)
+            _check_plain(path, root, matched)
             if len(found) > len(places):
                 logger.info("%s: %d tensors of its top are left aside", path, len(found) - len(places))
             return [np.asarray(dataset) for _, dataset in matched]
@@ -246,6 +247,15 @@ def _compare(
             f"weights file {path} does not hold the whole network: {whole}, the file {len(found)}, without "
             f"{places[len(matched)][1].path}; {hint}"
         )
+
+
+def _check_plain(path: Path, root: Any, matched: Sequence[tuple[str, Any]]) -> None:
+    """Refuse tensors that aren't numbers in this file: of a type that swallows memory, or read from another file."""
+    for name, dataset in matched:
+        elsewhere = dataset.external or dataset.is_virtual or dataset.file.filename != root.file.filename
+        if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8 or elsewhere:
+            held = "lies in another file" if elsewhere else f"is of type {dataset.dtype}"
+            raise WeightsError(f"weights file {path}: {name} {held}, where numbers are wanted; give {_FORMATS}")
 
 
 def _assign(network: Any, tensors: Sequence[NDArray[Any]]) -> None:

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import importlib
-import json
 import logging
 import os
 import platform
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
+from featx.files import parse_json
 from featx.weights import keras_home
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ def configured_backend() -> str:
     if configured := os.environ.get("KERAS_BACKEND"):
         return configured
     try:
-        return str(json.loads((keras_home() / "keras.json").read_text(encoding="utf-8"))["backend"])
+        return str(parse_json((keras_home() / "keras.json").read_text(encoding="utf-8"))["backend"])
     except (OSError, ValueError, KeyError, TypeError):
         return "tensorflow"
 

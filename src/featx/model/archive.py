@@ -19,7 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from featx.classifiers import trusted_steps
 from featx.errors import ModelError
-from featx.files import whole
+from featx.files import parse_json, whole
 
 FORMAT = "featx model"
 FORMAT_VERSION = 1
@@ -97,7 +97,9 @@ def _unseal(data: bytes, path: Path) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
-            seal = json.loads(archive.read(SEAL)) if SEAL in names else {}
+            if sum(member.file_size for member in archive.infolist()) > len(data):  # a model's members are not packed
+                raise ModelError(f"{str(path)!r} would unpack to more than its size, as no model does: fit it again")
+            seal = parse_json(archive.read(SEAL)) if SEAL in names else {}
             if seal.get("format") != FORMAT:
                 raise ModelError(f"{str(path)!r} is an archive, but no model written by featx; make one with fit")
             if seal["format_version"] > FORMAT_VERSION:

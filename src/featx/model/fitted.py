@@ -24,6 +24,7 @@ from featx.classifiers import (
     trusted_steps,
 )
 from featx.errors import DataError, ModelError, SpecMismatch
+from featx.files import parse_json
 from featx.model import archive
 from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
@@ -299,7 +300,7 @@ class Model:
 
     @classmethod
     def _from_contents(cls, contents: Any) -> Self:
-        pipeline, record = contents["pipeline"], json.loads(contents["record"])
+        pipeline, record = contents["pipeline"], parse_json(contents["record"])
         kinds = [type(step) for _, step in pipeline.steps] if isinstance(pipeline, Pipeline) else [type(pipeline)]
         # An estimator from elsewhere may be of any type that the archive let pass.
         foreign = record.get("clf", next(iter(RECIPES))) not in RECIPES and isinstance(pipeline, Pipeline)

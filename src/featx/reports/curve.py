@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from featx.errors import FeatxError
-from featx.files import write_whole
+from featx.files import parse_json, write_whole
 from featx.statistics.intervals import Interval
 
 FORMAT = "featx-curve"
@@ -205,7 +205,7 @@ class Curve:
             The file can't be read or is no learning curve.
         """
         try:
-            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+            plain = parse_json(Path(path).read_text(encoding="utf-8"))
             if plain["format"] != FORMAT or plain["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"{plain['format']!r}, version {plain['format_version']!r}")
             known = {one.name: plain[one.name] for one in dataclasses.fields(cls)}
@@ -216,5 +216,5 @@ class Curve:
             return cls(**known | {name: tuple(known[name]) for name in ("classes", "notes")})
         except OSError as error:
             raise FeatxError(f"can't read the learning curve {path}: {error.strerror}; give its JSON file") from error
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FeatxError(f"{path} is no learning curve of this featx ({error}): make it again") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from featx.errors import FeatxError, Reason
-from featx.files import write_whole
+from featx.files import parse_json, write_whole
 from featx.leakage import Leak
 from featx.reports.images import Images
 from featx.statistics.label_errors import LabelError
@@ -110,7 +110,7 @@ class Report:
             raise ValueError(f"metrics of classes {self.metrics.classes} in a report of a model of {self.classes}")
         if self.images is not None and len(self.images) != self.metrics.n:
             raise ValueError(f"{len(self.images)} images in a report on {self.metrics.n}")
-        spec = json.loads(self.spec)
+        spec = parse_json(self.spec)
         if not isinstance(spec, dict):
             raise ValueError(f"not the JSON of an extraction spec: {self.spec[:200]}")
         # The file holds the spec as an object, not as a string in a string; one form keeps the round trip exact.
@@ -137,7 +137,7 @@ class Report:
                 fields[name] = [one.to_dict() for one in value]
             elif isinstance(value, kind):
                 fields[name] = value.to_dict()
-        fields["spec"] = json.loads(self.spec)
+        fields["spec"] = parse_json(self.spec)
         fields["failures"] = [{"path": path, "reason": reason} for path, reason in self.failures]
         lines = (f"{json.dumps(key)}: {json.dumps(_finite(value), allow_nan=False)}" for key, value in fields.items())
         return "{\n" + ",\n".join(lines) + "\n}\n"
@@ -151,7 +151,7 @@ class Report:
         ValueError
             The text is no report, or one of a newer format.
         """
-        fields = json.loads(text)
+        fields = parse_json(text)
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
             raise ValueError(f"not the JSON of a report of featx: {text[:100]!r}")
         if fields.get("format_version") != FORMAT_VERSION:
@@ -168,7 +168,7 @@ class Report:
             known["failures"] = tuple((one["path"], one["reason"]) for one in fields.get("failures", ()))
             known |= {name: tuple(known[name]) for name in ("classes", "notes") if name in known}
             return cls(**known)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"a report with a field missing or of another kind: {error}") from error
 
     def save(self, path: Path | str) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.files import open_own
+from featx.machine import available_memory
 from featx.store.disk import read_at, reserve, write_at
 from featx.store.format import (
     ATTRIBUTES,
@@ -49,6 +50,7 @@ _STRUCTURE_BYTES = 128 << 10
 
 # HDF5 keeps no attribute longer than this.
 _LONGEST_ATTRIBUTE = 64 << 10
+_LONGEST_TEXT = 2**20  # far above any path; a file with holes can announce more than a machine has
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class Layout:
 
     def read_all(self, file: BinaryIO) -> dict[str, NDArray[Any]]:
         """Every dataset: the features as a read-only map (an array where there are none), the others in memory."""
+        held = sum(place.nbytes for name, place in self.places.items() if name != "features")
+        if held > (available := available_memory()) // 2:
+            raise LayoutError(f"has {held / 1e9:,.1f} GB beside its features, where {available / 1e9:,.1f} GB are free")
         columns = {name: self.read(file.fileno(), name) for name in self.places if name != "features"}
         place = self.places["features"]
         columns["features"] = (
@@ -268,6 +273,8 @@ def _places(h5: h5py.File, size: int) -> dict[str, Place]:
         dtype = member.dtype
         if not _is_plain(member, dtype):
             raise LayoutError(f"has {name!r} of an unknown type")
+        if dtype.kind == TEXT and dtype.itemsize > _LONGEST_TEXT:
+            raise LayoutError(f"has {name!r} of texts of {dtype.itemsize:,} bytes")
         place = Place(dtype, member.shape, member.get_offset() or 0)
         creation = member.get_create_plist()
         contiguous = creation.get_layout() == h5py.h5d.CONTIGUOUS and bool(place.offset or not place.nbytes)
