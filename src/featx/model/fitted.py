@@ -330,6 +330,8 @@ class Model:
         for part in ("oof", "nested"):
             predicted = getattr(model.selection, part)
             shapes[part] = predicted is None or predicted.scores.shape == (n, k)
+        if record["fingerprint"] != model.origin.fingerprint:
+            raise ValueError("the fingerprint is not that of the spec")
         wrong = [name for name, right in shapes.items() if not right]
         if wrong:
             raise ValueError(f"{', '.join(wrong)} of another shape than {n} images of {k} classes have")

@@ -59,7 +59,8 @@ def render(
     parts = sections(report, data)
     own = "\n".join(_file(name) for name in ("page.js", "map.js"))
     plotting, digest = _plotting() if data["map"] else ("", "")
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{_digest(own)}'"
+    closed = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    policy = f"{closed}; img-src data:; style-src 'unsafe-inline'; script-src '{_digest(own)}'"
     return Template(_file("page.html")).substitute(
         policy=f"{policy} '{digest}'" if digest else policy,
         generator=f"featx {escaped(__version__)}",
