@@ -1,14 +1,15 @@
 """Solver of nearest neighbours, which are found once for all numbers of them.
 
-scikit-learn looks for them anew for every number, and again for labels, probabilities and scores. One fold of a grid of
-six numbers on one core, seconds of processor time, the labels and scores being the same:
+scikit-learn looks for them anew for every number, and again for labels, probabilities and scores. Measured by
+`benchmarks/solvers.py`: one fold of a grid of six numbers on one core, seconds of processor time. The labels are the
+same.
 
 ================ ====== =============
 features         here   scikit-learn
 ================ ====== =============
 2,000 x 1,280    0.04   0.60
-4,000 x 2,048    0.21   3.40
-20,000 x 1,280   2.84   50.7
+4,000 x 2,048    0.19   3.49
+20,000 x 1,280   3.03   54.4
 ================ ====== =============
 """
 

@@ -1,18 +1,18 @@
 """Solvers of ridge regression and linear discriminants, which share one matrix of products along the penalty.
 
-Both solve ``(X'X + shift I) W = B``, where only the shift changes along the grid. Measured against scikit-learn's
-classifiers fitted anew at each point; one fold of the grid on one core, 10 classes, the labels being the same. Seconds
-of processor time, and memory beyond the rows:
+Both solve ``(X'X + shift I) W = B``, where only the shift changes along the grid. Measured by `benchmarks/solvers.py`
+against scikit-learn's classifiers fitted anew at each point: one fold of the grid on one core, 10 classes, seconds of
+processor time, and memory beyond the rows. The labels are the same.
 
 ================ ============== ============== ============== ==============
 features         ridge          scikit-learn   lda            scikit-learn
 ================ ============== ============== ============== ==============
-2,000 x 1,280    0.25 s, 39 MB  0.38 s, 36 MB  0.19 s, 39 MB  2.89 s, 15 MB
-4,000 x 2,048    0.88 s, 111 MB 1.61 s, 103 MB 0.97 s, 112 MB 12.5 s, 16 MB
-20,000 x 1,280   0.96 s, 171 MB 2.04 s, 179 MB 1.19 s, 171 MB 6.37 s, 24 MB
+2,000 x 1,280    0.27 s, 43 MB  0.39 s, 40 MB  0.26 s, 44 MB  3.04 s, 8 MB
+4,000 x 2,048    0.99 s, 119 MB 1.55 s, 111 MB 1.08 s, 120 MB 14.0 s, 18 MB
+20,000 x 1,280   1.15 s, 115 MB 2.43 s, 123 MB 1.25 s, 129 MB 6.72 s, 22 MB
 ================ ============== ============== ============== ==============
 
-A fitted lda takes 0.2 MB of a model file in place of 12.6 MB (1,280 columns; 0.3 in place of 32 MB of 2,048), since
+A fitted lda takes 0.2 MB of a model file in place of 13 MB (1,280 columns; 0.3 in place of 34 MB of 2,048), since
 scikit-learn's keeps the covariance, which no prediction needs.
 """
 
