@@ -21,9 +21,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-FEWEST_SECONDS = 4.0
-"""How long the backbone alone is run for at least, after its warm-up."""
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
@@ -43,6 +40,8 @@ class Config:
         As in `featx.extract`.
     batch : int
         Images per batch of the others than featx.
+    seconds : float
+        How long the backbone alone is run for at least, after its warm-up.
     cores : int
         Processes of a PyTorch DataLoader.
     out : str
@@ -63,6 +62,7 @@ class Config:
     batch_size: int | None = None
     workers: int | None = None
     batch: int = 32
+    seconds: float = 4.0
     cores: int
     out: str
 
@@ -193,7 +193,7 @@ def backbone_alone(config: Config) -> Result:
     clock = Clock()
     clock.step(0)
     done = 0
-    while done < config.images or time.perf_counter() - clock.start < FEWEST_SECONDS:
+    while done < config.images or time.perf_counter() - clock.start < config.seconds:
         for images in batches:
             run(images)
             done += len(images)

@@ -58,7 +58,7 @@ class Bench:
             kernel=case.kernel,
             grid={key: list(values) for key, values in case.grid.items()},
             folds=self.options.folds,
-            cores=self.cores,
+            cores=1 if self.options.small else self.cores,  # each more is an interpreter that imports scikit-learn
             out=str(self._folder / f"{name}.npy"),
         )
         wait_until_quiet(self.options.patience)

@@ -118,6 +118,7 @@ class Bench:
             batch_size=self.options.batch_size,
             workers=self.options.workers,
             batch=8 if self.options.small else 32,
+            seconds=0.0 if self.options.small else 4.0,
             cores=self.cores,
             out=str(out),
         )

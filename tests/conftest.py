@@ -2,6 +2,7 @@
 
 import logging
 import os
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +13,21 @@ from PIL import Image
 COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 60), "red": (230, 30, 20)}
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder of the whole run, in every process of pytest-xdist: a backbone is exported once for all tests.
+
+    Exports by two processes at once don't disturb each other. A test that counts or damages what is in the cache has a
+    folder of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+
+
 @pytest.fixture(autouse=True)
-def _own_places(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's own caches, or shares one with another test module's run by hand."""
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+def _own_places(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's own caches."""
+    monkeypatch.setenv("FEATX_CACHE", str(shared_cache))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.getbasetemp() / "keras"))
 
 
@@ -35,6 +47,21 @@ def material() -> Path:
     if not (folder := os.environ.get("FEATX_MATERIAL")):
         pytest.skip("FEATX_MATERIAL names no folder of real weights and photos")
     return Path(folder)
+
+
+@pytest.fixture
+def run_benchmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a script of ``benchmarks/`` in this process, which has loaded what is slow to import; gives its output."""
+
+    def run(script: str, *arguments: str) -> str:
+        file = Path(__file__).parents[1] / "benchmarks" / script
+        monkeypatch.chdir(Path.cwd())  # the scripts change the folder
+        monkeypatch.setattr("sys.argv", [str(file), *arguments])
+        capsys.readouterr()
+        runpy.run_path(str(file), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 Painter = Callable[..., Path]

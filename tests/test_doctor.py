@@ -113,7 +113,8 @@ def test_a_runtime_that_can_not_run_a_backbone_is_a_loss_where_another_can(name,
     assert "NameError: tensorflow" in finding.text
 
 
-def test_backbones_that_fell_back_to_keras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backbones_that_fell_back_to_keras_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     assert list(runtimes._fallbacks()) == []
     monkeypatch.setattr(runtimes, "failed_exports", lambda: {"vgg16": "no such operation", "xception": "NameError"})
     (finding,) = runtimes._fallbacks()

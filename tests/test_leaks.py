@@ -1,11 +1,8 @@
 """Leaks from a model, its training store and the files: what is found, what is left open, and what it says of that."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -73,21 +70,29 @@ def named(found: Leaks) -> dict[str, tuple[str, str, tuple[str, str]]]:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """Of the training images in a place of their own; fitting takes longer than all else here."""
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path, Path]:
+    """A model of the training images, the folder that it and the stores name, and a copy of that folder."""
+    place, kept = tmp_path_factory.mktemp("place") / "work", tmp_path_factory.mktemp("kept") / "work"
+    place.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("model"))
+        patch.chdir(place)
         training()
-        return fitted()
+        scored()
+        model = fitted()
+        featx.extract("test", **MEANS)
+    shutil.copytree(place, kept)
+    return model, place, kept
 
 
 @pytest.fixture
-def both(model: Model) -> tuple[Model, FeatureStore]:
-    training()
-    scored()
-    train = featx.extract("train", **MEANS)
-    origin = replace(model.origin, path=str(train.path), content_digest=train.content_digest)
-    return replace(model, origin=origin), featx.extract("test", **MEANS)
+def both(prepared: tuple[Model, Path, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[Model, FeatureStore]:
+    """The model and the store to score, in their folder as it was made, whatever the test before did to it."""
+    model, place, kept = prepared
+    shutil.rmtree(place)
+    shutil.copytree(kept, place)
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("FEATX_CACHE", str(place / "cache"))
+    return model, featx.open("artifacts/features/test-mean-colour.h5")
 
 
 def test_copies_of_training_images_are_found_and_nothing_else(both: tuple[Model, FeatureStore]) -> None:
@@ -191,43 +196,40 @@ def test_a_clump_of_one_file_gives_no_more_pairs_than_images(monkeypatch: pytest
     assert any("70 more pairs" in note for note in found.notes)
 
 
-def test_images_without_a_label_are_named_without_one() -> None:
-    training()
+def test_images_without_a_label_are_named_without_one(both: tuple[Model, FeatureStore]) -> None:
     for number in (0, 7):
         save(ALTERED["re-encoded"](photo(number)), f"new/{number}.png")
-    model = fitted()
+    model, _ = both
     found = leaks.find(model, featx.extract("new", **MEANS))
     assert [(leak.other, leak.labels) for leak in found.pairs] == [("a/00.png", ("", "a")), ("b/07.png", ("", "b"))]
 
 
-def test_labels_are_those_the_model_was_fitted_with() -> None:
-    training()
-    scored()
-    store = featx.extract("train", **MEANS)
+def test_labels_are_those_the_model_was_fitted_with(both: tuple[Model, FeatureStore]) -> None:
+    _, test = both
+    store = featx.open("artifacts/features/train-mean-colour.h5")
     kept = [path for path in store.paths if path not in ("a/03.png", "b/01.png")]
     lines = [f"{path},{'first' if path < 'b/10' else 'second'}" for path in kept]
     Path("labels.csv").write_text("\n".join(["path,label", *lines]))
     model = featx.fit(store, clf="logreg", C=0.01, folds=2, labels="labels.csv")
-    found = leaks.find(model, featx.extract("test", **MEANS))
+    found = leaks.find(model, test)
     assert {leak.path: leak.other for leak in found.pairs} == {
         path: other for path, (other, _, _) in EXPECTED.items() if other in kept
     }
     assert {leak.labels[1] for leak in found.pairs} == {"first", "second"}
 
 
-def test_a_set_scored_on_itself_leaks_wholly() -> None:
-    training()
-    model = fitted()
+def test_a_set_scored_on_itself_leaks_wholly(both: tuple[Model, FeatureStore]) -> None:
+    model, _ = both
     store = featx.open(model.origin.path)
     found = leaks.find(model, store)
     assert found.leaked(store.paths).all()
     assert all(leak.path == leak.other for leak in found.pairs)
 
 
-def test_a_search_that_finds_nothing_says_so_completely() -> None:
-    training()
-    save(photo(400), "test/a/new.png")
-    found = leaks.find(fitted(), featx.extract("test", **MEANS))
+def test_a_search_that_finds_nothing_says_so_completely(both: tuple[Model, FeatureStore]) -> None:
+    model, _ = both
+    save(photo(400), "other/a/new.png")
+    found = leaks.find(model, featx.extract("other", **MEANS))
     assert found == Leaks()
     assert np.array_equal(found.leaked(["a/new.png"]), [False])
 
@@ -235,18 +237,12 @@ def test_a_search_that_finds_nothing_says_so_completely() -> None:
 @pytest.mark.keras
 @pytest.mark.material
 @pytest.mark.slow
-def test_copies_planted_among_photos_are_found_and_no_two_photos_are_one(material: Path) -> None:
+def test_copies_planted_among_photos_are_found_and_no_two_photos_are_one(
+    material: Path, run_benchmark: Callable[..., str], shared_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`benchmarks/leaks.py` on one set, whose one true pair lies inside training or between the halves or is gone."""
-    script = Path(__file__).parents[1] / "benchmarks/leaks.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--sets", "flowers5_dev", "--each", "25", "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"FEATX_MATERIAL": str(material)},
-    )
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)
+    monkeypatch.setenv("FEATX_CACHE", str(shared_cache))
+    (found,) = json.loads(run_benchmark("leaks.py", "--sets", "flowers5_dev", "--each", "25", "--json"))
     assert all(one["found"] >= 0.95 * one["planted"] == 0.95 * 25 for one in found["kinds"].values())
     assert found["kinds"]["exact copy"]["named_right"] == 25
     assert found["complete"]

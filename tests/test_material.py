@@ -56,7 +56,10 @@ def _watched(*command: str) -> tuple[subprocess.CompletedProcess[str], int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system doesn't tell proportional memory")
-def test_every_odd_image_is_a_row_or_a_named_failure(material: Path) -> None:
+def test_every_odd_image_is_a_row_or_a_named_failure(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))  # the export is watched as well
     folder = material / "odd_images"
     command = "from featx.cli import main; main()"
     weights = str(material / WEIGHTS)

@@ -50,15 +50,15 @@ def native(precision):
 
 @pytest.fixture
 def entry(monkeypatch, tmp_path):
-    """A copy of the cache folder, to be damaged; gives the exported graph in it."""
-    exported(*resolve(REQUEST))
-    shutil.copytree(os.environ["FEATX_CACHE"], tmp_path / "cache")
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
-    found = exported(*resolve(REQUEST)).graph.parent
-    for other in found.parent.iterdir():
-        if other != found:  # of tests before this one
-            shutil.rmtree(other)
-    return found
+    """A cache folder to be damaged, with one exported graph and what `resolve` remembers; gives the graph's entry."""
+    shared, own = Path(os.environ["FEATX_CACHE"]), tmp_path / "cache"
+    entry = exported(*resolve(REQUEST)).graph.parent
+    shutil.copytree(entry, own / entry.relative_to(shared))
+    (own / "weights").mkdir()
+    for file in (shared / "weights").glob("*.json"):
+        shutil.copy(file, own / "weights")
+    monkeypatch.setenv("FEATX_CACHE", str(own))
+    return exported(*resolve(REQUEST)).graph.parent
 
 
 @pytest.mark.keras

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -340,12 +339,9 @@ def test_resolving_it_loads_no_keras():
 @pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_small_run_of_the_benchmark():
-    script = Path(__file__).parents[1] / "benchmarks" / "scattering.py"
+def test_a_small_run_of_the_benchmark(run_benchmark):
     options = ["--sets", "digits", "--backbones", "scattering-j3", "--limit", "200", "--seconds", "0", "--json"]
-    run = subprocess.run([sys.executable, str(script), *options], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    digits, alone = json.loads(run.stdout)
+    digits, alone = json.loads(run_benchmark("scattering.py", *options))
     assert (digits["images"], digits["width"]) == (200, 4 * 4 * 651)
     assert digits["accuracy"] > 0.8
     assert min(digits["images_per_second"], alone["alone_images_per_second"]) > 0
