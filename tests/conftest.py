@@ -13,6 +13,26 @@ from PIL import Image
 COLOURS = {"blue": (20, 40, 220), "green": (30, 200, 60), "red": (230, 30, 20)}
 
 
+SETTINGS = (
+    "KERAS_BACKEND",
+    "COLUMNS",
+    "LINES",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "TTY_COMPATIBLE",
+)
+"""What a user may have set for programs of this kind, and a test sets where it is about it."""
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test finds the settings of a fresh login."""
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache folder of the whole run, in every process of pytest-xdist: a backbone is exported once for all tests.

@@ -356,7 +356,14 @@ def test_an_unreadable_folder_is_named(paint: Painter) -> None:
     paint(Path("data/train"))
     Path("data/train/red").chmod(0o700)
     above = [path for path in Path.cwd().parents if path.is_relative_to(tempfile.gettempdir())]
-    for path in (Path("data/train"), Path("data"), Path.cwd(), *above):
+    for path in (
+        Path("data/train/blue"),
+        Path("data/train/green"),
+        Path("data/train"),
+        Path("data"),
+        Path.cwd(),
+        *above,
+    ):
         path.chmod(path.stat().st_mode | 0o055)
     code = """
 import contextlib, os, sys
