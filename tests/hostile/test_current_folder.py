@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featx import children
+
 SHADOWED = ("json", "types", "enum", "re", "struct", "hashlib", "numpy", "cv2", "PIL", "featx", "keras", "tensorflow")
 MAIN = "import sys; sys.path = [place for place in sys.path if place]; from featx.cli import main; main()"
 """As the installed command is: without the current folder among the places of modules."""
@@ -43,7 +45,7 @@ def run(trap: Path, tmp_path: Path) -> Run:
 
     def run(*words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         places = os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place)
-        environment = {**os.environ, "PYTHONPATH": places, "FEATX_CACHE": str(tmp_path / "cache")}
+        environment = children.environment(PYTHONPATH=places, FEATX_CACHE=str(tmp_path / "cache"))
         return subprocess.run(
             [*before, sys.executable, "-c", MAIN, *words],
             cwd=trap,
@@ -96,3 +98,14 @@ def test_nothing_there_is_opened_but_what_was_asked_for(run: Run, trap: Path, tm
     relative = {path for path in opened if not Path(path).is_absolute()}
     strange = {path for path in here | relative if path.split("/")[0] not in ("data", "artifacts")}
     assert strange - {"."} == set()
+
+
+def test_a_child_gets_no_place_that_is_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f":own{os.pathsep}/usr/lib")
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/lib:")
+    found = children.environment(X="1")
+    assert found["PYTHONPATH"] == f"{tmp_path}/own{os.pathsep}/usr/lib"
+    assert (found["LD_LIBRARY_PATH"], found["X"]) == ("/opt/lib", "1")
+    monkeypatch.setattr(sys, "path", ["", ".", str(tmp_path), "/usr/lib"])
+    assert children.command("featx.x:y")[-1].endswith('"places": ["/usr/lib"]}')

@@ -33,12 +33,15 @@ def command(function: str, *arguments: Any) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Give a child's environment variables: this process's, no place of modules relative to the current folder."""
+    """Give a child's environment variables: this process's, but no place relative to the current folder.
+
+    An empty place means the current folder; importing cv2 puts one into LD_LIBRARY_PATH.
+    """
     inherited = dict(os.environ)
-    if places := inherited.pop("PYTHONPATH", ""):
-        inherited["PYTHONPATH"] = os.pathsep.join(
-            str(Path(place).absolute()) for place in places.split(os.pathsep) if place
-        )
+    for name in ("PYTHONPATH", "LD_LIBRARY_PATH"):
+        if places := inherited.pop(name, ""):
+            absolute = [str(Path(place).absolute()) for place in places.split(os.pathsep) if place]
+            inherited[name] = os.pathsep.join(absolute)
     return inherited | more
 
 
