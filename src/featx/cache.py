@@ -1,4 +1,4 @@
-"""featx's cache folder, and small answers that are remembered in it so that asking again is cheap."""
+"""The cache folder of featx, and small results that are remembered in it."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def cache_home() -> Path:
 
 
 def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
-    """Give back what `remember` kept under this key; None where nothing is, or it can't be read or trusted."""
+    """Return the value that `remember` kept under a key; None if there is none, or it can't be read or trusted."""
     try:
         entry = parse_json(_index_file(key).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -33,7 +33,7 @@ def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
 
 
 def all_remembered(kind: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Yield every key that begins with this word and its value, as `remembered` would give it; in no order."""
+    """Yield every key that begins with a word, and its value, in no particular order."""
     for file in (cache_home() / "weights").glob("*.json"):
         try:
             key = tuple(parse_json(file.read_text(encoding="utf-8"))["key"])
@@ -44,7 +44,7 @@ def all_remembered(kind: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def remember(key: Sequence[str | int | None], value: Mapping[str, Any]) -> None:
-    """Keep a small JSON value under a key, one file each: whole or not at all, whoever else writes.
+    """Keep a small JSON value under a key, in a file of its own that appears whole or not at all.
 
     A cache folder that can't be written costs time on the next run and nothing else, so that is only logged.
     """

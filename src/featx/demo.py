@@ -78,7 +78,7 @@ def run(
 
 
 def choose_backbone(announce: Callable[[str], None]) -> BackboneRunner:
-    """The backbone of the sample run: a small one with ImageNet weights or, where these can't be had, scattering."""
+    """Choose the backbone of the sample run: a small one with ImageNet weights or, without them, scattering."""
     try:
         return BackboneRunner.resolve(BACKBONE, RunOptions())
     except WeightsError as error:
@@ -135,7 +135,7 @@ def write_digits(folder: Path, *, seed: int = 0) -> tuple[int, int]:
 
 
 def _digits(seed: int) -> dict[str, dict[str, NDArray[np.uint8]]]:
-    """Pixels (8, 8) by split and path within it."""
+    """Load the digits: pixels (8, 8) by split and path within it."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -167,7 +167,7 @@ def _write(folder: Path, digits: dict[str, NDArray[np.uint8]]) -> None:
 
 
 def _holds(folder: Path, digits: dict[str, NDArray[np.uint8]]) -> bool:
-    """Whether a folder holds these images; False where it is missing or empty, an error where it holds others."""
+    """Tell whether a folder holds these images; False if it is missing or empty, an error if it holds others."""
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return False
     found = set(_visible(folder))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and files that are opened only if they are files."""
+"""Writing of files that appear whole or not at all, and opening of regular files only."""
 
 import contextlib
 import errno
@@ -14,12 +14,12 @@ from featx.errors import FeatxError
 
 
 class NotOwnFile(OSError):
-    """A link, a pipe or the like stands where featx keeps a file of its own."""
+    """A link, a pipe or the like in the place of a file of featx."""
 
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing that takes its name once it is whole and on the disk.
+    """Open a file for writing that gets its name once it is whole and on the disk.
 
     Until then, and after an error, what `path` names stays as it was. Folders are made. The temporary file beside it
     is new and has a random name, so that nobody else's file or link is written to.
@@ -99,7 +99,7 @@ def open_own(path: Path) -> BinaryIO:
 
 
 def open_own_descriptor(path: Path) -> int:
-    """Open as `open_own` does; give the file descriptor."""
+    """Open as `open_own` does, and return the file descriptor."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:

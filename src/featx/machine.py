@@ -1,4 +1,4 @@
-"""How many cores and how much memory this process may use: what affinity and control groups leave of the machine's.
+"""The cores and the memory that this process may use, within its affinity and its control groups.
 
 Control groups (versions 1 and 2) are how containers and batch systems set limits. Neither NumPy's libraries nor the
 system's own figures know them.
@@ -13,7 +13,7 @@ _ROOT = Path("/")
 
 
 def available_cores(*, root: Path = _ROOT) -> int:
-    """Cores that this process may use, at least 1.
+    """Count the cores that this process may use, at least 1.
 
     The smaller of its affinity and the CPU quotas of its control groups; a part of a core counts as one. Math libraries
     see the first and not the second, and lose time to throttling where they start a thread for every core.
@@ -29,7 +29,7 @@ def available_cores(*, root: Path = _ROOT) -> int:
 
 
 def memory_limit(*, root: Path = _ROOT) -> int:
-    """Bytes that this process may use at most, together with its neighbours: the machine's, or its control groups'.
+    """Return the bytes of memory that the machine or a control group allows this process and its neighbours.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def memory_limit(*, root: Path = _ROOT) -> int:
 
 
 def available_memory(*, root: Path = _ROOT) -> int:
-    """Bytes that this process may still take: what the machine has left, within what its control groups allow.
+    """Return the bytes of memory that this process may still take: free on the machine and in its control groups.
 
     Pages of files in the system's cache count as available, in a control group as on the machine.
 
@@ -60,7 +60,7 @@ def _machine_memory() -> int:
 
 
 def _quota(group: Path) -> float | None:
-    """CPU quota of a control group, in cores."""
+    """Read the CPU quota of a control group, in cores; None if it has none."""
     words = " ".join(_lines(group / "cpu.max")).split()
     if len(words) != 2:
         words = [" ".join(_lines(group / f"cpu.cfs_{name}_us")) for name in ("quota", "period")]
@@ -87,7 +87,7 @@ def _memory_groups(root: Path) -> Iterator[tuple[int, int]]:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folder of every control group that this process is in, and of every one around it: all limits bind."""
+    """Yield the folder of every control group around this process; the limits of all of them apply."""
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if controllers == "":

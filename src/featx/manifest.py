@@ -1,4 +1,4 @@
-"""The manifest: the ordered list of images with label, and where known split and group."""
+"""The manifest: the ordered list of images with their labels and, if known, splits and groups."""
 
 import csv
 import heapq
@@ -95,7 +95,7 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class _Listed:
-    """One image as found: its path, what it is said to be, and its size and time (-1 where missing)."""
+    """One image as listed: path, label and group, and its size and time (-1 if missing)."""
 
     path: str
     label: str = ""
@@ -327,7 +327,7 @@ def _rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, _Listed]]:
 
 
 def _relative(path: str, root: Path) -> str:
-    """Drop what means nothing in a path (``./``, ``//``, the root itself), so that one image has one name."""
+    """Remove meaningless parts of a path (``./``, ``//``, the root itself), so that one image has one name."""
     plain = PurePosixPath(path)
     return str(plain.relative_to(root) if plain.is_relative_to(root) else plain)
 
@@ -343,7 +343,7 @@ def _status(path: Path, where: str) -> tuple[int, int]:
 
 
 def _limited(manifest: Manifest, limit: int, seed: int) -> Manifest:
-    """Choose evenly over the classes; a class that has too few leaves the rest to the others."""
+    """Choose images evenly over the classes; a class with too few leaves its share to the others."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(manifest))
     # The k-th image of each class, in random order, before the (k+1)-th of any; ties among classes at random too.

@@ -1,4 +1,4 @@
-"""What decides a feature's value: the spec, its fingerprint, and how two specs differ."""
+"""The spec, which decides a feature's value; its fingerprint, and the differences of two specs."""
 
 import dataclasses
 import hashlib
@@ -86,13 +86,13 @@ class ExtractionSpec:
 
     @property
     def pixels(self) -> PixelRules:
-        """The part of the spec that decides the pixels."""
+        """Part of the spec that decides the pixels."""
         return PixelRules(
             image_size=self.image_size, resize=self.resize, interpolation=self.interpolation, decoder=self.decoder
         )
 
     def to_json(self) -> str:
-        """Canonical JSON: every field, keys sorted, no white space, ASCII only."""
+        """Return canonical JSON: every field, keys sorted, no white space, ASCII only."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     @classmethod
@@ -119,7 +119,7 @@ class ExtractionSpec:
         return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()
 
     def differences(self, other: "ExtractionSpec") -> dict[str, tuple[Any, Any]]:
-        """Fields that differ, each with this spec's and the other's value; empty where features are comparable."""
+        """Compare with another spec: the fields that differ, with both values; empty if features are comparable."""
         return {
             field.name: (getattr(self, field.name), getattr(other, field.name))
             for field in dataclasses.fields(self)

@@ -1,4 +1,4 @@
-"""The stages as scikit-learn transformers: images in a notebook, without a feature store.
+"""The stages as scikit-learn transformers, for use without a feature store.
 
 >>> make_pipeline(featx.ImageLoader(), featx.Backbone("resnet50"), featx.make_classifier("logreg"))
 
@@ -40,7 +40,7 @@ class _Pretrained(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
 
 class ImageLoader(_Pretrained):
-    """Image files to pixels, by the same rules as `featx.extract`.
+    """Transformer from image files to pixels, by the same rules as `featx.extract`.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class ImageLoader(_Pretrained):
 
 
 class Backbone(_Pretrained):
-    """Pixels to the features of a frozen, pretrained network.
+    """Transformer from pixels to the features of a frozen, pretrained network.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ class Backbone(_Pretrained):
         )
 
     def _runner(self, image_size: tuple[int, int]) -> BackboneRunner:
-        """The network for images of this size, kept until a parameter or the size changes."""
+        """Return the network for images of this size, kept until a parameter or the size changes."""
         key = (image_size, tuple(sorted(self.get_params().items(), key=lambda item: item[0])))
         if getattr(self, "_built", (None, None))[0] != key:
             request = Request(
@@ -162,5 +162,5 @@ class Backbone(_Pretrained):
         return self._built[1]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters only: a compiled network can't be pickled and is built again where it is needed."""
+        """Return the parameters only; a compiled network can't be pickled and is built again if needed."""
         return {name: value for name, value in super().__getstate__().items() if name != "_built"}

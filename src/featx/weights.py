@@ -1,4 +1,4 @@
-"""Where a backbone's weights come from, and the digest of their tensors, remembered so that asking again is cheap.
+"""The source of a backbone's weights, and the digests of files and tensors.
 
 Nothing here loads Keras: `featx.backbones` computes a digest the first time and leaves it in the index.
 """
@@ -18,12 +18,12 @@ from featx.errors import WeightsError
 
 UNTRAINED_SEED = 0
 UNTRAINED = "none"
-"""What stores, models and reports record where no trained weights were used."""
+"""Source of weights that stores, models and reports record for an untrained backbone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsSource:
-    """Where the weights come from.
+    """The source of a backbone's weights.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def locate(weights: str, *, filename: str | None) -> WeightsSource:
 
 
 def digest_tensors(tensors: Iterable[NDArray[Any]]) -> str:
-    """Digest of tensors, in their order: ``"sha256:"`` and 64 hexadecimal digits.
+    """Compute the digest of tensors, in their order: ``"sha256:"`` and 64 hexadecimal digits.
 
     Each contributes dtype, shape and little-endian bytes, so the file they came from doesn't matter and two tensors
     can't be told as one.
@@ -96,7 +96,7 @@ def digest_tensors(tensors: Iterable[NDArray[Any]]) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file (64 hexadecimal digits), remembered while the file is untouched.
+    """Compute SHA-256 of a file (64 hexadecimal digits), remembered while the file is untouched.
 
     Raises
     ------

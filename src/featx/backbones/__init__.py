@@ -1,4 +1,4 @@
-"""The table of backbones, and from a spec to one frozen graph: the only package that imports Keras.
+"""The table of backbones, and the graph of a spec; the only package that imports Keras.
 
 ``table`` is data; ``resolving`` turns a request into a spec; ``build`` makes the graph; ``loading`` fills it with
 weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO;

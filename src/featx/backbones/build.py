@@ -1,4 +1,4 @@
-"""From a spec to one frozen graph: uint8 pixels in, float32 features out, preprocessing inside."""
+"""The frozen graph of a spec: uint8 pixels in, float32 features out, preprocessing inside."""
 
 import difflib
 import importlib
@@ -42,7 +42,7 @@ class Network:
         return tuple(int(n) for n in self.cut.output.shape[1:])
 
     def digest(self) -> str:
-        """Digest of the tensors that the output depends on."""
+        """Compute the digest of the tensors that the output depends on."""
         return digest_tensors(self.cut.get_weights())
 
 

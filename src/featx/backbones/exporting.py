@@ -1,4 +1,4 @@
-"""A backbone's graph in OpenVINO's format, exported once and kept in the cache folder.
+"""Export of a backbone's graph to OpenVINO's format, once, into the cache folder.
 
 An entry is a folder: the graph, its weights, and a description with their digests, which is checked whenever the entry
 is opened. It appears under its name whole or not at all. Keras and TensorFlow are loaded to make it, in a process of
@@ -55,7 +55,7 @@ _Key = tuple[str | int | None, ...]
 
 
 class ExportError(Exception):
-    """A graph that can't be had in OpenVINO's format: of interest to what chooses a runtime, which has another."""
+    """A graph that can't be exported to OpenVINO's format; the choice of a runtime then falls back to Keras."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class Exported:
 
 
 def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
-    """Give a spec's graph in OpenVINO's format: from the cache folder, or exported into it.
+    """Return a spec's graph in OpenVINO's format from the cache folder, exporting it first if need be.
 
     The graph is the same for every precision. A failure that would only repeat itself is remembered for as long as the
     versions of Keras and OpenVINO stay.
@@ -111,7 +111,7 @@ def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
 
 
 def failed_exports() -> dict[str, str]:
-    """Give the backbones that can't be exported by what is installed here, as far as it was tried: name to reason."""
+    """Return the backbones whose export was tried and failed with the versions installed here, with the reasons."""
     current = (importlib.metadata.version("keras"), importlib.metadata.version("openvino"), *_where())
     return {
         str(key[2]): str(value.get("reason"))
@@ -121,12 +121,12 @@ def failed_exports() -> dict[str, str]:
 
 
 def float32_convolutions(backbone: str) -> int:
-    """Tell how many of a backbone's first convolutions the exported graph keeps in float32 at any precision."""
+    """Return the number of first convolutions that a backbone's exported graph keeps in float32 at any precision."""
     return _FLOAT32_CONVOLUTIONS.get(find(backbone).family, 0)
 
 
 def export(spec: ExtractionSpec, source: WeightsSource, folder: Path) -> None:
-    """Write a spec's graph into a folder, by Keras in this process, and hold its features against Keras's.
+    """Export a spec's graph into a folder, with Keras in this process, and compare its features with Keras's.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def export(spec: ExtractionSpec, source: WeightsSource, folder: Path) -> None:
 
 
 def export_in_child(spec: str, source: dict[str, Any], folder: str) -> int:
-    """`export` for a process of its own: arguments as JSON, a failure left in a file; gives the exit code."""
+    """Run `export` in a child process: arguments as JSON, a failure left in a file; returns the exit code."""
     path = None if source["path"] is None else Path(source["path"])
     try:
         export(ExtractionSpec.from_json(spec), WeightsSource(**{**source, "path": path}), Path(folder))
@@ -172,7 +172,7 @@ def _make(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) 
 
 
 def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) -> None:
-    """Let a child process export, so that this one never holds TensorFlow, its memory and its threads."""
+    """Export in a child process, so that TensorFlow's memory and threads stay out of this one."""
     words = children.command(
         "featx.backbones.exporting:export_in_child",
         spec.to_json(),
@@ -234,7 +234,7 @@ def _keep_float32(graph: Path, number: int) -> None:
 
 
 def _plain_roots(graph: Path) -> None:
-    """Make square roots of powers of 1/2, as which OpenVINO's converter writes them.
+    """Replace powers of 1/2 by square roots; OpenVINO's converter writes roots as powers.
 
     Only a square root becomes one step with the convolution before it: a fifth of the time of the scattering network.
     """
@@ -261,7 +261,7 @@ def _plain_roots(graph: Path) -> None:
 
 
 def _compare(model: Any, graph: Path, image_size: tuple[int, int]) -> None:
-    """Hold the exported graph against Keras's own, on two images."""
+    """Compare the exported graph with Keras's own on two images."""
     import openvino
 
     images = np.random.default_rng(0).integers(0, 256, (2, *image_size, 3), dtype=np.uint8)
@@ -293,7 +293,7 @@ def _no_telemetry() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary(parent: Path) -> Iterator[Path]:
-    """Make a folder that is gone afterwards, and remove those that killed processes left."""
+    """Make a folder that is removed afterwards, and remove those that killed processes left."""
     parent.mkdir(parents=True, exist_ok=True)
     for left in parent.glob(".making-*"):
         with contextlib.suppress(OSError):
@@ -313,7 +313,7 @@ def _describe(folder: Path, key: _Key) -> None:
 
 
 def _settle(folder: Path, entry: Path, key: _Key) -> Exported:
-    """Give a finished folder the entry's name, unless another process was first."""
+    """Rename a finished folder to the entry's name, unless another process was first."""
     for attempt in range(3):
         with contextlib.suppress(OSError):
             folder.rename(entry)
@@ -326,7 +326,7 @@ def _settle(folder: Path, entry: Path, key: _Key) -> Exported:
 
 
 def _open(entry: Path, key: _Key) -> Exported | None:
-    """Open an entry; None where there is none or where it isn't what was written."""
+    """Open an entry; None if it is missing or no longer what was written."""
     if not entry.is_dir():
         return None
     try:
@@ -359,12 +359,12 @@ def _key(spec: ExtractionSpec) -> _Key:
 
 
 def _failure_key(key: _Key) -> _Key:
-    """Name a failure by all that it may depend on; a graph that was exported depends on less."""
+    """Return the key of a failure: everything it may depend on, which is more than a finished graph depends on."""
     return ("no-export", *key, *_where())
 
 
 def _where() -> tuple[str | None, str | None]:
-    """Give the versions of Python and of TensorFlow, which may be installed under another name."""
+    """Return the versions of Python and of TensorFlow, which may be installed under another name."""
     try:
         return platform.python_version(), importlib.metadata.version("tensorflow")
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""From a weights file, Keras's download or a seed to the tensors of our own graph.
+"""Filling a network with the tensors of a weights file, of Keras's download or of a seed.
 
 A file is only read: tensors are matched with the graph's by their place in the network, all shapes are compared, and
 only then is anything assigned, so nothing loads in part. No model is ever deserialised and no code of a file runs.
@@ -32,7 +32,7 @@ _FORMATS = "Keras's .h5 (with or without the top), .weights.h5 or .keras"
 
 
 def load(network: Any, entry: Entry, source: WeightsSource, *, top: bool) -> None:
-    """Fill a network, built without weights, from the source.
+    """Fill a network that was built without weights.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def cached(entry: Entry, *, top: bool) -> Path | None:
 
 
 def download(entry: Entry, *, top: bool) -> Path:
-    """Let Keras download the published weights into its cache, which checks their hash; gives the file.
+    """Let Keras download the published weights into its cache and check their hash; return the file.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def _hdf5(path: Path, *, limit: int) -> Iterator[Any]:
 
 
 def _places(network: Any) -> list[tuple[str, Any]]:
-    """Every tensor of the network, each by the path that ``.weights.h5`` gives it, in topological order.
+    """Collect the tensors of the network by the path that ``.weights.h5`` gives them, in topological order.
 
     Keras's order within a layer is the same in both formats: trainable first.
     """
@@ -193,7 +193,7 @@ def _places(network: Any) -> list[tuple[str, Any]]:
 
 
 def _legacy(root: Any) -> list[tuple[str, Any]]:
-    """Every tensor of a legacy ``.h5``, in its own, topological order."""
+    """Collect the tensors of a legacy ``.h5``, in its own topological order."""
     return [
         (f"{layer}/{name}", root[layer][name])
         for layer in _attribute(root, "layer_names")
@@ -202,7 +202,7 @@ def _legacy(root: Any) -> list[tuple[str, Any]]:
 
 
 def _by_place(root: Any) -> list[tuple[str, Any]]:
-    """Every tensor of a ``.weights.h5`` but those of optimizers and random generators."""
+    """Collect the tensors of a ``.weights.h5`` but those of optimizers and random generators."""
     import h5py
 
     found: list[tuple[str, Any]] = []
@@ -272,7 +272,7 @@ def _refresh(network: Any) -> None:
 
 
 def _repeat_keras_rescaling(network: Any, entry: Entry, source: WeightsSource) -> None:
-    """Do for EfficientNet B0 to B7 what Keras does with the published weights only.
+    """Repeat the rescaling that Keras gives EfficientNet B0 to B7 with the published weights only.
 
     Those were saved with the deviation of each channel where the variance belongs. Keras mends it by one more
     rescaling, by 1 / sqrt(deviation), in the graph that it builds for ``weights="imagenet"`` and not for a path

@@ -1,4 +1,4 @@
-"""From what a user asks for to a spec: names checked, defaults filled, weights digested or their digest remembered."""
+"""From a user's request to a spec: names checked, defaults filled in, weights digested or their digest remembered."""
 
 import dataclasses
 import importlib.metadata
@@ -29,7 +29,7 @@ from featx.weights import WeightsSource, digest_tensors, file_digest, locate
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a user asks for; the defaults of every verb.
+    """A user's request for features; its defaults are those of every verb.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
 
 
 def feature_shape(spec: ExtractionSpec, source: WeightsSource) -> tuple[int, ...]:
-    """Shape of one feature before it is flattened, without Keras where `resolve` has seen this spec before."""
+    """Return the shape of one feature before it is flattened, without Keras if `resolve` has seen this spec before."""
     entry = find(spec.backbone)
     if entry.formula:
         whole = _FORMULAS[entry.family].map(spec.image_size, **entry.arguments)
@@ -128,7 +128,7 @@ _Resolved = tuple[WeightsSource, str, Pooling | None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Formula:
-    """The tensors that a formula's features depend on, and the shape of a feature that isn't pooled, by image size."""
+    """Functions of the image size for a formula: its tensors, and the shape of a feature that isn't pooled."""
 
     tensors: Callable[..., Iterable[NDArray[Any]]]
     map: Callable[..., tuple[int, ...]]

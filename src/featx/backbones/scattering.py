@@ -1,4 +1,4 @@
-"""The scattering network as a Keras graph: fixed convolutions and moduli, no weights to be had from anywhere.
+"""The scattering network as a Keras graph: convolutions with fixed filters, and moduli.
 
 From S. Mallat, *Group Invariant Scattering*, Comm. Pure Appl. Math. 65 (2012), and J. Bruna and S. Mallat, *Invariant
 Scattering Convolution Networks*, IEEE PAMI 35 (2013). `docs/scattering.md` has the mathematics, and what the cascade
@@ -16,10 +16,10 @@ from featx.backbones.wavelets import Filter, Filters, LowPasses, filters
 from featx.errors import UsageError
 
 SCALES, ORIENTATIONS = 4, 8
-"""J and L of the backbone that is called ``scattering`` and nothing more."""
+"""J and L of the backbone with the plain name ``scattering``."""
 
 FLOOR = 1e-3
-"""What is added before the logarithm, for pixels in 0 to 1."""
+"""Constant added before the logarithm, for pixels in 0 to 1."""
 
 COLOURS = np.array([[0.299, 0.587, 0.114], [0.5, -0.5, 0.0], [0.25, 0.25, -0.5]])
 """Rows: luminance (ITU-R BT.601) in 0 to 1; red against green, and yellow against blue, both in -1/2 to 1/2."""
@@ -52,13 +52,13 @@ def feature_map(image_size: tuple[int, int], scales: int, orientations: int) -> 
 
 @functools.lru_cache(maxsize=8)
 def known_filters(image_size: tuple[int, int], scales: int, orientations: int) -> Filters:
-    """Compute a network's filters, once."""
+    """Compute a network's filters, and keep them for the next call."""
     feature_map(image_size, scales, orientations)
     return filters(image_size=image_size, scales=scales, orientations=orientations)
 
 
 def tensors(image_size: tuple[int, int], scales: int, orientations: int) -> tuple[Filter, ...]:
-    """All filters of a network, in the order of the graph's weights; without Keras.
+    """Return all filters of a network, in the order of the graph's weights, without Keras.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def tensors(image_size: tuple[int, int], scales: int, orientations: int) -> tupl
 
 
 def preprocess_input(x: Any, data_format: str | None = None) -> Any:  # noqa: ARG001  (as Keras Applications have it)
-    """Bring pixels from 0..255 to 0..1."""
+    """Scale pixels from 0..255 to 0..1."""
     return x / 255.0
 
 
@@ -82,7 +82,7 @@ def construct(
     scales: int,
     orientations: int,
 ) -> Any:
-    """Build the network as the constructors of Keras Applications do theirs.
+    """Build the network, with the signature of a constructor of Keras Applications.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _scattering(image_size: tuple[int, int], scales: int, orientations: int) -> 
     known = known_filters(image_size, scales, orientations)
 
     class Scattering(keras.layers.Layer):  # type: ignore[misc,name-defined]  # (Keras is imported late, and untyped)
-        """Orders 0 to 2 of luminance and two opponent colours, and their logarithms."""
+        """Layer that computes the logarithms of orders 0 to 2 of luminance and two opponent colours."""
 
         def build(self, _: Any) -> None:
             self.held: dict[str, Any] = {}
@@ -171,7 +171,7 @@ def _named(known: Filters) -> dict[str, Filter]:
 
 
 class _Cascade:
-    """Wavelets, moduli and low-passes of planes, each scale on the coarsest grid that holds it."""
+    """Computation of wavelets, moduli and low-passes, each scale on the coarsest grid that can hold it."""
 
     def __init__(self, ops: Any, held: dict[str, Any], scales: int, orientations: int) -> None:
         self.ops = ops
@@ -180,7 +180,7 @@ class _Cascade:
         self.orientations = orientations
 
     def orders(self, planes: Any) -> list[Any]:
-        """Order 0, the scales of order 1, the pairs of scales of order 2: each (n, paths, cells, cells)."""
+        """Compute order 0, the scales of order 1 and the pairs of scales of order 2, each (n, paths, cells, cells)."""
         first: list[Any] = []
         second: dict[tuple[int, int], Any] = {}
         moduli = self.moduli(planes, "finest", stride=1)
@@ -205,7 +205,7 @@ class _Cascade:
         return [zero, *first, *(second[pair] for pair in sorted(second))]
 
     def moduli(self, planes: Any, kernel: str, *, stride: int) -> Any:
-        """Moduli of the wavelet transform of (n, h, w) planes: (n, L, h / stride, w / stride)."""
+        """Compute moduli of the wavelet transform of (n, h, w) planes: (n, L, h / stride, w / stride)."""
         ops, filter_ = self.ops, self.held[kernel]
         margin = (filter_.shape[0] - stride) // 2
         planes = ops.pad(planes, ((0, 0), (margin, margin), (margin, margin)), mode="symmetric")
@@ -220,10 +220,10 @@ class _Cascade:
         return np.tile(np.eye(self.orientations, dtype=np.float32), (2, 1))[None, None]
 
     def low_pass(self, maps: Any, k: int, kind: str) -> Any:
-        """Low-pass of (..., h, w) maps on the grid of step 2^k, sampled more coarsely."""
+        """Apply a low-pass to (..., h, w) maps on the grid of step 2^k and sample them more coarsely."""
         ops = self.ops
         return ops.matmul(self.held[f"rows_{k}_{kind}"], ops.matmul(maps, self.held[f"columns_{k}_{kind}"]))
 
     def unfold(self, moduli: Any) -> Any:
-        """(n, L, h, w) moduli as (n * L, h, w) planes."""
+        """Reshape (n, L, h, w) moduli to (n * L, h, w) planes."""
         return self.ops.reshape(moduli, (-1, *moduli.shape[2:]))

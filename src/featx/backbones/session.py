@@ -1,4 +1,4 @@
-"""Keras as a guest: imported late and quietly, used in a known state, left as it was found."""
+"""Use of Keras: imported late and quietly, used in a known state, and left as it was found."""
 
 import collections
 import contextlib
@@ -52,7 +52,7 @@ def import_keras() -> Any:
 
 @contextlib.contextmanager
 def _tensorflow_settings() -> Iterator[None]:
-    """Set what TensorFlow reads while it is imported, unless the user has; child processes must not take it for theirs.
+    """Set the variables that TensorFlow reads at its import, unless the user did; unset them for child processes.
 
     TensorFlow uses oneDNN's convolutions unasked on newer processors only. On others they are faster as well (AVX2:
     MobileNetV2 1.9 times, ResNet50 1.3 times), and give a row the same bits anywhere in a batch, which Eigen's don't.
@@ -137,12 +137,12 @@ def find_device(device: str) -> str:
 
 
 def backend_name() -> str:
-    """Name of Keras's backend, such as ``"tensorflow"``."""
+    """Return the name of Keras's backend, such as ``"tensorflow"``."""
     return str(import_keras().backend.backend())
 
 
 def configured_backend() -> str:
-    """Name of the backend that Keras has, or would have if it were imported now; it isn't."""
+    """Return the name of Keras's backend, current or configured; does not import Keras."""
     if (keras := sys.modules.get("keras")) is not None and hasattr(keras, "backend"):
         return str(keras.backend.backend())
     if configured := os.environ.get("KERAS_BACKEND"):
@@ -163,7 +163,7 @@ def on_device(device: str) -> contextlib.AbstractContextManager[None]:
 
 
 def limit_threads(threads: int | None) -> None:
-    """Let the backend use that many CPU threads; logged and left alone where it is too late or has no such setting."""
+    """Limit the backend's CPU threads; only logs where it is too late or there is no such setting."""
     if threads is None:
         return
     import_keras()
@@ -174,7 +174,7 @@ def limit_threads(threads: int | None) -> None:
 
 
 def exact_arithmetic() -> contextlib.AbstractContextManager[None]:
-    """Let float32 be float32 on a GPU: without TF32, whose products have 10 bits, for what runs or compiles inside."""
+    """Switch off TF32, whose products have 10 bits, so that float32 on a GPU is true float32 inside."""
     import_keras()
     context: contextlib.AbstractContextManager[None] = _backend("exact")()
     return context
@@ -359,7 +359,7 @@ def _backend(what: str) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Hold back what native code writes to stderr, then pass on every line that is not a start-up message.
+    """Hold back stderr of native code, then pass on every line that is no start-up message.
 
     TensorFlow logs before its log level is read (2.21: "All log messages before absl::InitializeLog()"), so no
     variable and no Python handler can keep those lines away.

@@ -1,4 +1,4 @@
-"""The table of backbones: what Keras Applications offers, and formulas, as data, so that it loads in no time."""
+"""The table of backbones: networks of Keras Applications, and formulas, as data that loads without Keras."""
 
 import dataclasses
 import difflib
@@ -59,11 +59,11 @@ class Entry:
 
     @property
     def formula(self) -> bool:
-        """Whether it is the same for ever and everywhere: no weights, and no layers to choose from."""
+        """True if it is given by a formula, and has no weights to load and no layers to choose from."""
         return self.weights_file is None
 
     def published_for(self, image_size: tuple[int, int]) -> "Entry":
-        """The row as Keras would take it for images of a size: some families were trained at several.
+        """Return the row with the published weights for an image size; some families were trained at several sizes.
 
         Keras chooses their weights by the image size without being asked, and those of the native size for any other.
         """
@@ -287,7 +287,7 @@ def _scattering(scales: int, orientations: int) -> Entry:
 
 @functools.cache
 def table() -> tuple[Entry, ...]:
-    """All backbones: those of Keras Applications by family, then those that are a formula.
+    """Return all backbones: those of Keras Applications by family, then the formulas.
 
     ``scattering`` is a convolutional network of wavelets. ``mean-colour`` is the smallest possible one: the means of
     red, green and blue over the image, in 0 to 255.

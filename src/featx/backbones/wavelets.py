@@ -107,7 +107,7 @@ def filters(*, image_size: tuple[int, int], scales: int, orientations: int) -> F
 def morlets(
     orientations: int, *, size: int, widths: tuple[float, float], frequency: float, gain: float = 1.0
 ) -> NDArray[np.complex128]:
-    """Morlet wavelets (L, size, size) at angles pi k / L, about the centre of the square, each of zero sum.
+    """Compute Morlet wavelets (L, size, size) at angles pi k / L, centred in the square, each of zero sum.
 
     Parameters
     ----------
@@ -133,9 +133,9 @@ def morlets(
 
 
 def low_pass(n: int, *, step: int, sigma: float) -> NDArray[np.float64]:
-    """Gaussian low-pass (n / step, n) of n pixels, sampled at the centres of runs of `step`, `sigma` in pixels.
+    """Compute the matrix (n / step, n) of a Gaussian low-pass of n pixels, sampled at the centres of runs of `step`.
 
-    The pixels go on beyond both ends as in a mirror that lies on the edge, which repeats the last one.
+    `sigma` is in pixels. Beyond both ends the pixels are mirrored at the edge, so that the last one is repeated.
     """
     centres = np.arange(n // step) * step + (step - 1) / 2
     reach = int(np.ceil(5 * sigma)) + step
@@ -150,7 +150,7 @@ def low_pass(n: int, *, step: int, sigma: float) -> NDArray[np.float64]:
 
 
 def _kernel(waves: NDArray[np.complex128]) -> Filter:
-    """(L, n, n) as a kernel of Keras: (n, n, 1, 2 L), real parts first."""
+    """Turn wavelets (L, n, n) into a kernel of Keras, (n, n, 1, 2 L), real parts first."""
     return _rounded(np.moveaxis(np.concatenate([waves.real, waves.imag]), 0, -1)[:, :, None, :])
 
 

@@ -1,10 +1,10 @@
-"""Supervised decoder processes over a shared-memory ring: ordered batches, failures beside them and never in them.
+"""Decoder processes under supervision: batches of images in order, and the failures beside them.
 
-In the order of a call: `decoders` hands images out and gives batches back, `batch` puts them together from ring slots,
+In the order of a call: `decoders` distributes images and yields batches, `batch` assembles them from ring slots,
 `supervisor` keeps the processes alive and finds the image that one died of, `process` is such a process seen from
-outside, `worker` what runs inside it, `ring` the memory they share.
+outside, `worker` runs inside it, `ring` is the memory they share.
 
-The names load what they need when they are first used: a decoder process needs `worker` alone, and is to be up soon.
+A name loads its module when it is first used, because a decoder process needs `worker` alone and should start fast.
 """
 
 import importlib

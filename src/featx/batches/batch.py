@@ -1,4 +1,4 @@
-"""A batch, and how it is put together from ring slots."""
+"""A batch of images, and its assembly from ring slots."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _MOST_BESIDE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class FileFacts:
-    """What is known of some images' files, in the order of the input.
+    """Slots, digests, sizes and times of some images' files, in the order of the input.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Batch:
 
 
 class BatchBuilder:
-    """The batch that is being put together, and the ring slots it holds.
+    """Builder of one batch after another from ring slots.
 
     Ring slots are handed out in a circle and come back in the same order. Rows that lie side by side in the ring are
     given as a view. Where an image between them failed or was known, or where the circle closes, the batch's rows are
@@ -87,28 +87,28 @@ class BatchBuilder:
 
     @property
     def is_full(self) -> bool:
-        """It has all its images."""
+        """True once it has all its images."""
         return len(self._decoded) == len(self._spare)
 
     @property
     def is_due(self) -> bool:
-        """It is to be handed over before anything is added."""
+        """True if it must be handed over before anything is added."""
         return self.is_full or len(self._known) + len(self._failures) >= _MOST_BESIDE
 
     @property
     def is_begun(self) -> bool:
-        """There is anything in it."""
+        """True if there is anything in it."""
         return bool(self._decoded or self._known or self._failures)
 
     def take_slot(self) -> int:
-        """Hand out a ring slot."""
+        """Take the next ring slot for an image that is to be decoded."""
         slot = self._next_slot
         self._next_slot = (slot + 1) % len(self._ring)
         self.free -= 1
         return slot
 
     def add(self, task: Task) -> None:
-        """Take the next answered task in the order of the input."""
+        """Add the next answered task, in the order of the input."""
         result = task.result
         assert result is not None
         if result.outcome == "decoded":
@@ -132,7 +132,7 @@ class BatchBuilder:
         )
 
     def hand_over(self, *, partial: bool) -> Batch:
-        """Give what there is, and begin the next; images of an unfinished batch only if `partial`."""
+        """Return the batch and begin the next; the images of an incomplete one stay behind unless `partial`."""
         decoded: list[tuple[Task, Result]] = []
         images = self._ring[:0]
         if partial or self.is_full:

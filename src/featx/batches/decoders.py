@@ -1,4 +1,4 @@
-"""Ordered batches of decoded images, with what is known and what failed beside them."""
+"""Ordered batches of decoded images, with known images and failures beside them."""
 
 import contextlib
 import math
@@ -30,7 +30,7 @@ _AHEAD_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeOptions:
-    """How images are decoded; never what their pixels are.
+    """Options of decoding that don't change a pixel.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class DecodeOptions:
                 raise UsageError(f"{name} = {value} was asked for: give a number above 0")
 
     def batches_ahead(self, image_size: tuple[int, int]) -> int:
-        """How many batches of images of this size are decoded while the consumer is busy with one."""
+        """Number of batches of images of this size to decode while the consumer is busy with one."""
         most = _AHEAD_BYTES // (3 * math.prod(image_size))
         return max(_LEAST_BATCHES, math.ceil(min(self.ahead, most) / self.batch_size))
 

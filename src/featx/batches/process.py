@@ -1,4 +1,4 @@
-"""One decoder process as its parent sees it: start it, send tasks, receive results, end it."""
+"""One decoder process seen by its parent: start, send tasks, receive results, end."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ _REAP_SECONDS = 2.0
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Task:
-    """One image on its way: the row of the manifest, the file, its ring slot, and what became of it."""
+    """One image to decode: its row in the manifest, its file, its ring slot and, later, its result."""
 
     position: int
     slot: int
@@ -31,7 +31,7 @@ class Task:
 
 
 class DecoderProcess:
-    """One decoder process.
+    """A decoder process and the pipes to it.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class DecoderProcess:
                 records = records[os.write(self._tasks, records) :]
 
     def receive(self) -> tuple[list[tuple[Task, Result]], bool]:
-        """Give the results that have come, without waiting, and whether the process can still send more."""
+        """Return, without waiting, the results that have arrived, and whether the process can send more."""
         alive = True
         try:
             chunk = os.read(self.results, 1 << 16)
@@ -143,7 +143,7 @@ class DecoderProcess:
         return answered, alive
 
     def end(self) -> str:
-        """Kill the process if it still runs, close everything, and say how it ended."""
+        """Kill the process if it still runs, close everything, and return how it ended."""
         self._process.kill()
         # One that waits for a dead file server ends when the server comes back, not now; it will never reach its next
         # instruction, so the ring is safe from it.
@@ -157,7 +157,7 @@ class DecoderProcess:
         return f"{how}: {last}" if last else how
 
     def _remove_folder(self) -> None:
-        """Remove the working folder: a process that is up needs none, and so nothing stays behind after a kill."""
+        """Remove the working folder, which a running process no longer needs, so that no kill leaves it behind."""
         if self._folder is not None:
             with contextlib.suppress(OSError):
                 os.rmdir(self._folder)  # noqa: PTH106

@@ -1,4 +1,4 @@
-"""The memory that decoder processes share with their parent: image slots, and a mark of what each process works on."""
+"""The memory shared with decoder processes: image slots, and for each process a mark of its current image."""
 
 import errno
 import mmap

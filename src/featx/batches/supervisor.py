@@ -53,7 +53,7 @@ class Supervisor:
         self._vain_starts = [0] * settings.workers
 
     def start(self) -> None:
-        """Start the processes if none run; returns before they are up.
+        """Start the processes if none run, without waiting until they are ready.
 
         Raises
         ------
@@ -93,14 +93,14 @@ class Supervisor:
         self._feed()
 
     def stop(self) -> None:
-        """Kill all processes and forget all tasks; `start` begins anew."""
+        """Kill all processes and forget all tasks; `start` may follow."""
         self._queue.clear()
         self._suspects.clear()
         while self._processes:
             self._remove(self._processes[-1])
 
     def close(self) -> None:
-        """`stop`, for good."""
+        """Stop for good, and free what was needed to wait."""
         self.stop()
         self._selector.close()
 
@@ -155,7 +155,7 @@ class Supervisor:
         return max(0.0, min(map(self._seconds_left, self._processes)))
 
     def _seconds_left(self, process: DecoderProcess) -> float:
-        """Until a process counts as hung."""
+        """Return the seconds until a process counts as hung."""
         if not process.in_flight:
             return _START_SECONDS
         mark = self._ring.marks[process.index]

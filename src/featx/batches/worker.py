@@ -1,4 +1,4 @@
-"""What runs in a decoder process: read a file once, digest it, find it known or decode it into a ring slot.
+"""The program of a decoder process: read a file once, digest it, and decode it if its digest is unknown.
 
 The parent writes tasks into one pipe and reads results from another. Both are small records; pixels go through the
 ring.
@@ -43,7 +43,7 @@ _ROOM_BYTES = 64 << 20
 
 
 class Result(NamedTuple):
-    """What became of one image; times in seconds, size and time -1 where unknown."""
+    """The result for one image: `read` and `decode` in seconds; size and time are -1 if unknown."""
 
     position: int
     outcome: Outcome
@@ -57,7 +57,7 @@ class Result(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that a decoder process is told when it starts.
+    """The settings that a decoder process gets at its start.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class Settings:
     timeout_s: float
 
     def to_json(self) -> str:
-        """Text that `from_json` reads."""
+        """Return the settings as JSON, for `from_json`."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
@@ -131,7 +131,7 @@ def pack_result(result: Result) -> bytes:
 
 
 def unpack_results(buffer: bytearray) -> Iterator[Result]:
-    """Take all complete results off the front of `buffer`."""
+    """Remove all complete results from the front of `buffer` and yield them."""
     start = 0
     while len(buffer) >= start + _RESULT.size:
         position, outcome, size, mtime_ns, digested, digest, read, decode, length = _RESULT.unpack_from(buffer, start)
@@ -145,7 +145,7 @@ def unpack_results(buffer: bytearray) -> Iterator[Result]:
 
 
 def serve(settings: str, index: int, pipes: list[int]) -> None:
-    """Run `main`, its arguments as JSON can hold them."""
+    """Run `main` with arguments that JSON can hold."""
     main(Settings.from_json(settings), index, Pipes(*pipes))
 
 
@@ -198,7 +198,7 @@ def main(settings: Settings, index: int, pipes: Pipes) -> None:
 
 
 class _Job:
-    """One process's work on one image after another."""
+    """The work of a decoder process on one image after another."""
 
     def __init__(self, settings: Settings, index: int, pipes: Pipes, decode: Callable[..., None]) -> None:
         ring = Ring(pipes.ring, slots=settings.slots, image_size=settings.rules.image_size, workers=settings.workers)
@@ -213,7 +213,7 @@ class _Job:
         self._decode = decode
 
     def run(self, position: int, ring_slot: int, file: bytes) -> Result:
-        """Read, digest and decode one file, marked for as long as it takes."""
+        """Read, digest and decode one file, with the process's mark on it meanwhile."""
         self._progress()
         self._mark[0] = position
         try:
@@ -258,7 +258,7 @@ class _Job:
         return Result(position, outcome, size, mtime_ns, digest, read, time.perf_counter() - began - read, message)
 
     def _read(self, file: bytes, status: os.stat_result) -> tuple[bytes, int]:
-        """Give the bytes and the modification time; refuse what is no regular file or could not be an image."""
+        """Return the bytes and the modification time; refuse what is no regular file or too large for an image."""
         most = _ROOM_BYTES + 8 * self._max_pixels  # 16 bits x 4 channels, uncompressed
         _check_regular(status)
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -325,6 +325,6 @@ def _die_with(life: int) -> None:
 
 
 def _offer_to_oom_killer() -> None:
-    """Where memory runs out, lose a decoder (one image) rather than the parent (the run)."""
+    """Ask the system to kill this process (one image) before its parent (the run) if memory runs out."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")

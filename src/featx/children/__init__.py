@@ -1,4 +1,4 @@
-"""Child processes that run a function of featx, and nothing of the folder that they are started in.
+"""Child processes that run a function of featx, without modules of the folder that they are started in.
 
 A folder may hold files from strangers: a ``json.py`` that Python would import in place of its own, a library that
 TensorFlow would load. So a child is started by the absolute path of its script, without the current folder among the
@@ -15,7 +15,7 @@ _SCRIPT = Path(__file__).with_name("run_function.py").resolve()
 
 
 def command(function: str, *arguments: Any) -> list[str]:
-    """Give the command line of a child process that runs a function of featx; its result is the exit code.
+    """Return the command line of a child process that runs a function of featx; its result is the exit code.
 
     To be started with a new, empty folder as its working folder.
 

@@ -1,4 +1,4 @@
-"""The self-check: what featx finds on this machine, and whether it computes here what it computes elsewhere.
+"""The self-check of a machine: its equipment, and known features of known images.
 
 `featx.doctor.finding`       what one look gives
 `featx.doctor.surroundings`  versions, devices, weights, folders, cores: nothing that takes long

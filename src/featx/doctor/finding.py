@@ -1,4 +1,4 @@
-"""What one look gives."""
+"""The result of one check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ State = Literal["ok", "note", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Parameters
     ----------
     name : str
-        What it is, such as ``"gpu"``.
+        Its name, such as ``"gpu"``.
     state : {"ok", "note", "failed"}
         ``note``: worth knowing, and featx works; ``failed``: featx would compute wrong features here, or none.
     text : str

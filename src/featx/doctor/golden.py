@@ -44,7 +44,7 @@ class Known:
     tolerance: float
 
     def errors(self, features: NDArray[np.float32]) -> dict[str, float]:
-        """Relative error of the features (n, d) of each picture; infinite where they aren't of that shape or finite."""
+        """Compute the relative error of each picture's features (n, d); infinite if not comparable or not finite."""
         if features.shape != self.features.shape:
             return dict.fromkeys(self.files, np.inf)
         with np.errstate(invalid="ignore"):
@@ -52,12 +52,12 @@ class Known:
         return dict(zip(self.files, np.where(np.isfinite(off), off, np.inf).tolist(), strict=True))
 
     def wrong(self, features: NDArray[np.float32]) -> dict[str, float]:
-        """Those of the `errors` that are over the tolerance."""
+        """Select the errors above the tolerance, by picture."""
         return {file: error for file, error in self.errors(features).items() if error > self.tolerance}
 
 
 def known() -> list[Known]:
-    """All that is known: of the pixels first, then of each network."""
+    """Load all known features: the pixels first, then those of each network."""
     text = importlib.resources.files("featx").joinpath("golden", "known.json").read_text(encoding="ascii")
     return [
         Known(
@@ -71,7 +71,7 @@ def known() -> list[Known]:
 
 
 def pixels(one: Known, *, decoder: str = "featx.images:decode_into") -> NDArray[np.uint8]:
-    """Pixels (n, H, W, 3) of the pictures, by a decoder process.
+    """Decode the pictures in a decoder process, to pixels (n, H, W, 3).
 
     Parameters
     ----------

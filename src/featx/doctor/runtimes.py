@@ -1,4 +1,4 @@
-"""The golden check on each runtime: known pictures through known networks, held against known features."""
+"""The check of each runtime: known pictures through known networks, compared with known features."""
 
 import dataclasses
 import importlib.metadata
@@ -49,7 +49,7 @@ def examine(*, quick: bool) -> Iterator[Finding]:
 
 
 def check_pixels(formula: Known, pixels: NDArray[np.uint8]) -> Finding:
-    """Hold decoded pictures, the features of ``mean-colour`` without pooling, against what is known."""
+    """Compare decoded pictures, the features of ``mean-colour`` without pooling, with the known pixels."""
     features, _ = _features(formula, "numpy", pixels)
     facts = {"errors": _plain(formula.errors(features))}
     if wrong := formula.wrong(features):
@@ -59,7 +59,7 @@ def check_pixels(formula: Known, pixels: NDArray[np.uint8]) -> Finding:
 
 
 def check(name: str, networks: list[Known], pixels: Pixels) -> Finding:
-    """Hold a runtime's features against what is known, and try it at reduced precision.
+    """Compare a runtime's features with the known ones, and try it at reduced precision.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _fallbacks() -> Iterator[Finding]:
 
 
 def _left_out(name: str, networks: list[Known], *, quick: bool) -> Finding | None:
-    """Why a runtime isn't checked; None where it is."""
+    """Return the reason why a runtime isn't checked; None if it is."""
     facts = {"runtime": name}
     if importlib.util.find_spec(name) is None:
         return Finding(name=name, state="note", text="not installed", facts=facts)
@@ -133,7 +133,7 @@ def _left_out(name: str, networks: list[Known], *, quick: bool) -> Finding | Non
 
 
 def _features(one: Known, name: str, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Features of known pictures on a runtime, and what the runtime says of itself."""
+    """Compute the features of known pictures on a runtime, with the runtime's name and device."""
     source = locate("none", filename=find(one.spec.backbone).weights_file)
     options = RuntimeOptions(runtime=name, batch_size=len(pixels))
     ready = runtimes.runtime(one.spec, source, options)
@@ -145,7 +145,7 @@ def _features(one: Known, name: str, pixels: NDArray[np.uint8]) -> tuple[NDArray
 
 
 def _reduced(name: str, one: Known, pixels: Pixels) -> dict[str, float]:
-    """Error at each reduced precision that the runtime truly executes here."""
+    """Measure the error at each reduced precision that the runtime truly executes here."""
     found: dict[str, float] = {}
     for precision in _REDUCED:
         spec = dataclasses.replace(one.spec, precision=precision)
@@ -164,7 +164,7 @@ def _exports_key(networks: list[Known]) -> tuple[str, ...]:
 
 
 def _plain(errors: dict[str, float]) -> dict[str, float | None]:
-    """Errors as JSON can hold them: none where there is no number."""
+    """Turn errors into values that JSON can hold: None for what is no finite number."""
     return {file: error if math.isfinite(error) else None for file, error in errors.items()}
 
 

@@ -1,4 +1,4 @@
-"""What this machine has, looked at without loading anything heavy."""
+"""Checks of this machine that load no large library."""
 
 import fcntl
 import importlib.metadata
@@ -53,7 +53,7 @@ _GPU_PLACES = {"dev/nvidia[0-9]*": "NVIDIA", "dev/dxg": "of Windows", "dev/kfd":
 
 
 def examine(folder: Path) -> Iterator[Finding]:
-    """Look at versions, processor, devices, memory, weights, and the folders."""
+    """Check versions, processor, devices, memory, weights, and the folders."""
     yield _featx()
     yield packages()
     yield _cores()
@@ -76,7 +76,7 @@ def _featx() -> Finding:
 
 
 def packages() -> Finding:
-    """Versions of what featx rests on, nothing of it imported."""
+    """Return the versions of the packages that featx needs, without importing them."""
     backend = configured_backend()
     needed = _NEEDED | {backend: _BACKENDS.get(backend, (backend,))}
     found = {name: _version(names) for name, names in (needed | _OPTIONAL).items()}
@@ -103,7 +103,7 @@ def _cores() -> Finding:
 
 
 def gpu(*, root: Path = Path("/")) -> Finding:
-    """Say which GPUs there are and, where Keras can't use one, why.
+    """Report the GPUs and, if Keras can't use one, the reason.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def _weights() -> Finding:
 
 
 def cache(name: str, folder: Path, what: str) -> Finding:
-    """Say whether a cache folder can be used, and how much is in it."""
+    """Report if a cache folder can be used, and how much is in it."""
     there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     size = sum(_size(Path(parent, file)) for parent, _, files in os.walk(folder) for file in files)
@@ -193,7 +193,7 @@ def _size(file: Path) -> int:
 
 
 def working_folder(folder: Path) -> Finding:
-    """Write to a folder for a moment: how fast it is, what is free, whether a lock keeps others out."""
+    """Test a folder by writing to it: its speed, its free space, and if a lock keeps other processes out."""
     folder = folder.absolute()
     facts: dict[str, Any] = {"path": str(folder)}
     try:
@@ -222,7 +222,7 @@ def _write_speed(file: Path) -> float:
 
 
 def _locks(file: Path) -> bool:
-    """Whether a lock is given, and not given twice."""
+    """Test that a lock is given, and not given twice."""
     with file.open("wb") as first, file.open("wb") as second:
         try:
             fcntl.flock(first, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""One file's bytes to RGB pixels: decode, orient, resize; a reason when it can't.
+"""From the bytes of a file to RGB pixels: decode, turn upright, resize; an error with a reason if that fails.
 
 The rules are written down in ``docs/pixels.md``, under the version number that the spec holds.
 """

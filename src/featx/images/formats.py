@@ -1,4 +1,4 @@
-"""Which image format a file's bytes are of, told from the bytes alone."""
+"""The image formats, and how to tell them from the first bytes of a file."""
 
 import re
 from typing import Literal, get_args

@@ -1,4 +1,4 @@
-"""The size of pictures that are decoded, and how they are turned upright."""
+"""Limits on the size of pictures, and turning them upright."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ ORIENTATIONS: dict[int, tuple[int | None, bool]] = {
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuse what would take too much memory, with an `ImageError` of reason ``too-large``."""
+    """Refuse pictures that would take too much memory, with an `ImageError` of reason ``too-large``."""
     if width * height > max_pixels:
         raise ImageError(
             "too-large",

@@ -1,4 +1,4 @@
-"""What a JPEG's markers tell before any pixel is decoded, and whether its first picture is there to the end."""
+"""Reader of a JPEG's markers: its header before any pixel is decoded, and the end of its first picture."""
 
 import re
 import struct

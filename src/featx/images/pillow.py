@@ -1,4 +1,4 @@
-"""Pictures that cv2 doesn't read, or not by the rules, through Pillow."""
+"""Decoding by Pillow of pictures that cv2 can't read, or reads against the rules."""
 
 import io
 import re
@@ -81,7 +81,7 @@ _warning_filters = threading.Lock()
 
 
 def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pixels, int]:
-    """Do what `featx.images.decoding.decode_whole` does, for pictures of any kind."""
+    """Decode a picture of any kind, as `featx.images.decoding.decode_whole` does."""
     with _warning_filters, warnings.catch_warnings(action="ignore"):
         try:
             if kind == "webp":
@@ -112,7 +112,7 @@ def _reason(detail: str) -> Reason:
 
 
 def jpeg_orientation(data: bytes | memoryview) -> int:
-    """Read a JPEG's orientation, 1 to 8: the same judge for all pictures, 40 us for the header alone."""
+    """Read a JPEG's orientation, 1 to 8, by Pillow as for all other pictures (40 us for the header alone)."""
     with _warning_filters, warnings.catch_warnings(action="ignore"):
         try:
             return _orientation(JpegImagePlugin.JpegImageFile(io.BytesIO(data)))
@@ -121,7 +121,7 @@ def jpeg_orientation(data: bytes | memoryview) -> int:
 
 
 def _check_webp_canvas(data: bytes | memoryview, max_pixels: int) -> None:
-    """Pillow allocates the canvas as it opens the file; the size is asked for before."""
+    """Check the size of a WebP before Pillow opens it, which allocates the canvas at once."""
     chunk = bytes(data[12:30]).ljust(18, b"\0")
     if chunk[:4] == b"VP8X":
         width, height = (int.from_bytes(chunk[at : at + 3], "little") + 1 for at in (12, 15))
@@ -134,7 +134,7 @@ def _check_webp_canvas(data: bytes | memoryview, max_pixels: int) -> None:
 
 
 def _check_tiff_strips(image: ImageFile.ImageFile, size: int) -> None:
-    """Libtiff fills some kinds of missing data with white, and prints to stderr."""
+    """Refuse a TIFF with missing strips, which libtiff would fill with white."""
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
     for offsets, counts in ((273, 279), (324, 325)):
         strips = zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=False)
@@ -143,7 +143,7 @@ def _check_tiff_strips(image: ImageFile.ImageFile, size: int) -> None:
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
-    """How the samples lie in the file, by Pillow's name for it; "" where Pillow doesn't say."""
+    """Return Pillow's name for the layout of the samples in the file; "" if Pillow has none."""
     arguments = image.tile[0].args if image.tile else ()
     first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
     return first if isinstance(first, str) else ""
@@ -158,7 +158,7 @@ def _orientation(image: ImageFile.ImageFile) -> int:
 
 
 def _over_white(image: Image.Image) -> Pixels:
-    """Any mode of 8 bits or fewer to RGB, transparency over white."""
+    """Convert any mode of 8 bits or fewer to RGB, with white behind transparent pixels."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         canvas = Image.new("RGB", image.size, "white")
@@ -202,7 +202,7 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
 
 
 def _has_whole_chunks(data: bytes | memoryview) -> bool:
-    """Whether the chunks of a PNG follow one another to the end chunk, none longer than the file."""
+    """Tell whether the chunks of a PNG follow one another to its end chunk, none longer than the file."""
     position = _PNG_SIGNATURE
     while position + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)

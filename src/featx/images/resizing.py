@@ -1,4 +1,4 @@
-"""RGB pixels of any size to the spec's size, by the written rules (``docs/pixels.md``)."""
+"""Resizing of RGB pixels to the spec's size, by the rules of ``docs/pixels.md``."""
 
 from collections.abc import Callable
 

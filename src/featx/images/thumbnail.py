@@ -1,4 +1,4 @@
-"""One file's bytes to a small JPEG of the whole picture, for people to look at."""
+"""Small JPEGs of whole images, for people to look at."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2
 
 
 def thumbnail(data: bytes | memoryview, *, side: int, quality: int = 80, max_pixels: int = DEFAULT_MAX_PIXELS) -> bytes:
-    """Make a small picture of a whole image, upright and with its own proportions.
+    """Make a small JPEG of a whole image, upright and in its own proportions.
 
     Its pixels are for the eye: they are near those that `decode` gives, not equal to them.
 
@@ -57,7 +57,7 @@ def thumbnail(data: bytes | memoryview, *, side: int, quality: int = 80, max_pix
 
 
 def _reduced(data: bytes | memoryview, *, side: int, max_pixels: int) -> Pixels | None:
-    """An ordinary, much larger JPEG, decoded at a fraction of its size; None for all else."""
+    """Decode an ordinary, much larger JPEG at a fraction of its size; None for anything else."""
     if sniff(data) != "jpeg" or (header := jpeg.read_header(data)) is None or header.components == 4:
         return None
     # What is too large or cut off is judged, and worded, in one place.

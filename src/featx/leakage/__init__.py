@@ -1,11 +1,11 @@
-"""Images that are there twice: in training and in test, or in training under two labels.
+"""Search for images that occur twice: in training and in test, or in training under two labels.
 
 Features alone can't tell (two photos of one flower may be as near as two copies of one photo), so they only propose.
 
-`featx.leakage.leak`       what is found
-`featx.leakage.pictures`   what is kept of an image to compare it by: 2,592 bytes
+`featx.leakage.leak`       the pairs that were found
+`featx.leakage.pictures`   small pictures of images to compare, 2,592 bytes each
 `featx.leakage.proposals`  the nearest rows of one matrix in another, in bounded memory
-`featx.leakage.agreement`  whether two small pictures are of one image
+`featx.leakage.agreement`  the decision if two small pictures are of one image
 `featx.leakage.search`     proposals by features and by pictures, decided by pictures
 """
 

@@ -1,4 +1,4 @@
-"""Are two small pictures of one image? One is laid over the other, then they are compared window by window."""
+"""Decide if two small pictures are of one image: align one with the other, then compare window by window."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ LEAST_WINDOWS = 6
 
 
 class Agreement(NamedTuple):
-    """How far pairs of small pictures agree once one is laid over the other.
+    """Agreement of pairs of small pictures after one is aligned with the other.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Agreement(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """A resolution at which pictures are aligned, and what they must reach there to be looked at more closely."""
+    """A resolution for the alignment, and the values that a pair must reach to go on to the next one."""
 
     halvings: int
     steps: int
@@ -79,7 +79,7 @@ _STILL = np.array([1, 0, 1, 0], np.float32)
 
 
 def same(some: Pictures, others: Pictures) -> NDArray[np.bool_]:
-    """Whether pairs of small pictures are of one image: re-encoded, resized, lightly cropped (up to 10 % a side).
+    """Decide if pairs of small pictures are of one image: re-encoded, resized or cropped (up to 10 % a side).
 
     Parameters
     ----------
@@ -148,9 +148,9 @@ def _same(some: Pictures, others: Pictures) -> NDArray[np.bool_]:
 
 
 def _directed(some: Pictures, others: Pictures) -> tuple[Pictures, Pictures, Planes]:
-    """Align at the coarsest level, either picture over the other; what fits better is kept, exchanged where need be.
+    """Align each pair in both directions at the coarsest level, and order it by the direction that fits better.
 
-    The whole finds its place over a crop of it more often than the crop its place over the whole.
+    Moving a whole image over a crop of it succeeds more often than moving the crop over the whole.
     """
     level = _LEVELS[0]
     a, b = _at(level, some, others)
@@ -172,7 +172,7 @@ def _grid(side: int) -> Planes:
 
 
 def _sampling(scale: Planes, shift: Planes, side: int) -> tuple[Planes, Planes]:
-    """Weights (n, side, side) of linear interpolation along an axis, and which positions (n, side) lie inside."""
+    """Compute weights (n, side, side) of linear interpolation along an axis, and a mask (n, side) of what is inside."""
     at = (scale[:, None] * _grid(side) + shift[:, None] + 1) * np.float32(side / 2) - np.float32(0.5)
     inside = (at > -0.51) & (at < side - 0.49)
     away = np.abs(np.clip(at, 0, side - 1)[:, :, None] - np.arange(side, dtype=np.float32))
@@ -180,7 +180,7 @@ def _sampling(scale: Planes, shift: Planes, side: int) -> tuple[Planes, Planes]:
 
 
 def _warped(planes: Planes, warp: Planes) -> tuple[Planes, Planes]:
-    """Planes (n, side, side) seen through a warp (n, 4), and a mask of what lies inside of them."""
+    """Resample planes (n, side, side) by a warp (n, 4), with a mask of the pixels that lie inside."""
     side = planes.shape[-1]
     columns, in_x = _sampling(warp[:, 0], warp[:, 1], side)
     rows, in_y = _sampling(warp[:, 2], warp[:, 3], side)
@@ -194,7 +194,7 @@ def _centred(planes: Planes, mask: Planes, area: Planes) -> Planes:
 
 
 def _laid_over(warp: Planes, a: Planes, b: Planes) -> tuple[Planes, Planes, Planes, Planes]:
-    """Both pictures, their means taken away, where they overlap; the mask and its area."""
+    """Warp a; center b where both overlap; return the two, the mask of the overlap and its area."""
     seen, mask = _warped(a, warp)
     area = mask.sum(axis=(1, 2)) + np.float32(1e-6)
     return seen, _centred(b, mask, area), mask, area
@@ -213,7 +213,7 @@ def _dot(x: Planes, y: Planes) -> Planes:
 
 
 def _aligned(warp: Planes, a: Planes, b: Planes, *, steps: int) -> Planes:
-    """Move a over b by Gauss-Newton steps; brightness and contrast are fitted beside."""
+    """Align a with b by Gauss-Newton steps, with brightness and contrast fitted along."""
     n, side = len(a), a.shape[-1]
     u = _grid(side)
     for _ in range(steps):
@@ -237,7 +237,7 @@ def _aligned(warp: Planes, a: Planes, b: Planes, *, steps: int) -> Planes:
 
 
 def _windows_agree(warp: Planes, a: Planes, b: Planes, level: _Level) -> tuple[Planes, NDArray[np.int64]]:
-    """`Agreement.windows` and `Agreement.structured` at one level."""
+    """Compute `Agreement.windows` and `Agreement.structured` at one level."""
     seen, mask = _warped(a, warp)
     # A picture of a crop and a crop of a picture differ in their finest detail.
     x, y = _blurred(seen, level.blurs), _blurred(b, level.blurs)
@@ -260,7 +260,7 @@ def _windows_agree(warp: Planes, a: Planes, b: Planes, level: _Level) -> tuple[P
 
 
 def _colours_agree(warp: Planes, some: Pictures, others: Pictures) -> Planes:
-    """`Agreement.colour`."""
+    """Compute `Agreement.colour`."""
     a, b = colours(some), colours(others)
     n, two, side, _ = a.shape
     seen, mask = _warped(a.reshape(n * two, side, side), np.repeat(warp, two, axis=0))
@@ -268,12 +268,12 @@ def _colours_agree(warp: Planes, some: Pictures, others: Pictures) -> Planes:
     xx, yy, xy = (_dot(*pair).reshape(n, two).sum(axis=1) for pair in ((x, x), (y, y), (x, y)))
     noise = _COLOUR_NOISE**2 * side**2
     cosine = (xy + noise) / np.sqrt((xx + noise) * (yy + noise))
-    # Taking the colour away is no other colour.
+    # A greyscale copy counts as agreeing in colour.
     return np.where(np.minimum(xx, yy) < side**2, 1, cosine).astype(np.float32)
 
 
 def _blurred(planes: Planes, times: int) -> Planes:
-    """Weights of 1, 2, 1 along both axes, so many times over."""
+    """Blur by weights of 1, 2, 1 along both axes, `times` times."""
     for _ in range(times):
         for axis in (1, 2):
             wide = np.pad(planes, [(0, 0), (axis == 1,) * 2, (axis == 2,) * 2], mode="edge").swapaxes(axis, 2)
@@ -282,7 +282,7 @@ def _blurred(planes: Planes, times: int) -> Planes:
 
 
 def _window_means(planes: Planes, window: int, stride: int) -> NDArray[np.float64]:
-    """Means over squares, by differences of sums over everything above and to the left."""
+    """Compute means over square windows, as differences in a table of cumulative sums."""
     sums = np.zeros((len(planes), planes.shape[1] + 1, planes.shape[2] + 1))
     np.cumsum(np.cumsum(planes, axis=1, dtype=np.float64), axis=2, out=sums[:, 1:, 1:])
     bands = sums[:, window::stride] - sums[:, :-window:stride]

@@ -1,4 +1,4 @@
-"""What is found: pairs of images of which one is the other, or a copy of it."""
+"""Pairs of images of which one is a copy of the other, and the collection of all that were found."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ Where = Literal["train-test", "train-train"]
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """Two images of which one is the other, or a copy of it.
+    """Two images of which one is a copy of the other.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class Leak:
     labels: tuple[str, str]
 
     def __post_init__(self) -> None:
-        """Refuse what can't be meant."""
+        """Refuse an unknown kind or place."""
         if self.kind not in get_args(Kind) or self.where not in get_args(Where):
             raise ValueError(f"no such kind of leak: {self.kind!r}, {self.where!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain strings and lists."""
+        """Return everything as plain strings and lists."""
         return {**asdict(self), "labels": list(self.labels)}
 
     @classmethod
@@ -65,7 +65,7 @@ class Leak:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaks:
-    """All that was found for one model and the images it is scored on.
+    """All leaks that were found for one model and the images it is scored on.
 
     Parameters
     ----------
@@ -83,16 +83,16 @@ class Leaks:
     notes: tuple[str, ...] = ()
 
     def at(self, where: Where) -> tuple[Leak, ...]:
-        """Those of one place."""
+        """Select the leaks of one place."""
         return tuple(pair for pair in self.pairs if pair.where == where)
 
     def leaked(self, paths: Iterable[str]) -> NDArray[np.bool_]:
-        """Which scored images are in training too, (n,) bool for n paths: the figures without leaks leave them out."""
+        """Mark the images that are in training too, (n,) bool for n paths; the figures without leaks omit them."""
         found = {pair.path for pair in self.at("train-test")}
         return np.array([path in found for path in paths], dtype=np.bool_)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values, strings, lists and dictionaries."""
+        """Return everything as plain values, strings, lists and dictionaries."""
         return {
             "pairs": [pair.to_dict() for pair in self.pairs],
             "complete": self.complete,

@@ -1,4 +1,4 @@
-"""Small pictures: what is kept of an image to compare it with others."""
+"""Small pictures of images, by which copies are recognised."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ Planes = NDArray[np.float32]
 
 
 def reduced(pixels: NDArray[np.uint8]) -> Pictures:
-    """Make small pictures.
+    """Make small pictures from pixels.
 
     Parameters
     ----------
@@ -41,17 +41,17 @@ def reduced(pixels: NDArray[np.uint8]) -> Pictures:
 
 
 def luminance(pictures: Pictures) -> Planes:
-    """(n, SIDE, SIDE) float32, 0 to 255."""
+    """Return the luminance, (n, SIDE, SIDE) float32, 0 to 255."""
     return pictures[:, :_LUMINANCE].reshape(-1, SIDE, SIDE).astype(np.float32)
 
 
 def colours(pictures: Pictures) -> Planes:
-    """(n, 2, SIDE / 4, SIDE / 4) float32, -128 to 127; 0 is grey."""
+    """Return the colour differences, (n, 2, SIDE / 4, SIDE / 4) float32, -128 to 127; 0 is grey."""
     return pictures[:, _LUMINANCE:].reshape(-1, 2, _COLOUR_SIDE, _COLOUR_SIDE).astype(np.float32) - 128
 
 
 def mirrored(pictures: Pictures) -> Pictures:
-    """Left and right exchanged, (n, WIDTH) uint8."""
+    """Exchange left and right, (n, WIDTH) uint8."""
     n = len(pictures)
     luma = pictures[:, :_LUMINANCE].reshape(n, SIDE, SIDE)[:, :, ::-1]
     colour = pictures[:, _LUMINANCE:].reshape(n, 2, _COLOUR_SIDE, _COLOUR_SIDE)[..., ::-1]
@@ -59,14 +59,14 @@ def mirrored(pictures: Pictures) -> Pictures:
 
 
 def halved(planes: Planes) -> Planes:
-    """(n, h, w) at half the resolution, by averages of four."""
+    """Halve the resolution of (n, h, w) planes, by averages of four pixels."""
     mean: Planes = planes[:, ::2, ::2] + planes[:, ::2, 1::2] + planes[:, 1::2, ::2] + planes[:, 1::2, 1::2]
     mean /= 4
     return mean
 
 
 def layouts(pictures: Pictures) -> Planes:
-    """(n, 144) float32: where a picture is light and dark, its mean taken away; zeros for one without any contrast.
+    """Compute the coarse light and dark of each picture, (n, 144) float32 of mean 0; all zeros without contrast.
 
     The cosine of two is the correlation of the pictures: over .99 for a re-encoded or resized copy.
     """

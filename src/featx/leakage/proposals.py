@@ -1,4 +1,4 @@
-"""The nearest rows of one matrix in another, by blocks in BLAS: memory doesn't grow with the number of rows."""
+"""Search for the nearest rows of another matrix, in blocks by BLAS, in memory that doesn't grow with the rows."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ Labels = NDArray[np.integer]
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """Some rows of a matrix that may be too large to copy: they are taken when they are needed.
+    """Some rows of a matrix that may be too large to copy, read when they are needed.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Chosen:
 def nearest(
     some: Matrix | Chosen, others: Matrix | Chosen, *, k: int, least: float, apart: tuple[Labels, Labels] | None = None
 ) -> NDArray[np.int64]:
-    """For every row of a matrix, the rows of another that have the largest cosines with it.
+    """Find for every row of a matrix the rows of another that have the largest cosines with it.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def nearest(
 
 
 def _scales(matrix: Matrix | Chosen) -> Matrix:
-    """One over the length of each row, 0 for rows of no length or no finite one."""
+    """Compute 1 over the length of each row; 0 for rows of zeros and rows that aren't finite."""
     squares = np.concatenate(
         [
             np.einsum("ij,ij->i", part, part, dtype=np.float64)
@@ -115,7 +115,7 @@ def _scales(matrix: Matrix | Chosen) -> Matrix:
 
 
 def _merge(best: Matrix, at: NDArray[np.int64], tile: Matrix, start: int) -> None:
-    """Take into the k best so far what a tile has that is better.
+    """Update the k best columns of each row with the better ones of a tile.
 
     The k largest values of a row lie in the k groups with the largest maxima: all else needs no sorting, which would
     cost more than the product.

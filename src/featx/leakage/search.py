@@ -1,4 +1,4 @@
-"""Copies of the images of one list in another: features and small pictures propose, small pictures decide."""
+"""Search for copies of images in another list: features and small pictures propose, small pictures decide."""
 
 from dataclasses import dataclass
 
@@ -10,20 +10,20 @@ from featx.leakage.pictures import Pictures, layouts, mirrored
 from featx.leakage.proposals import Chosen, Labels, Matrix, nearest
 
 NEIGHBOURS = 5
-"""Pairs that either kind of proposal makes for an image, at most."""
+"""Largest number of pairs that each kind of proposal makes for an image."""
 
 LEAST_COSINE = 0.7
-"""Of the features of a proposed pair: a crop or a mirrored copy has at least .77 in MobileNetV2's."""
+"""Least cosine of the features of a proposed pair; crops and mirrored copies reach .77 with MobileNetV2."""
 
 LEAST_LAYOUT = 0.9
-"""Of the coarse light and dark of a proposed pair: copies of the same framing have at least .99."""
+"""Least correlation of the coarse light and dark of a proposed pair; copies of the same framing reach .99."""
 
 _AT_ONCE = 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pictured:
-    """Images as rows that belong together.
+    """Images with their features and small pictures, one row each.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Pictured:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Found:
-    """What came of a search.
+    """The result of a search.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def copies(some: Pictured, others: Pictured | None = None) -> Found:
 
 
 def _proposed(some: Pictured, others: Pictured, *, apart: bool) -> NDArray[np.int64]:
-    """Pairs, each once, those of an image together and by falling likelihood."""
+    """Propose pairs, each once, grouped by image, the likeliest first."""
     labels = None
     if apart:
         assert some.labels is not None

@@ -1,4 +1,4 @@
-"""From reports of several models on the same images to which differences are real."""
+"""Comparison of models by their reports on the same images."""
 
 import logging
 from collections import Counter
@@ -19,11 +19,11 @@ from featx.statistics.comparison import Comparisons, rank
 logger = logging.getLogger(__name__)
 
 Key = tuple[str, int]
-"""What an image is known by: its digest (its path, where there is none), and which of several alike it is."""
+"""Key of an image: its digest (its path if there is none), and its number among images of that digest."""
 
 
 def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> Comparisons:
-    """Rank models that were scored on the same images, and say which differences are real.
+    """Rank models that were scored on the same images, and test which differences are real.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> 
 
 
 def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = False) -> list[Comparisons]:
-    """Compare the reports that are named, or else all there are, by what they were scored on.
+    """Compare the given reports or, without any, all reports, grouped by the images they were scored on.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class _Scored:
     rows: dict[Key, int]
 
     def column(self, name: str, keys: Sequence[Key], classes: Sequence[str]) -> NDArray[np.int64]:
-        """Classes of the images that are asked for, as indices into other classes than the report's own."""
+        """Return a column of the given images, as indices into the given classes instead of the report's own."""
         place = {one: index for index, one in enumerate(classes)}
         own = np.array([place[one] for one in self.report.metrics.classes])
         return np.asarray(own[getattr(self.images, name)[[self.rows[key] for key in keys]]], dtype=np.int64)
@@ -147,7 +147,7 @@ def _loaded(report: Report | Path | str) -> Report:
 
 
 def _named(reports: Sequence[Report]) -> list[_Scored]:
-    """Reports with their images, under names that tell them apart."""
+    """Give every report a unique name, and index its images."""
     seen: Counter[str] = Counter()
     scored = []
     for report in reports:
@@ -160,7 +160,7 @@ def _named(reports: Sequence[Report]) -> list[_Scored]:
 
 
 def _rows(images: Images) -> dict[Key, int]:
-    """Which row an image has."""
+    """Map each image to its row."""
     seen: Counter[str] = Counter()
     rows = {}
     # Of copies of one file the first path is the first in every report, whatever their order there.
@@ -188,7 +188,7 @@ def _default_reports() -> list[Report]:
 
 
 def _apart(scored: Sequence[_Scored], *, shared: int) -> str:
-    """What to say of reports on other images, by the two that differ most."""
+    """Write the message about reports on different images, by the two that differ most."""
     first = scored[0]
     other = max(scored[1:], key=lambda one: len(one.rows.keys() ^ first.rows.keys()))
     only = [len(one.rows.keys() - two.rows.keys()) for one, two in ((first, other), (other, first))]

@@ -1,4 +1,4 @@
-"""What a feature store or a model says of itself, as plain data."""
+"""Description of a feature store or a model as plain data."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from featx.store import open_store
 
 
 def describe(path: Path | str) -> dict[str, Any]:
-    """Everything that a feature store or a model tells of how it was made, as JSON can hold it.
+    """Describe how a feature store or a model was made, in values that JSON can hold.
 
     Parameters
     ----------

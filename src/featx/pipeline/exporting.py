@@ -1,4 +1,4 @@
-"""A feature store as a file for other programs: in blocks of rows, whole or not at all."""
+"""Export of a feature store to a file for other programs, in blocks of rows."""
 
 import contextlib
 import csv
@@ -88,7 +88,7 @@ def _refuse_present(target: Path) -> None:
 
 @contextlib.contextmanager
 def _new_file(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """Open a file that gets its name when it was written to the end, and is gone otherwise."""
+    """Open a file that gets its name once it is written to the end, and is removed otherwise."""
     try:
         with whole(target) as file:
             yield file
@@ -101,7 +101,7 @@ def _new_file(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
 
 
 def _blocks(store: "FeatureStore") -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Rows in their order, checked, a few megabytes at once."""
+    """Yield the rows in order and checked, a few megabytes at once."""
     from featx.store.format import checksums
 
     n, d = store.features.shape
@@ -119,7 +119,7 @@ def _blocks(store: "FeatureStore") -> Iterator[tuple[slice, NDArray[np.float32]]
 
 
 def _columns(store: "FeatureStore") -> dict[str, Callable[[slice], list[str] | list[str | None]]]:
-    """Text for each image: name of the column, and what gives a part of it."""
+    """Make the columns of text: for each name, a function that gives a slice of it."""
     names = [*store.classes, None]
     columns: dict[str, Callable[[slice], list[str] | list[str | None]]] = {
         "path": lambda part: list(store.paths[part]),
@@ -171,7 +171,7 @@ def _write_npz(file: IO[bytes], store: "FeatureStore") -> None:
 
 @contextlib.contextmanager
 def _member(archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Iterator[IO[bytes]]:
-    """Open an array of an ``.npz`` to be written in parts: `numpy.savez` would need all of it in memory."""
+    """Open an array of an ``.npz`` for writing in parts; `numpy.savez` would need all of it in memory."""
     # ZipInfo has no time of its own, so the same store gives the same file.
     with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
         header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -236,4 +236,4 @@ _WRITERS: dict[Format, "Callable[[IO[bytes], FeatureStore], None]"] = {
 }
 
 _NEEDS: dict[Format, str] = {"parquet": "pyarrow"}
-"""What a format needs that doesn't come with featx; the extra has the format's name."""
+"""Package that a format needs and that featx doesn't require; the extra has the format's name."""

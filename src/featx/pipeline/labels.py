@@ -1,4 +1,4 @@
-"""Labels and groups for a store's rows, from a CSV and from their paths: no image is needed."""
+"""Labels and groups for a store's rows, from a CSV and from their paths."""
 
 import csv
 import logging
@@ -19,7 +19,7 @@ COLUMNS = ("path", "label")
 
 
 def labels_of(store: FeatureStore, file: Path | str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """Labels of a store's rows by a CSV that names them.
+    """Read the labels of a store's rows from a CSV.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def labels_of(store: FeatureStore, file: Path | str) -> tuple[NDArray[np.int32],
 
 
 def groups_by(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:
-    """Group of each path: what a regular expression's first group, or all of it, matches there."""
+    """Find the group of each path: the match of a regular expression, or of its first parenthesis."""
     try:
         expression = re.compile(pattern)
     except re.error as error:

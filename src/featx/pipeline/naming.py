@@ -1,4 +1,4 @@
-"""Where results go when nobody says: one place for every default path."""
+"""Default paths of stores, models, reports and exports."""
 
 import hashlib
 import os
@@ -43,18 +43,18 @@ def store_path(manifest: Manifest, *, backbone: str, drawn: str, out: Path | Non
 
 
 def beside(target: Path, *, root: Path, fingerprint: str) -> Path:
-    """Name next to a taken one that only the same images under the same spec give."""
+    """Fallback file name, unique to this root and spec."""
     mark = hashlib.sha256(os.fsencode(root) + fingerprint.encode("ascii")).hexdigest()[:8]
     return target.with_stem(f"{target.stem}-{mark}")
 
 
 def default_stores() -> list[Path]:
-    """Every feature store in its default place."""
+    """List the feature stores in their default place."""
     return sorted(FEATURES.glob("*.h5"))
 
 
 def default_models() -> list[Path]:
-    """Every model in its default place."""
+    """List the models in their default place."""
     return sorted(MODELS.glob(f"*{MODEL_SUFFIX}"))
 
 

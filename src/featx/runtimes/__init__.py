@@ -1,4 +1,4 @@
-"""What executes a backbone: one file each, chosen without importing any of them."""
+"""The runtimes that execute a backbone: one file each, chosen without importing any of them."""
 
 import importlib
 import importlib.util
@@ -29,7 +29,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 KERAS_ON_A_CPU = "Keras runs it on the CPU, up to three times slower, and every run loads TensorFlow first"
-"""What a fallback from OpenVINO costs, for messages."""
+"""Cost of a fallback from OpenVINO, for messages."""
 
 
 @runtime_checkable
@@ -73,13 +73,13 @@ class Runtime(Protocol):
         ...
 
     def close(self) -> None:
-        """Free what it holds; not to be called afterwards."""
+        """Free the program and its memory; the runtime can't be called afterwards."""
         ...
 
 
 @runtime_checkable
 class Overlapping(Runtime, Protocol):
-    """A runtime that can go on computing while its caller does something else.
+    """A runtime that can compute while its caller does something else.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class Overlapping(Runtime, Protocol):
     in_flight: int
 
     def submit(self, images: NDArray[np.uint8]) -> Pending:
-        """Begin with the features of any number of images.
+        """Begin to compute the features of any number of images.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
 
 
 def executed(spec: ExtractionSpec, options: RuntimeOptions) -> str | None:
-    """Say what will execute a spec, as it belongs into the spec itself at reduced precision.
+    """Name the runtime that will execute a spec at reduced precision, as the spec itself records it.
 
     Neither the backbone nor Keras is loaded for it.
 
@@ -196,7 +196,7 @@ def _open(name: str, spec: ExtractionSpec, source: WeightsSource, options: Runti
 
 
 def _said(opened: Runtime, fallback: str | None) -> Runtime:
-    """Let a runtime know what it is in place of, and whoever waits for it now."""
+    """Record in a runtime, and log, the reason of a fallback."""
     if fallback is not None:
         opened.fallback = fallback
         logger.warning("%s", fallback)

@@ -1,4 +1,4 @@
-"""Which runtime a spec is executed by, decided without importing any of them."""
+"""Choice of the runtime that executes a spec, without importing any of them."""
 
 import importlib.metadata
 import importlib.util
@@ -61,7 +61,7 @@ def choose(spec: ExtractionSpec, options: RuntimeOptions) -> str:
 
 
 def batch_size(spec: ExtractionSpec, options: RuntimeOptions) -> int:
-    """How many images to give at once to the runtime that `choose` names.
+    """Return the number of images to give at once to the runtime that `choose` names.
 
     Raises
     ------
@@ -122,7 +122,7 @@ _BUILT_FOR_GPU: dict[str, Callable[[], bool]] = {
 
 
 def _text(package: str, file: str) -> str:
-    """Text of a file of a package that is not imported for it; empty where there is none."""
+    """Read a file of a package without importing the package; empty if there is none."""
     try:
         found = importlib.util.find_spec(package)
         folders = [] if found is None else found.submodule_search_locations or []

@@ -1,4 +1,4 @@
-"""Any number of images through a program that takes one number only, which shrinks where memory runs out."""
+"""Running any number of images through a program of one batch size, which shrinks if memory runs out."""
 
 import concurrent.futures
 import logging
@@ -19,7 +19,7 @@ _WORDS = ("RESOURCE_EXHAUSTED", "CUDA out of memory", "CUDNN_STATUS_ALLOC_FAILED
 
 
 class FixedShape:
-    """Calls a compiled program with batches of its own size: a shorter one is filled up, a longer one cut.
+    """Caller of a compiled program of one batch size: fills up shorter batches and splits longer ones.
 
     Where the program runs out of memory, one of half the size takes its place.
 
@@ -62,7 +62,7 @@ class FixedShape:
         return parts
 
     def submit(self, images: NDArray[np.uint8]) -> Callable[[], list[NDArray[np.float32]]]:
-        """Begin with (b, H, W, 3) uint8 images; what is returned waits for what calling this would give.
+        """Begin to compute (b, H, W, 3) uint8 images; calling the returned function waits for the features.
 
         The images are copied: they are still needed when their memory is used for others, by a device that hasn't
         copied them yet, and to begin anew where it runs out of memory.
@@ -85,7 +85,7 @@ class FixedShape:
         return parts
 
     def close(self) -> None:
-        """Drop the program; nothing is to be called afterwards."""
+        """Drop the program; nothing can be called afterwards."""
         self._program = None
         self._fetching.shutdown(wait=False, cancel_futures=True)
 
@@ -104,7 +104,7 @@ class FixedShape:
         return self._program(images)
 
     def _shrink_from(self, size: int, error: Exception) -> None:
-        """Halve the size with which memory ran out, unless that was done already; raise any other error again."""
+        """Halve the batch size after memory ran out, unless that was done already; raise any other error again."""
         # Whatever class the backend has for it.
         if not out_of_memory(error):
             raise error

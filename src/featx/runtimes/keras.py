@@ -80,7 +80,7 @@ class KerasRuntime:
             return self._joined(self._program(images))
 
     def submit(self, images: NDArray[np.uint8]) -> Pending:
-        """Begin with the features of (b, H, W, 3) uint8 images, any b, which may be overwritten at once."""
+        """Begin to compute (b, H, W, 3) uint8 images, any b; the images may be overwritten at once."""
         self._check(images)
         with self._arithmetic():
             parts = self._program.submit(images)

@@ -1,4 +1,4 @@
-"""The backbone ``mean-colour``: deterministic, exact, and small enough to check in one's head."""
+"""The backbone ``mean-colour``: exact, and simple enough to check by mental arithmetic."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ class MeanColourRuntime:
         return _FEATURES[self._pooling or "avg"](images).astype(np.float32)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to free."""
 
 
 def open_runtime(spec: ExtractionSpec, _source: WeightsSource, options: RuntimeOptions) -> MeanColourRuntime:

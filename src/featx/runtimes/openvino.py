@@ -132,7 +132,7 @@ class OpenVinoRuntime:
         del self._request
 
     def _try(self, spec: ExtractionSpec) -> None:
-        """Compute one image: what OpenVINO can't execute at a precision shows no earlier."""
+        """Compute one image, since only execution shows if OpenVINO can execute a graph at a precision."""
         try:
             self._run(np.zeros((1, *self._image_shape), np.uint8))
         except RuntimeError as error:
@@ -167,7 +167,7 @@ def executed(spec: ExtractionSpec) -> str:
 
 @functools.cache
 def _checked(precision: str) -> str:
-    """Give a precision back if OpenVINO truly executes it on this CPU.
+    """Return a precision if OpenVINO truly executes it on this CPU.
 
     OpenVINO takes a hint, and may silently run another: float16 asked for on a CPU with AVX-512 runs as bfloat16. So a
     small network is compiled, and asked what became of it.
@@ -196,7 +196,7 @@ def _checked(precision: str) -> str:
 
 
 def _instruction_limit() -> str | None:
-    """Give the environment variable that keeps oneDNN from instructions of reduced precision; None where none does.
+    """Return the environment variable that keeps oneDNN from instructions of reduced precision; None if none does.
 
     OpenVINO asks the processor itself what it can do, then crashes where oneDNN, which computes for it, may not
     (2026.4).

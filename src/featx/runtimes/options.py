@@ -1,4 +1,4 @@
-"""How a backbone is run."""
+"""Options of running a backbone."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ DEFAULT_BATCH_SIZE = {"openvino": 32, "keras": 32, "keras on a gpu": 64, "numpy"
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeOptions:
-    """How a backbone is run; none of it changes a feature at float32.
+    """Options of running a backbone; none of them changes a feature at float32.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a store says before its first row, and of the images that get none."""
+"""The attributes and columns of a store before its first row, and the columns of its failures."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ MESSAGE_LENGTH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """How the features are computed, beyond what decides their value.
+    """Origin of the weights, runtime and precision: recorded, but no part of the spec.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Provenance:
 def planned(
     manifest: Manifest, spec: ExtractionSpec, feature_shape: tuple[int, ...], provenance: Provenance
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """Attributes and columns of a store before its first row."""
+    """Make the attributes and columns of a store before its first row."""
     n = len(manifest)
     same = {
         **encode_attribute("format", FORMAT),
@@ -82,7 +82,7 @@ def planned(
 
 
 def failure_columns(failures: Sequence[Failure]) -> dict[str, NDArray[Any]]:
-    """Columns of the images that have no row."""
+    """Make the columns of the images that have no row."""
     messages = [
         " ".join(failure.message.replace("\0", " ").split()).encode("utf-8", "replace").decode()[:MESSAGE_LENGTH]
         for failure in failures

@@ -1,4 +1,4 @@
-"""Bytes to and from a place in a file, and what the operating system answers."""
+"""Reading and writing at a position in a file, reserving space, syncing, and clear errors from the system."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ ZEROS = 4 << 20
 
 
 def read_at(fd: int, length: int, offset: int) -> bytes:
-    """Read so many bytes; LayoutError where the file ends before."""
+    """Read exactly `length` bytes; a file that ends before gives a LayoutError."""
     parts = []
     while length > 0:
         # One read gives 2 GiB at most.
@@ -35,7 +35,7 @@ def read_at(fd: int, length: int, offset: int) -> bytes:
 
 
 def write_at(fd: int, values: NDArray[Any], offset: int) -> None:
-    """Write an array's bytes, all of them."""
+    """Write all bytes of an array."""
     if not values.size:
         return
     rest = memoryview(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
@@ -46,7 +46,7 @@ def write_at(fd: int, values: NDArray[Any], offset: int) -> None:
 
 
 def reserve(fd: int, size: int, *, tail: int) -> None:
-    """Take the space of a file of `size` bytes, of which the last `tail` bytes were never written."""
+    """Reserve disk space for a file of `size` bytes whose last `tail` bytes were never written."""
     try:
         os.posix_fallocate(fd, 0, size)
         return
@@ -80,7 +80,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Say what the operating system said, in one line (HDF5's own messages have several)."""
+    """Return the operating system's message in one line (HDF5's own messages have several)."""
     if error.errno == errno.EFBIG:
         return "larger than files may be here"
     return os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
@@ -88,7 +88,7 @@ def reason(error: OSError) -> str:
 
 @contextlib.contextmanager
 def store_errors(target: Path, what: str) -> Iterator[None]:
-    """Say in one line what the operating system refused."""
+    """Turn the operating system's errors into a StoreError of one line."""
     try:
         yield
     except OSError as error:

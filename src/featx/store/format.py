@@ -1,4 +1,4 @@
-"""Format 1 as tables: what a feature store must hold, and the digests over it (``docs/feature-store.md``)."""
+"""Format 1 as tables of attributes and datasets, and the digests over them (``docs/feature-store.md``)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True)
 class Column:
-    """What a dataset must be: whose rows it has, the type of an entry (numpy's code) and the shape of a row."""
+    """Rules for one dataset: whose rows it has, the type of an entry (numpy's code) and the shape of a row."""
 
     count: str
     dtype: str
@@ -86,7 +86,7 @@ ATTRIBUTES = {
 GROUPS = ("failures",)
 
 ROW_COLUMNS = ("features", "digests", "sizes", "mtimes_ns", "checksums")
-"""What is written when a row is done, its status apart; the rest is known when the store is planned."""
+"""Columns written when a row is done, besides its status; the others are known when the store is planned."""
 
 
 class Member(Protocol):
@@ -102,7 +102,7 @@ class Member(Protocol):
 
 
 def content_digest(attributes: Mapping[str, NDArray[Any]], columns: Mapping[str, NDArray[Any]]) -> str:
-    r"""SHA-256 over attributes and datasets, 64 hexadecimal digits; of the features, only through their checksums.
+    r"""Compute SHA-256 over attributes and datasets as 64 hexadecimal digits; features count by their checksums.
 
     Each member gives the line ``<kind> <name> <dtype> [<shape>]\n`` and then its bytes: all attributes, then all
     datasets, each sorted by name. The attribute ``content_digest`` itself is left out.
@@ -121,7 +121,7 @@ def content_digest(attributes: Mapping[str, NDArray[Any]], columns: Mapping[str,
 def checksums(
     features: NDArray[np.float32], digests: NDArray[np.uint8], sizes: NDArray[np.int64], mtimes_ns: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    """SHA-256 of each row: the bytes of its feature, its digest, its size and its time, in this order.
+    """Compute SHA-256 of each row: the bytes of its feature, its digest, its size and its time, in this order.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def checksums(
 
 
 def check_members(found: Mapping[str, Member], wanted: Mapping[str, Column], kind: str) -> None:
-    """Hold attributes or datasets against their table; LayoutError names the first that doesn't fit."""
+    """Compare attributes or datasets with their table; LayoutError names the first that doesn't fit."""
     counts: dict[str, int] = {}
     for name, member in found.items():
         if name not in wanted:

@@ -1,4 +1,4 @@
-"""Where a feature store's file holds what: made, scanned and changed through h5py.
+"""The layout of a feature store's file: created, scanned and changed through h5py.
 
 h5py makes the structure and tells where the bytes lie; the bytes themselves go in and out by position. So nothing
 waits in a buffer that a kill would lose, and a full disk is an error before the first row.
@@ -55,7 +55,7 @@ _LONGEST_TEXT = 2**20  # far above any path; a file with holes can announce more
 
 @dataclass(frozen=True)
 class Place:
-    """Where the bytes of a dataset lie in the file."""
+    """Position, type and shape of a dataset in the file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -81,27 +81,27 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """Bytes of the file up to the end of its last dataset."""
+        """Length of the file in bytes, up to the end of its last dataset."""
         return max(place.offset + place.nbytes for place in self.places.values())
 
     def text(self, name: str) -> str:
-        """Give a text attribute that is always UTF-8."""
+        """Return a text attribute that is always UTF-8."""
         return bytes(self.attributes[name].item()).decode("utf-8", "replace")
 
     def read(self, fd: int, name: str, *, first: int = 0, stop: int | None = None) -> NDArray[Any]:
-        """Rows of a dataset from `first` to before `stop`, as a read-only array in memory."""
+        """Read the rows of a dataset from `first` to before `stop`, as a read-only array in memory."""
         place = self.places[name]
         count = (place.shape[0] if stop is None else stop) - first
         data = read_at(fd, count * place.row_nbytes, place.offset + first * place.row_nbytes)
         return np.frombuffer(data, place.dtype).reshape(count, *place.shape[1:])
 
     def read_rows(self, fd: int, name: str, block: NDArray[np.int64]) -> NDArray[Any]:
-        """Rows of a dataset that `blocks` has put together."""
+        """Read the rows of one block that `blocks` gave."""
         first = int(block[0])
         return self.read(fd, name, first=first, stop=int(block[-1]) + 1)[block - first]
 
     def blocks(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Cut sorted rows into blocks whose features span no more than a few megabytes of the file."""
+        """Split sorted rows into blocks whose features span no more than a few megabytes of the file."""
         span = max(1, BLOCK_BYTES // max(1, self.places["features"].row_nbytes))
         while len(rows):
             stop = int(np.searchsorted(rows, rows[0] + span))
@@ -109,7 +109,7 @@ class Layout:
             rows = rows[stop:]
 
     def read_all(self, file: BinaryIO) -> dict[str, NDArray[Any]]:
-        """Every dataset: the features as a read-only map (an array where there are none), the others in memory."""
+        """Read every dataset: the features as a read-only map (an array where there are none), the others in memory."""
         held = sum(place.nbytes for name, place in self.places.items() if name != "features")
         if held > (available := available_memory()) // 2:
             raise LayoutError(f"has {held / 1e9:,.1f} GB beside its features, where {available / 1e9:,.1f} GB are free")
@@ -126,7 +126,7 @@ class Layout:
 def create(
     path: Path, *, attributes: Mapping[str, NDArray[Any]], columns: Mapping[str, NDArray[Any]], width: int
 ) -> Layout:
-    """Write a file with everything in it but the features, whose space is reserved.
+    """Write a file with everything but the features, and reserve their space.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def create(
 
 
 def scan(file: BinaryIO) -> Layout:
-    """Find out what an open file holds, and hold it against the format.
+    """Read the layout of an open file, and check it against the format.
 
     h5py is given the open file and not its name, so that what is read later through the same file is the same file,
     whatever has replaced it meanwhile, and so that HDF5's own locks are not needed.
@@ -201,14 +201,14 @@ def scan(file: BinaryIO) -> Layout:
 
 
 def modify(path: Path, values: Mapping[str, NDArray[Any]]) -> None:
-    """Change attributes in place: types and shapes stay, so a kill in between can't harm the file's structure."""
+    """Change attributes in place; their types and shapes stay, so a kill can't harm the file's structure."""
     with h5py.File(path, "r+", locking=False) as file:
         for name, value in values.items():
             file.attrs.modify(name, value.astype(file.attrs.get_id(name).dtype))
 
 
 def intact(layout: Layout, fd: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each of some rows, sorted, still is what its checksum says; read in blocks of a few megabytes."""
+    """Compare rows, given sorted, with their checksums, in blocks of a few megabytes; True where they agree."""
     good = np.zeros(len(rows), np.bool_)
     first = 0
     for block in layout.blocks(rows):
@@ -288,7 +288,7 @@ def _places(h5: h5py.File, size: int) -> dict[str, Place]:
 
 
 def _is_plain(member: h5py.h5d.DatasetID | h5py.h5a.AttrID, dtype: np.dtype[Any]) -> bool:
-    """Whether a member is text or numbers, of exactly the type that numpy's code says: every reader sees the same."""
+    """Tell whether a member is stored as the plain text or numbers that numpy's code names, alike for any reader."""
     if dtype.kind not in "Siuf" or member.get_space().get_simple_extent_type() == h5py.h5s.NULL:
         return False
     return bool(member.get_type().equal(_type(dtype.str)))

@@ -1,4 +1,4 @@
-"""One process at a time on one target, by a lock that dies with its process."""
+"""A lock that lets one process at a time write a target, and that ends with its process."""
 
 import contextlib
 import errno
@@ -12,11 +12,11 @@ from featx.errors import StoreInUse
 from featx.files import open_own, open_own_descriptor
 
 _NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems without flock answer: NFS without its lock service, some clusters', some in user space."""
+"""Error codes of file systems without flock: NFS without its lock service, some of clusters, some in user space."""
 
 
 class Holder(NamedTuple):
-    """Who holds a lock, as the lock file says it: a line for people, and where nobody else can be that process.
+    """The process that holds a lock, as written in the lock file.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class Holder(NamedTuple):
     host : str
         Name of its machine.
     place : str
-        Boot of that machine and namespace of its process numbers; ``-`` where the system tells neither.
+        Identity of that machine's boot and of its namespace of process numbers; ``-`` where the system tells neither.
     start : str
-        When it started, in ticks since that boot, so that a number given again is not taken for it; ``-`` likewise.
+        Its start, in ticks since that boot: process numbers are used again, pairs of number and start aren't.
     """
 
     process: int
@@ -37,17 +37,17 @@ class Holder(NamedTuple):
 
     @classmethod
     def this(cls) -> Self:
-        """The process that asks."""
+        """Describe the current process."""
         return cls.of(os.getpid())
 
     @classmethod
     def of(cls, process: int) -> Self:
-        """A process of this machine."""
+        """Describe a process of this machine."""
         return cls(process, socket.gethostname() or "-", _place(), _start(process))
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """What `__str__` wrote; None for anything else."""
+        """Parse what `__str__` wrote; None for anything else."""
         match text.split():
             case ["process", process, "on", host, place, start] if process.isdecimal():
                 return cls(int(process), host, place, start)
@@ -58,7 +58,7 @@ class Holder(NamedTuple):
 
     @property
     def is_dead(self) -> bool:
-        """Whether that process is gone for certain: this machine and container must be its own to tell."""
+        """True if that process has certainly ended, which only its own machine and container can tell."""
         here = self.this()
         if (self.host, self.place) != (here.host, here.place):
             return False
@@ -72,16 +72,16 @@ class Holder(NamedTuple):
 
 
 def lock_path(target: Path) -> Path:
-    """Where the lock on a target is."""
+    """Return the path of the lock file of a target."""
     return target.with_name(target.name + ".lock")
 
 
 class Lock:
     """An exclusive lock on a target, held until `release`; ``<target>.lock`` is there only while it is held.
 
-    The file is locked by flock, which ends with its process, whatever its end: what a dead one left never blocks. On a
-    file system without flock the file alone is the lock, made only where there is none. It is taken away from a process
-    only where that is dead for certain, on this machine; another machine's is refused.
+    The file is locked by flock. The system ends such a lock with its process, so a file that a killed process left
+    behind blocks nobody. On a file system without flock the existence of the file is the lock. Such a file is removed
+    only if its process ran on this machine and has certainly ended.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Lock:
                 self._fd = self._by_file()
 
     def release(self) -> None:
-        """Let go; further calls do nothing."""
+        """Release the lock; further calls do nothing."""
         if self._fd is not None:
             if self._named_still(self._fd):
                 self._path.unlink(missing_ok=True)
@@ -117,7 +117,7 @@ class Lock:
             self._fd = None
 
     def _by_flock(self) -> int | None:
-        """Lock the file, made where it isn't there; None where another try is needed."""
+        """Lock the file by flock, making it if it is missing; None means that the caller must try again."""
         fd = self._make()
         made = fd is not None
         try:
@@ -143,7 +143,7 @@ class Lock:
         return fd
 
     def _by_file(self) -> int | None:
-        """Make the file where there is none; None where a dead process's was taken away."""
+        """Lock by making the file; None, after a dead process's file was removed, means: try again."""
         if (fd := self._make()) is not None:
             self._sign(fd)
             return fd
@@ -158,7 +158,7 @@ class Lock:
         return None
 
     def _take_away(self, text: str) -> None:
-        """Remove a dead process's file, unless another process was quicker; they take turns by another file."""
+        """Remove a dead process's file, one process at a time, unless another one was faster."""
         turn = self._path.with_name(self._path.name + ".taking")
         try:
             os.close(os.open(turn, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
@@ -176,7 +176,7 @@ class Lock:
             return file.read(1024).decode("utf-8", "replace")
 
     def _make(self) -> int | None:
-        """Make the file and open it; None where there is one."""
+        """Make the file and open it; None if it exists already."""
         try:
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:

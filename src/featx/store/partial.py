@@ -39,12 +39,12 @@ SYNC_SECONDS = 2.0
 
 
 def partial_path(target: Path) -> Path:
-    """Where a store lies until it is sealed."""
+    """Return the path of a store that isn't sealed yet."""
     return target.with_name(target.name + ".partial")
 
 
 def sealing_path(target: Path) -> Path:
-    """Where a store with failures is put together."""
+    """Return the path at which a store with failures is assembled."""
     return target.with_name(target.name + ".sealing")
 
 
@@ -80,7 +80,7 @@ class Partial:
 
     @property
     def pending(self) -> NDArray[np.int64]:
-        """Slots that have no row yet, in order."""
+        """Slots without a row, in order."""
         return np.flatnonzero(self._status == PENDING).astype(np.int64)
 
     @property
@@ -89,7 +89,7 @@ class Partial:
         return int(np.count_nonzero(self._status))
 
     def lacks(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which of these slots (b,) have no row yet, (b,) bool."""
+        """Tell for each of these slots (b,) whether it still has no row, (b,) bool."""
         lacking: NDArray[np.bool_] = self._status[slots] == PENDING
         return lacking
 
@@ -103,7 +103,7 @@ class Partial:
         *,
         reused: bool,
     ) -> None:
-        """Put rows into their slots.
+        """Write rows into their slots.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class Partial:
             self.flush()
 
     def flush(self) -> None:
-        """Make what is written so far survive a kill and a loss of power. Happens by itself every two seconds.
+        """Make what is written so far survive a kill and a loss of power; `write` does so every two seconds.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class Partial:
         self._synced = time.monotonic()
 
     def seal(self, failures: Sequence[Failure]) -> FeatureStore:
-        """Make the store whole and put it in the target's place, all at once, replacing what is there.
+        """Complete the store and put it in the target's place in one step, replacing what is there.
 
         Without failures the partial store is renamed. With failures the rows are streamed, in the order of the
         manifest, into a new file, which is renamed.
@@ -216,7 +216,7 @@ class Partial:
         self.close()
 
     def close(self) -> None:
-        """Keep what is done for the next run and let go of the target; further calls do nothing."""
+        """Keep the finished rows for the next run and release the lock; further calls do nothing."""
         if self._file.closed:
             return
         try:
@@ -228,7 +228,7 @@ class Partial:
             self._lock.release()
 
     def _sound_status(self) -> NDArray[np.uint8]:
-        """Status of the slots; what doesn't agree with its checksum is pending."""
+        """Read the status of the slots, and mark rows that don't agree with their checksum as pending."""
         status = self._layout.read(self._fd, "status").copy()
         status[status > REUSED] = PENDING
         done = np.flatnonzero(status).astype(np.int64)
@@ -273,7 +273,7 @@ class Partial:
 def _in_order(
     failures: Sequence[Failure], columns: dict[str, NDArray[Any]], pending: NDArray[np.int64]
 ) -> list[Failure]:
-    """Failures in the order of their slots."""
+    """Sort failures by their slots."""
     pending_rows = {name: column[pending] for name, column in columns.items() if name in ("paths", "paths_raw")}
     by_path = {failure.path: failure for failure in failures}
     paths = decode(pending_rows, "paths")
@@ -283,6 +283,6 @@ def _in_order(
 
 
 def _runs(slots: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Stretches of consecutive slots, as positions from start to before stop."""
+    """Find the runs of consecutive slots, as positions from start to before stop."""
     bounds = [0, *(np.flatnonzero(np.diff(slots) != 1) + 1).tolist(), len(slots)]
     return itertools.pairwise(bounds) if len(slots) else iter(())

@@ -1,4 +1,4 @@
-"""Plan a store: a slot for every image, or the partial store that an earlier run left."""
+"""Plan a store with a slot for every image, or resume the partial store of an earlier run."""
 
 import contextlib
 import logging
@@ -40,7 +40,7 @@ def plan(
     provenance: Provenance,
     resume: bool = True,
 ) -> "Partial":
-    """Give every image a slot in ``<target>.partial``, its space reserved, or resume the one that is there.
+    """Make ``<target>.partial`` with a slot and space for every image, or resume the one that is there.
 
     It is resumed where it is of the same plan: spec, feature shape, provenance, root, split, paths, labels, classes,
     groups, and the files' sizes and times as listed. Rows that no longer agree with their checksums are pending again.
@@ -93,7 +93,7 @@ def plan(
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what a process has left beside a whole store by dying just after it was sealed.
+    """Remove the files that a process has left beside a whole store by ending just after sealing it.
 
     A partial store of another plan holds work that another run may want, and is kept. Where another process is at work
     or nothing may be removed, all is.
@@ -118,7 +118,7 @@ def _plan_of(path: Path) -> str | None:
 
 
 def _resumable(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]]) -> Layout | None:
-    """Layout of the partial store that is there, None where there is none of this plan."""
+    """Return the layout of the partial store that is there; None if there is none of this plan."""
     path = partial_path(target)
     try:
         with open_own(path) as file:
@@ -143,12 +143,12 @@ def _resumable(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[
 
 
 def _agree(found: Mapping[str, NDArray[Any]], wanted: Mapping[str, NDArray[Any]], *, but: Collection[str]) -> bool:
-    """Whether all members but some are the same."""
+    """Compare all members but those named in `but`."""
     return all(name in found and np.array_equal(found[name], wanted[name]) for name in wanted if name not in but)
 
 
 def _create(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]], width: int) -> Layout:
-    """Make the partial store under another name, so that it is whole as soon as it is there."""
+    """Create the partial store under another name and rename it, so that it appears whole."""
     planning = _planning_path(target)
     try:
         layout = hdf5.create(planning, attributes=attributes, columns=columns, width=width)

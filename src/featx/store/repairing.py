@@ -1,4 +1,4 @@
-"""Write damaged rows anew: into a copy that takes the store's place when it is whole and sound."""
+"""Repair damaged rows in a copy that replaces the store once it is whole and sound."""
 
 import os
 import shutil
@@ -77,7 +77,7 @@ class Repair:
         self._lock.release()
 
     def write(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Put features (b, d) float32 into rows (b,) of the copy, with their checksums.
+        """Write features (b, d) float32 into rows (b,) of the copy, with their checksums.
 
         A row that its old checksum agrees with is restored, to the bit; any other counts as extracted for this store.
 

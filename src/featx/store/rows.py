@@ -1,4 +1,4 @@
-"""Rows of an older store, or of one that was never finished, to be copied by digest."""
+"""Rows of an older or unfinished store that can be copied by digest."""
 
 import logging
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredRows:
-    """Rows that are done and undamaged.
+    """The finished, undamaged rows of a store.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class StoredRows:
         return len(self.rows)
 
     def find(self, digests: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Rows (b,) of `features` for digests (b, 32), -1 where there is none."""
+        """Look up digests (b, 32): their rows (b,) of `features`, -1 for unknown ones."""
         if not len(self):
             return np.full(len(digests), -1, np.int64)
         known, wanted = _keys(self.digests), _keys(digests)
@@ -49,7 +49,7 @@ class StoredRows:
 
 
 def fingerprint_of(path: Path) -> str | None:
-    """Fingerprint that a file has as a feature store, sealed or partial; None where it is none. Reads no row."""
+    """Read the fingerprint of a feature store, sealed or partial, without its rows; None for any other file."""
     try:
         with open_regular(path) as file:
             return scan(file).text("fingerprint")
@@ -59,7 +59,7 @@ def fingerprint_of(path: Path) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Unfinished:
-    """What an interrupted run has left.
+    """An unfinished store of an interrupted run.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Unfinished:
 
 
 def unfinished(target: Path) -> Unfinished | None:
-    """What an interrupted run has left of a store to be at a target; None where there is nothing to go on from."""
+    """Describe the unfinished store of an interrupted run for a target; None if there is none."""
     try:
         with open_regular(partial_path(target)) as file:
             layout = scan(file)
@@ -86,7 +86,7 @@ def unfinished(target: Path) -> Unfinished | None:
 
 
 def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:
-    """Rows that can be copied from a sealed store or from a partial one, whatever images they were planned for.
+    """Collect the rows that can be copied from a sealed or partial store, of whatever images.
 
     Every row is read once and held against its checksum; damaged ones are left out.
 
@@ -129,5 +129,5 @@ def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:
 
 
 def _keys(digests: NDArray[np.uint8]) -> NDArray[np.bytes_]:
-    """Digests (n, 32) as (n,) values that sort and compare as a whole."""
+    """View digests (n, 32) as (n,) values that sort and compare as a whole."""
     return np.ascontiguousarray(digests).view("S32").reshape(-1)

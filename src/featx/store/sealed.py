@@ -1,4 +1,4 @@
-"""Open a finished feature store and hand out what it holds."""
+"""Open a sealed feature store for reading."""
 
 import math
 from collections.abc import Mapping
@@ -70,17 +70,17 @@ class FeatureStore:
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
-        """Of the images, relative to `root`; bytes that are no UTF-8 stand as surrogate escapes (`os.fsencode`)."""
+        """Paths of the images, relative to `root`; bytes that aren't UTF-8 are surrogate escapes (`os.fsencode`)."""
         return decode(self._columns, "paths")
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Names that the labels stand for, sorted."""
+        """Names of the classes, sorted; a label is an index into them."""
         return decode(self._columns, "classes")
 
     @cached_property
     def groups(self) -> tuple[str, ...] | None:
-        """Group of each image, None where the manifest has none."""
+        """Group of each image; None if the manifest has none."""
         return decode(self._columns, "groups") if "groups" in self._columns else None
 
     @cached_property
@@ -109,12 +109,12 @@ class FeatureStore:
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """Images of each class, in the order of the labels; those without a label aren't counted."""
+        """Number of images of each class, in the order of the labels; images without a label aren't counted."""
         counts = np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
         return dict(zip(self.classes, counts.tolist(), strict=True))
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Table for pandas: path, label (a categorical, missing where there is none), split, group, features.
+        """Make a pandas table: path, label (a categorical, missing where there is none), split, group, features.
 
         Split and group are there where the store has them. The features are float32 columns ``feature_0``, ..., which
         from pandas 3 on stay mapped from the file; ``frame.filter(regex="^feature_").to_numpy()`` is the matrix (n, d).
@@ -143,7 +143,7 @@ class FeatureStore:
 
     @property
     def fingerprint(self) -> str:
-        """Of the spec, 64 hexadecimal digits."""
+        """Fingerprint of the spec, 64 hexadecimal digits."""
         return self._text("fingerprint")
 
     @property
@@ -153,27 +153,27 @@ class FeatureStore:
 
     @property
     def weights_source(self) -> str:
-        """Where the weights came from: a word such as ``imagenet``, or a file's path."""
+        """Origin of the weights: a word such as ``imagenet``, or a file's path."""
         return self._text("weights_source")
 
     @property
     def runtime(self) -> str:
-        """What executed the backbone."""
+        """Runtime that executed the backbone."""
         return self._text("runtime")
 
     @property
     def precision(self) -> str:
-        """Arithmetic that was executed."""
+        """Precision of the arithmetic that was executed."""
         return self._text("precision")
 
     @property
     def name(self) -> str:
-        """Of the manifest."""
+        """Name of the manifest."""
         return self._text("name")
 
     @property
     def split(self) -> str | None:
-        """``"train"``, ``"val"``, ``"test"`` or a word of the user's; None where nothing told."""
+        """Split of the images: ``"train"``, ``"val"``, ``"test"`` or a name of the user's; None if unknown."""
         return self._text("split") if "split" in self._attributes else None
 
     @property
@@ -193,32 +193,32 @@ class FeatureStore:
 
     @property
     def created(self) -> str:
-        """When the store was sealed: UTC, ISO 8601."""
+        """Time at which the store was sealed: UTC, ISO 8601."""
         return self._text("created")
 
     @property
     def seconds(self) -> float:
-        """What the run that sealed the store took, from plan to seal."""
+        """Duration of the run that sealed the store, from plan to seal."""
         return float(self._attributes["seconds"])
 
     @property
     def found(self) -> int:
-        """Images of the manifest: `extracted` + `reused` + `failed`."""
+        """Number of images of the manifest: `extracted` + `reused` + `failed`."""
         return int(self._attributes["found"])
 
     @property
     def extracted(self) -> int:
-        """Rows that were computed for this store."""
+        """Number of rows that were computed for this store."""
         return int(self._attributes["extracted"])
 
     @property
     def reused(self) -> int:
-        """Rows that were copied from an older store."""
+        """Number of rows that were copied from an older store."""
         return int(self._attributes["reused"])
 
     @property
     def failed(self) -> int:
-        """Images that have no row."""
+        """Number of images without a row."""
         return int(self._attributes["failed"])
 
     @property
@@ -271,7 +271,7 @@ def open_store(path: Path | str) -> FeatureStore:
 
 
 def disagreements(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[str]:
-    """What no longer agrees with what the file says about itself, the rows' checksums apart.
+    """List what no longer agrees with what the file says about itself, except the rows' checksums.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Text of any bytes as fixed-length UTF-8, with the bytes beside it where they are no UTF-8."""
+"""Text as fixed-length UTF-8, and its bytes in a second column where they aren't UTF-8."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from featx.errors import StoreError
 
 RAW = "_raw"
-"""Ends the name of the column that holds the bytes themselves."""
+"""End of the name of the column that holds the bytes themselves."""
 
 MAX_ATTRIBUTE = 32 * 1024
 """Longest text attribute in bytes: HDF5 has room for 64 KB in all of one attribute."""
 
 
 def encode(name: str, values: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Text as a column of fixed length, and as a second column of bytes where some of it is no UTF-8.
+    """Encode texts as a column of fixed length, and as a second column of bytes if some aren't UTF-8.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def encode(name: str, values: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def decode(columns: Mapping[str, NDArray[Any]], name: str) -> tuple[str, ...]:
-    """Text of a column, from the bytes themselves where they are kept."""
+    """Decode a column of text, from its column of bytes if there is one."""
     values = columns[name]
     if (raw := columns.get(name + RAW)) is not None:
         values = np.ascontiguousarray(raw).view(f"S{raw.shape[1]}")[:, 0]
@@ -58,7 +58,7 @@ def decode(columns: Mapping[str, NDArray[Any]], name: str) -> tuple[str, ...]:
 
 
 def encode_attribute(name: str, value: str) -> dict[str, NDArray[Any]]:
-    """Give a text as an attribute, and as a second one of bytes where it is no UTF-8.
+    """Encode a text as an attribute, and as a second one of bytes if it isn't UTF-8.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def encode_attribute(name: str, value: str) -> dict[str, NDArray[Any]]:
 
 
 def decode_attribute(attributes: Mapping[str, NDArray[Any]], name: str) -> str:
-    """Text of an attribute, from the bytes themselves where they are kept."""
+    """Decode a text attribute, from its attribute of bytes if there is one."""
     keys = [key for key in (name, name + RAW) if key in attributes]
     return decode({key: attributes[key][None] for key in keys}, name)[0]
 

@@ -1,4 +1,4 @@
-"""Hold a whole file against the format: every rule of ``docs/feature-store.md``, and every row's checksum."""
+"""Check a whole file: every rule of ``docs/feature-store.md``, and every row's checksum."""
 
 import datetime as dt
 import hashlib
@@ -26,7 +26,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Findings:
-    """What is wrong with a file that should be a feature store; nothing, where both are empty.
+    """Faults of a file that should be a feature store; none if `broken` and `damaged` are empty.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Findings:
 
 
 def check(path: Path) -> Findings:
-    """Hold a file against every rule of the format and every row against its checksum.
+    """Check a file against every rule of the format, and every row against its checksum.
 
     The features are read once, in blocks of a few megabytes; all else is held in memory, as by `open_store`.
 
@@ -97,7 +97,7 @@ def _texts(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[tuple[st
 
 
 def _text(value: NDArray[Any]) -> bool:
-    """Whether texts are UTF-8 with zeros at their end only."""
+    """Tell whether texts are UTF-8 with zeros at their end only."""
     if not value.size:
         return True
     flat = np.ascontiguousarray(value).reshape(-1)
@@ -120,7 +120,7 @@ def _word(attributes: Members, name: str) -> str:
 
 
 def _names(columns: Members, name: str) -> NDArray[np.bytes_]:
-    """Names as the bytes that the file system has, by which they sort."""
+    """Return names as the bytes that the file system has, which decide their order."""
     raw = columns.get(name + RAW)
     if raw is None or not raw.size:
         return columns[name]
@@ -132,7 +132,7 @@ def _rising(names: NDArray[np.bytes_]) -> bool:
 
 
 def _stands_for(members: Members, name: str) -> bool:
-    """Whether a text is what can be shown of the bytes beside it."""
+    """Tell whether a text is the readable form of the bytes beside it."""
     if name + RAW not in members:
         return True
     raw, shown = np.atleast_2d(members[name + RAW]), np.atleast_1d(members[name])
@@ -197,4 +197,4 @@ _RULES: dict[str, Callable[[Members, Members], bool]] = {
     ),
     "the shape of a feature is none": lambda attributes, _: bool((attributes["feature_shape"] > 0).all()),
 }
-"""What a file breaks, said in full, beyond what `featx.store.sealed.disagreements` finds; whether it doesn't."""
+"""Rules beyond `featx.store.sealed.disagreements`: the message for a broken one, and the test that must hold."""

@@ -1,1 +1,1 @@
-"""Learning curves: draws of a training set, and what is tried on each."""
+"""Learning curves: draws of a training set, and a trial on each."""

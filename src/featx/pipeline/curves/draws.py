@@ -1,4 +1,4 @@
-"""Random draws of training images, and the images that what is fitted on them is tested on."""
+"""Random draws of training images, and the test images for the classifiers that are fitted on them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from featx.selection.folds import split
 from featx.store import FeatureStore, open_store
 
 CLOSEST = 1.25
-"""A round size is left out unless all images there are, are this many times as many."""
+"""A round size is used only if the full set is at least this many times as large."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +44,7 @@ class Labelled:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Design:
-    """What is drawn from, and what is tested on.
+    """The rows that a learning curve draws from, and the rows that its classifiers are tested on.
 
     Parameters
     ----------
@@ -69,19 +69,19 @@ class Design:
 
     @property
     def largest(self) -> int:
-        """Images of the class that has the most in a pool."""
+        """Number of images of the largest class of any pool."""
         return max(int(np.bincount(self.train.codes[pool]).max()) for pool in self.pools)
 
     @property
     def smallest(self) -> tuple[str, int]:
-        """The class that has the fewest in a pool, and how many."""
+        """Class with the fewest images in a pool, and their number."""
         counts = [np.bincount(self.train.codes[pool], minlength=len(self.train.classes)) for pool in self.pools]
         least = np.min(counts, axis=0)
         return self.train.classes[int(least.argmin())], int(least.min())
 
 
 def labelled(store: FeatureStore, *, group_by: str | None, labels: Path | str | None) -> Labelled:
-    """The labelled rows of a store, under its own labels or those of a CSV (`featx.pipeline.fitting.fit`).
+    """Select the labelled rows of a store, by its own labels or those of a CSV (`featx.pipeline.fitting.fit`).
 
     Raises
     ------
@@ -107,7 +107,7 @@ def labelled(store: FeatureStore, *, group_by: str | None, labels: Path | str | 
 
 
 def held_out(data: Labelled, options: SelectionOptions) -> Design:
-    """Test on every fold what is drawn from the others.
+    """Make a design that tests on every fold the classifiers fitted on draws from the other folds.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def held_out(data: Labelled, options: SelectionOptions) -> Design:
 
 
 def on_test(data: Labelled, test: FeatureStore | Path | str, store: FeatureStore) -> Design:
-    """Test on another store what is drawn from the first.
+    """Make a design that tests on another store the classifiers fitted on draws from the first.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def on_test(data: Labelled, test: FeatureStore | Path | str, store: FeatureStore
 
 
 def sizes_of(largest: int, points: Sequence[int] | None) -> list[int]:
-    """Sizes of the draws, rising; the last one is all there are where that is asked for."""
+    """Choose the sizes of the draws, rising; without `points` the last one is the full set."""
     if points is not None:
         return sorted({min(point, largest) for point in points})
     series = [step * 10**power for power in range(10) for step in (1, 2, 5)][1:]
@@ -176,14 +176,14 @@ def sizes_of(largest: int, points: Sequence[int] | None) -> list[int]:
 
 
 def numbers_of(groups: Sequence[str] | None, n: int) -> NDArray[np.intp]:
-    """A number for each group; an image without a group is its own."""
+    """Number the groups, (n,) int; an image without a group is a group of its own."""
     keys = range(n) if groups is None else [group or (row,) for row, group in enumerate(groups)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return np.array([numbers[key] for key in keys], np.intp)
 
 
 def ranks_of(codes: NDArray[np.intp], groups: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
-    """Place of each image among those of its class: what lies below m is a draw of m.
+    """Rank the images of each class at random; the images of ranks below m are a draw of m.
 
     Groups come in random order, and in random order the images of each.
     """
@@ -217,7 +217,7 @@ class Draw:
 
 
 def draws_of(design: Design, drawn: Mapping[int, int], *, seed: int) -> Iterator[Draw]:
-    """Draw from every pool: of one fold and repeat, a larger draw holds the smaller ones.
+    """Draw from every pool; in each fold and repeat, a larger draw contains the smaller ones.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Classifiers chosen and fitted on random draws, and which test images each labels rightly."""
+"""Trials: classifiers chosen and fitted on random draws, and the test images that each labels correctly."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ ENOUGH_TO_CHOOSE = 3
 
 
 class Watcher(Protocol):
-    """Is told how many classifiers are chosen and fitted, of how many."""
+    """Observer of a learning curve: gets the number of classifiers fitted so far, and of all."""
 
     def __call__(self, done: int, total: int, /) -> None:
-        """Show it."""
+        """Note that `done` of `total` classifiers are fitted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fitter:
-    """Chooses and fits classifiers of one kind."""
+    """Fitter of classifiers of one kind, hyperparameters included."""
 
     blueprint: Blueprint
     options: SelectionOptions
@@ -47,7 +47,7 @@ class Fitter:
         return {name: usual[name] for name in recipe.grids[self.options.kernel]}
 
     def fit(self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None) -> tuple[Any, bool]:
-        """Choose on some rows and fit on them; and whether there were enough to choose."""
+        """Choose hyperparameters on some rows and fit on them; False beside the pipeline if too few for a choice."""
         plan = plan_fit(self.blueprint, X.shape, int(codes.max()) + 1, options=self.options)
         options = replace(self.options, solver=plan.solver)
         params = self._choose(X, codes, groups, options)
@@ -66,7 +66,7 @@ class Fitter:
     def _choose(
         self, X: NDArray[np.float32], codes: NDArray[np.intp], groups: Sequence[str] | None, options: SelectionOptions
     ) -> Mapping[str, Any] | None:
-        """Choose in as many folds as there can be; None where there is not enough."""
+        """Choose hyperparameters in as many folds as possible; None if there are too few images."""
         if not self.untuned:
             return {}
         units = np.unique(np.column_stack([codes, numbers_of(groups, len(codes))]), axis=0)
@@ -84,7 +84,7 @@ class Fitter:
 def run_trials(
     fitter: Fitter, design: Design, sizes: Sequence[int], *, repeats: int, progress: Watcher | None
 ) -> tuple[list[Trials], int]:
-    """Fit on every draw and label its test images; and the largest size where some draw left no choice."""
+    """Fit on every draw and label its test images; return also the largest size without a choice, 0 if none."""
     train, test = design.train, design.test
     # All images there are can be drawn in one way.
     drawn = {size: 1 if size >= design.largest else repeats for size in sizes}

@@ -1,1 +1,1 @@
-"""Stage one's way from images to a sealed store: what a run is, what it takes over, what it computes."""
+"""Stage one, from a list of images to a sealed store."""

@@ -1,4 +1,4 @@
-"""What earlier work has left at a target, and which of its rows hold for the images that are there now."""
+"""The results of earlier runs at a target, and the rows of them that are still valid."""
 
 import dataclasses
 import os
@@ -31,7 +31,7 @@ _ADVICE = "overwrite replaces it (--overwrite), or choose another name (--out)"
 
 
 class KnownRows:
-    """Features that can be copied because their image's content is known: from one file or several.
+    """Features that can be copied by the digest of their image, from one file or several.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class KnownRows:
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
-        """Digests (k, 32) uint8 of the images whose features are known."""
+        """Digests of the images whose features are known, (k, 32) uint8."""
         return np.concatenate([np.empty((0, 32), np.uint8), *(source.digests for source in self._sources)])
 
     def __add__(self, other: "KnownRows") -> "KnownRows":
         return KnownRows(*self._sources, *other._sources)
 
     def copy(self, digests: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Which of these digests (b, 32) are known, (b,) bool, and the features of those, (k, d) float32."""
+        """Look up digests (b, 32): a mask (b,) of the known ones, and their features (k, d) float32."""
         known = np.zeros(len(digests), bool)
         features = np.empty((len(digests), 0), np.float32)
         for source in self._sources:
@@ -65,7 +65,7 @@ class KnownRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Earlier:
-    """The sealed store that a run replaces, matched with the images of now.
+    """The sealed store that a run replaces, matched with the images as listed now.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ class Earlier:
         reread: bool = False,
         retry: Collection[Reason] = (),
     ) -> Self:
-        """Look at what stands at a target.
+        """Examine the store or the unfinished run at a target.
 
         Parameters
         ----------
@@ -183,7 +183,7 @@ class Earlier:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the store is already what a run would make, as far as can be told without reading an image."""
+        """True if a run would make the same store again, as far as can be told without reading an image."""
         return (
             self.store is not None
             and self.same_names
@@ -194,16 +194,16 @@ class Earlier:
 
     @property
     def digests(self) -> NDArray[np.uint8]:
-        """Digests (m, 32) uint8 of the unchanged files, as they were read."""
+        """Digests of the unchanged files, as they were read, (m, 32) uint8."""
         return np.empty((0, 32), np.uint8) if self.store is None else self.store.digests[self.rows]
 
     def known(self, spec: ExtractionSpec) -> KnownRows:
-        """Every sound row that the store or an unfinished run there holds; none of a store to be overwritten."""
+        """Collect the sound rows of an unfinished run there and, unless it is to be overwritten, of the store."""
         places = [partial_path(self.target)] + ([] if self.store is None else [self.target])
         return _sound_rows(places, spec)
 
     def beside(self, spec: ExtractionSpec) -> KnownRows:
-        """Every sound row of the other stores of the same spec in the same folder; none where one is overwritten."""
+        """Collect the sound rows of other stores of the spec in the same folder; none if `overwrite`."""
         if self.overwrite:
             return KnownRows()
         try:
@@ -216,7 +216,7 @@ class Earlier:
         )
 
     def check(self) -> None:
-        """Make sure that what was looked at still stands there: another run may have finished meanwhile.
+        """Make sure that no other run has replaced the store meanwhile.
 
         Raises
         ------
@@ -229,7 +229,7 @@ class Earlier:
             )
 
     def confirms(self, files: FileFacts, features: NDArray[np.float32]) -> bool:
-        """Whether the store has just these rows for these files, features (b, d) included: its own may be damaged."""
+        """Tell whether the store, which may be damaged, has exactly these features (b, d) for these files."""
         if self.store is None:
             return False
         rows = self.rows_by_path[files.slots]
@@ -247,7 +247,7 @@ def _sound_rows(places: Collection[Path], spec: ExtractionSpec) -> KnownRows:
 
 
 def taken(target: Path, images: Manifest, spec: ExtractionSpec) -> bool:
-    """Whether something stands at a target that a run of these images under this spec may not replace."""
+    """Tell whether a target holds something that a run of these images under this spec may not replace."""
     try:
         if (begun := unfinished(target)) is not None:
             _refuse_to_drop(begun, target, images, spec)
@@ -267,7 +267,7 @@ def _stamp(target: Path) -> tuple[int, int] | None:
 
 
 def _refuse_to_drop(begun: Unfinished, target: Path, images: Manifest, spec: ExtractionSpec) -> None:
-    """Refuse to begin anew where an interrupted run of other work still waits to be completed."""
+    """Refuse to drop the rows of an interrupted run of other images or another spec."""
     what = f"{begun.done} rows of an unfinished run are kept for {target}"
     if begun.fingerprint != spec.fingerprint:
         raise StoreError(f"{what}, under another spec; {_ADVICE}")
@@ -278,7 +278,7 @@ def _refuse_to_drop(begun: Unfinished, target: Path, images: Manifest, spec: Ext
 
 
 def _open(target: Path, images: Manifest, spec: ExtractionSpec) -> FeatureStore:
-    """Open the store of the same images under the same spec; anything else is refused."""
+    """Open the store at a target; refuse one of other images or another spec."""
     try:
         store = open_store(target)
     except StoreError as error:
@@ -291,12 +291,12 @@ def _open(target: Path, images: Manifest, spec: ExtractionSpec) -> FeatureStore:
 
 
 def _readable_now(failure: Failure, images: Manifest) -> bool:
-    """Whether a file that could not be read can be by now: rights change without a trace in its time."""
+    """Tell whether a file that was unreadable can be read now; a change of rights doesn't change its time."""
     return failure.reason == "unreadable" and os.access(images.root / failure.path, os.R_OK)
 
 
 def _same_names(store: FeatureStore, images: Manifest, slots: NDArray[np.int64]) -> bool:
-    """Whether labels, classes, groups and split are still the same; the order of unchanged paths never differs."""
+    """Tell whether labels, classes, groups and split are the same for unchanged paths, whose order never differs."""
     groups = None if images.groups is None else [images.groups[slot] for slot in slots.tolist()]
     return (
         tuple(store.classes) == images.classes
@@ -307,7 +307,7 @@ def _same_names(store: FeatureStore, images: Manifest, slots: NDArray[np.int64])
 
 
 def _refuse_loss(store: FeatureStore, images: Manifest, now: dict[str, tuple[int, int]]) -> None:
-    """Refuse to replace a store most of whose images are gone, as they are when a folder isn't mounted."""
+    """Refuse to replace a store if most of its images are gone, as when a folder isn't mounted."""
     files = set(now.values())
     then = zip(store.paths, store.sizes.tolist(), store.mtimes_ns.tolist(), strict=True)
     lost = sum(path not in now and (size, mtime) not in files for path, size, mtime in then)

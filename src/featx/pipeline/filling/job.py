@@ -1,4 +1,4 @@
-"""How a run is computed, and who watches it: nothing here changes a feature's value."""
+"""The job of a run, its options, its result and its observer; nothing here changes a feature's value."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ Check = Literal["mtime", "content"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How features are computed.
+    """Options of computing features that don't change their values.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What to extract and where to put it.
+    """The images to extract and the place for their features.
 
     Parameters
     ----------
@@ -122,19 +122,19 @@ class Job:
 
     @property
     def drawn(self) -> str:
-        """Mark in the name of a store of part of a source: the draw that it holds; empty for the whole."""
+        """Part of a store's name that says which draw of the source it holds; empty for the whole source."""
         seed = f"-seed{self.seed}" if self.seed else ""
         return "" if self.limit is None else f"-limit{self.limit}{seed}"
 
     def retried(self, options: RunOptions) -> tuple[Reason, ...]:
-        """Reasons of earlier failures that are tried again although the file is the same.
+        """Return the reasons of earlier failures that are tried again although the file is the same.
 
         A limit of pixels is no property of the file: where one is given, what was too large is tried again.
         """
         return REASONS if self.retry_failed else ("too-large",) if options.max_pixels is not None else ()
 
     def failures_allowed(self, found: int) -> float:
-        """How many of that many images may fail before a finished run counts as failed."""
+        """Return the number of failures among `found` images up to which a finished run counts as successful."""
         if self.strict:
             return 0
         if self.max_errors is None:
@@ -151,7 +151,7 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Extraction:
-    """What one run of `extract` did, or in a dry run would do, for one feature store.
+    """The result of one run of `extract`, or the plan of a dry run, for one feature store.
 
     Parameters
     ----------
@@ -195,13 +195,13 @@ class Extraction:
 
     @property
     def speed(self) -> float | None:
-        """Images computed per second, once the backbone was ready; None where none was."""
+        """Images computed per second, after the backbone was ready; None if none was computed."""
         loop = self.seconds - self.timings.get("start", 0.0)
         return self.extracted / loop if self.extracted and loop > 0 else None
 
     @property
     def bottleneck(self) -> str | None:
-        """Which of ``"decode"`` and ``"backbone"`` holds the other back; None where neither does."""
+        """Slower part of the run, ``"decode"`` or ``"backbone"``; None if they are about equally fast."""
         wait, backbone = self.timings.get("wait", 0.0), self.timings.get("backbone", 0.0)
         if not self.extracted or max(wait, backbone) < 0.6 * (wait + backbone):
             return None
@@ -209,16 +209,16 @@ class Extraction:
 
 
 class Progress(Protocol):
-    """Who watches an extraction: a progress bar, a log, a notebook."""
+    """Observer of an extraction, such as a progress bar, a log or a notebook."""
 
     def begin(self, target: Path, *, total: int, done: int) -> None:
-        """A store of `total` images is about to be filled, `done` of which are there already."""
+        """Note that a store of `total` images is about to be filled, `done` of which are there already."""
 
     def advance(self, target: Path, *, rows: int, failures: int) -> None:
-        """So many more rows were written, so many more images failed."""
+        """Note that `rows` more rows were written, and `failures` more images failed."""
 
     def end(self, extraction: Extraction) -> None:
-        """The store is sealed (or, in a dry run, planned)."""
+        """Note that the store is sealed (or, in a dry run, planned)."""
 
 
 class Unwatched:

@@ -1,4 +1,4 @@
-"""The loop of stage one: images listed, decoded batch by batch, and their features put where they are lacking."""
+"""The loop of stage one: list images, decode them batch by batch, and fill every store that lacks them."""
 
 import csv
 import dataclasses
@@ -21,7 +21,7 @@ from featx.pipeline.naming import beside, store_path
 
 
 def listed(job: Job) -> list[Manifest]:
-    """The images of a job: a manifest for each of its splits."""
+    """List the images of a job, as a manifest for each of its splits."""
     found = manifest.find(job.source, limit=job.limit, seed=job.seed)
     chosen = [one for one in found if job.split in (None, one.split)]
     splits = ", ".join(str(one.split) for one in found)
@@ -37,7 +37,7 @@ def listed(job: Job) -> list[Manifest]:
 def extract_with(
     job: Job, runners: Sequence[BackboneRunner], manifests: Sequence[Manifest], *, progress: Progress | None = None
 ) -> list[Extraction]:
-    """Extract manifests with backbones that are resolved already."""
+    """Extract the features of manifests with backbones that are resolved already."""
     watcher = progress or Unwatched()
     extractions = []
     for images in manifests:
@@ -90,7 +90,7 @@ def _pixels(filler: StoreFiller) -> str:
 
 
 def _fill(images: Manifest, fillers: Sequence[StoreFiller], progress: Progress) -> Iterator[Extraction]:
-    """Fill stores whose backbones want the same pixels, and seal them."""
+    """Fill and seal stores whose backbones need the same pixels."""
     with ExitStack() as stack:
         # First, since they come up by themselves while the backbones are made ready.
         processes = stack.enter_context(decoders(fillers[0].runner, known=common_digests(fillers)))
@@ -114,7 +114,7 @@ def _fill(images: Manifest, fillers: Sequence[StoreFiller], progress: Progress) 
 
 
 def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
-    """Write a CSV of the images that have no row, each once, with its full path; whole or not at all."""
+    """Write a CSV of the images without a row, each once, with its full path."""
     failed = {
         os.path.join(one.store.root, failure.path): failure  # noqa: PTH118  (the path as it was listed)
         for one in extractions

@@ -1,4 +1,4 @@
-"""A resolved backbone on its way to run: loaded late, shared by everything that uses it."""
+"""The runner of a resolved backbone, loaded late and shared by all that use it."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from featx.weights import WeightsSource
 
 
 class BackboneRunner:
-    """The backbone of one spec, ready to run, built when its first batch comes."""
+    """Runner of the backbone of one spec, which is built when its first batch comes."""
 
     def __init__(self, spec: ExtractionSpec, source: WeightsSource, options: RunOptions) -> None:
         self.spec = spec
@@ -32,7 +32,7 @@ class BackboneRunner:
 
     @classmethod
     def resolve(cls, request: Request, options: RunOptions, *, recorded: str | None = None) -> Self:
-        """Find a backbone's weights, and at reduced precision what will truly execute it, which the spec then holds.
+        """Resolve a request; at reduced precision the spec also records the runtime that will execute it.
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class BackboneRunner:
 
     @property
     def runtime_options(self) -> runtimes.RuntimeOptions:
-        """The part of the options that a runtime is given."""
+        """Part of the options that a runtime is given."""
         options = self.options
         return runtimes.RuntimeOptions(
             runtime=options.runtime, device=options.device, batch_size=options.batch_size, threads=None
@@ -63,12 +63,12 @@ class BackboneRunner:
 
     @cached_property
     def batch_size(self) -> int:
-        """Images that the backbone takes at once."""
+        """Number of images that the backbone takes at once."""
         return runtimes.batch_size(self.spec, self.runtime_options)
 
     @property
     def untrained(self) -> bool:
-        """Whether the backbone never saw an image, so that its features say little."""
+        """True if the backbone was never trained, so that its features say little."""
         return self.source.kind == "none"
 
     @cached_property
@@ -78,7 +78,7 @@ class BackboneRunner:
 
     @cached_property
     def runtime(self) -> runtimes.Runtime:
-        """What executes the backbone."""
+        """Runtime that executes the backbone, opened at the first use."""
         start = time.perf_counter()
         options = dataclasses.replace(self.runtime_options, batch_size=self.batch_size)
         ready = runtimes.runtime(self.spec, self.source, options)
@@ -87,25 +87,25 @@ class BackboneRunner:
 
     @property
     def fallback(self) -> str | None:
-        """Why a slower runtime executes the backbone, as far as it was opened; None where nothing is amiss."""
+        """Reason why a slower runtime executes the backbone; None if there is none, or before the runtime is opened."""
         return self.runtime.fallback if "runtime" in vars(self) else None
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features (b, d) float32 of decoded images (b, H, W, 3) uint8, valid until the next call."""
+        """Compute features (b, d) float32 of images (b, H, W, 3) uint8, valid until the next call."""
         runtime = self.runtime
         with self._timed():
             return runtime(images)
 
     @property
     def in_flight(self) -> int:
-        """Batches to `submit` before the features of the first are asked for."""
+        """Number of batches to `submit` before the features of the first are asked for."""
         runtime = self.runtime
         return runtime.in_flight if isinstance(runtime, runtimes.Overlapping) else 0
 
     def submit(self, images: NDArray[np.uint8]) -> runtimes.Pending:
-        """Begin with the features of images (b, H, W, 3) uint8, which may be overwritten as soon as this returns.
+        """Begin to compute images (b, H, W, 3) uint8, which may be overwritten as soon as this returns.
 
-        What doesn't compute by itself does so now; its features are valid until the next call.
+        A runtime that can't compute in the background does so now; its features are valid until the next call.
         """
         runtime = self.runtime
         if not (isinstance(runtime, runtimes.Overlapping) and runtime.in_flight):
@@ -135,7 +135,7 @@ def runner_again(
     weights: Path | str | None = None,
     options: RunOptions | None = None,
 ) -> BackboneRunner:
-    """The backbone that something was made with, its weights found again and checked.
+    """Make a runner of the backbone that something was made with, and check that its weights are the same.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def runner_again(
 
 
 def decoders(runner: BackboneRunner, *, known: NDArray[np.uint8] | None = None) -> Decoders:
-    """Decoder processes that give the pixels that a backbone, and any other of equal rules, wants."""
+    """Make decoder processes for the pixels that a backbone, and any other of equal rules, needs."""
     options = DecodeOptions(
         workers=runner.options.decoders,
         batch_size=runner.batch_size,

@@ -1,4 +1,4 @@
-"""One store that is being filled: what it takes from earlier work, and what it takes from each batch."""
+"""The filler of one store, from the rows of earlier runs and from the batches of this one."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ COPY_ROWS = 4096
 
 
 class StoreFiller:
-    """A store to be, between the batches that several backbones share and the disk: a context manager.
+    """Writer of one store from batches that several backbones may share: a context manager.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ class StoreFiller:
         self._in_flight: deque[tuple[FileFacts, Pending]] = deque()
 
     def planned(self) -> Extraction:
-        """What a run would do."""
+        """Return the extraction that a run would do, for a dry run."""
         reused, failed = max(len(self.earlier.rows), self.earlier.done), len(self.earlier.failures)
         return self._extraction(extracted=len(self.images) - reused - failed, reused=reused)
 
     def unchanged(self) -> Extraction | None:
-        """The finished extraction, where the store is already what a run would make."""
+        """Return the finished extraction if the store is already what a run would make; else None."""
         if not self.earlier.unchanged or self.earlier.store is None:
             return None
         store = self.earlier.store
@@ -67,7 +67,7 @@ class StoreFiller:
 
     @functools.cached_property
     def known(self) -> KnownRows:
-        """Features that can be copied by their image's digest: of other stores as well where files have to be read."""
+        """Features that can be copied by their image's digest, also from other stores if files must be read."""
         settled = 0 if self.earlier.reread else len(self.earlier.slots) + len(self.earlier.failures)
         beside = self.earlier.beside(self.runner.spec) if settled < len(self.images) else KnownRows()
         return self.earlier.known(self.runner.spec) + beside
@@ -111,15 +111,15 @@ class StoreFiller:
 
     @property
     def settled(self) -> int:
-        """Images that have their row, or are known to fail."""
+        """Number of images that have their row, or are known to fail."""
         return self._partial.done + len(self._failures)
 
     def pending(self) -> list[int]:
-        """Slots that need their image read."""
+        """List the slots whose image must be read."""
         return [slot for slot in self._partial.pending.tolist() if self.images.paths[slot] not in self._failures]
 
     def take(self, batch: Batch) -> tuple[int, int]:
-        """Write the rows that a batch gives, computing those that aren't known; the number of rows and of failures.
+        """Write the rows of a batch, computing the unknown ones; return the numbers of rows and failures.
 
         Rows that are still being computed are written, and counted, by a later call or by `finish`.
         """
@@ -134,13 +134,13 @@ class StoreFiller:
         return self.settled - before - len(failures), len(failures)
 
     def finish(self) -> int:
-        """Write the rows that are still being computed; their number."""
+        """Write the rows that are still being computed, and return their number."""
         before = self.settled
         self._write_computed(left=0)
         return self.settled - before
 
     def seal(self, seconds: dict[str, float]) -> Extraction:
-        """Make the store whole; where it would say what the old one says, that one is left as it is.
+        """Complete the store; if the old one has the same contents, it is left as it is.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ class StoreFiller:
             )
 
     def _copy_unchanged(self) -> None:
-        """Copy the rows of files that need not even be read."""
+        """Copy the rows of files that are unchanged and need not be read."""
         earlier = self.earlier
         todo = np.isin(earlier.slots, self._partial.pending)
         slots, rows, digests = earlier.slots[todo], earlier.rows[todo], earlier.digests[todo]
@@ -220,7 +220,7 @@ class StoreFiller:
             )
 
     def _copy(self, files: FileFacts, *, where: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
-        """Write the rows of files whose content is known; which of them those are, spread over `where`."""
+        """Write the rows of files whose content is known; return a mask of those, spread over `where` if given."""
         known, features = self.known.copy(files.digests)
         if len(features):
             self._write(_chosen(files, known), features, reused=True)
@@ -238,7 +238,7 @@ class StoreFiller:
         self._write_computed(left=self.runner.in_flight)
 
     def _write_computed(self, *, left: int) -> None:
-        """Write rows in the order of their images, until no more than so many batches are being computed."""
+        """Write computed rows in the order of their images, until no more than `left` batches are in flight."""
         while len(self._in_flight) > left:
             files, pending = self._in_flight.popleft()
             features = pending()
@@ -252,7 +252,7 @@ class StoreFiller:
         self._write_seconds += time.perf_counter() - start
 
     def _wanted(self, files: FileFacts) -> NDArray[np.bool_]:
-        """Which files this store still lacks: another one that shares the batches may need more of them."""
+        """Mark the files that this store still lacks; another one that shares the batches may need more of them."""
         return self._partial.lacks(files.slots)
 
     def _lacks(self, path: str) -> bool:
@@ -263,7 +263,7 @@ class StoreFiller:
         return {path: slot for slot, path in enumerate(self.images.paths)}
 
     def _as_listed(self, failure: Failure) -> Failure:
-        """A failure with the file's size and time, as listed where its decoder died before it could tell them.
+        """Complete a failure with the file's size and time as listed, if its decoder died before it could report them.
 
         By these the next run knows that the file is still the same. A file that has gone since it was listed keeps
         none: it is read when it is back, as whole folders are whose disk was gone for a while.
@@ -277,7 +277,7 @@ class StoreFiller:
 
 
 def common_digests(fillers: Sequence[StoreFiller]) -> NDArray[np.uint8]:
-    """Digests (k, 32) uint8 that every store knows, so that an image with one need not be decoded for any."""
+    """Find the digests (k, 32) uint8 that every store knows; images with them need no decoding at all."""
     return functools.reduce(_intersection, (filler.known.digests for filler in fillers))
 
 
