@@ -251,7 +251,11 @@ def test_reports_that_differ_are_not_equal():
 
 def test_json_has_null_for_what_is_no_finite_number():
     report = make_report()
-    report = replace(report, params={"C": math.inf}, metrics=replace(report.metrics, log_loss=math.nan))
+    report = replace(
+        report,
+        params={"C": math.inf},
+        metrics=replace(report.metrics, by_metric={**report.metrics.by_metric, "log_loss": math.nan}),
+    )
 
     def refuse(constant):
         raise AssertionError(constant)

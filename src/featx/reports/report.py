@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +13,11 @@ from featx.errors import FeatxError, Reason
 from featx.files import parse_json, write_whole
 from featx.leakage import Leak
 from featx.reports.images import Images
+from featx.statistics import table
 from featx.statistics.label_errors import LabelError
 from featx.statistics.metrics import Metrics
 from featx.statistics.reliability import Reliability
+from featx.statistics.table import Metric
 
 FORMAT = "featx-report"
 FORMAT_VERSION = 1
@@ -227,7 +229,7 @@ def rows(reports: Iterable[Report]) -> list[dict[str, Any]]:
 
 
 def _row(report: Report) -> dict[str, Any]:
-    metrics, interval = report.metrics, report.metrics.intervals["accuracy"]
+    metrics = report.metrics
     return {
         "model": report.model,
         "backbone": report.backbone,
@@ -235,16 +237,19 @@ def _row(report: Report) -> dict[str, Any]:
         "params": " ".join(f"{name}={value}" for name, value in report.params.items() if value is not None),
         "scored_on": report.scored_on,
         "n": metrics.n,
-        "accuracy": metrics.accuracy,
-        "accuracy_low": interval.low,
-        "accuracy_high": interval.high,
-        "balanced_accuracy": metrics.balanced_accuracy,
-        "macro_f1": metrics.macro_f1,
-        "top5_accuracy": metrics.top5_accuracy,
-        "log_loss": metrics.log_loss,
+        **{key: value for metric in table.METRICS if metric.heading for key, value in _columns(metrics, metric)},
         "failed": len(report.failures),
         "untrained": report.untrained,
     }
+
+
+def _columns(metrics: Metrics, metric: Metric) -> Iterator[tuple[str, float | None]]:
+    """Yield the columns of a metric: its value and, where its row asks for them, the ends of its interval."""
+    yield metric.name, metrics.by_metric.get(metric.name)
+    if metric.ends_in_tables:
+        interval = metrics.intervals.get(metric.name)
+        yield f"{metric.name}_low", None if interval is None else interval.low
+        yield f"{metric.name}_high", None if interval is None else interval.high
 
 
 def _canonical(spec: Mapping[str, Any]) -> str:

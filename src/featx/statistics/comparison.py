@@ -9,13 +9,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from featx.errors import DataError
+from featx.statistics import table
 from featx.statistics.intervals import LEVEL, Interval, wilson
 from featx.statistics.paired import RESAMPLES, Difference, bootstrap, holm, mcnemar, tango
+from featx.statistics.table import ByName, Metric
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(ByName):
     """Two models on the same images.
+
+    Each of the differences is an attribute too (``comparison.accuracy``).
 
     Parameters
     ----------
@@ -25,8 +29,9 @@ class Comparison:
         Images.
     only_a, only_b : int
         Images that only the one or only the other predicts right; all others say nothing of the difference.
-    accuracy, balanced_accuracy, macro_f1 : Difference
-        Of `a` minus `b`. The interval of the accuracy's is Tango's, those of the others are bootstrapped.
+    by_metric : mapping of str to Difference
+        Of `a` minus `b`, by the name of the metric: ``"accuracy"``, whose interval is Tango's, and those that have
+        `of_counts` in `featx.statistics.table`, whose intervals are bootstrapped.
     p_value : float
         Of McNemar's test: how often two models of equal accuracy differ as much or more (mid-p).
     adjusted_p_value : float
@@ -38,31 +43,43 @@ class Comparison:
     n: int
     only_a: int
     only_b: int
-    accuracy: Difference
-    balanced_accuracy: Difference
-    macro_f1: Difference
+    by_metric: Mapping[str, Difference]
     p_value: float
     adjusted_p_value: float
 
     @property
     def real(self) -> bool:
-        """Whether chance is no good explanation of the difference of accuracy."""
-        return self.adjusted_p_value < 1 - self.accuracy.interval.level
+        """True where chance is no good explanation of the difference of accuracy."""
+        return self.adjusted_p_value < 1 - self.by_metric["accuracy"].interval.level
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers and strings; the differences stand beside the other fields."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        differences = {name: asdict(difference) for name, difference in plain.pop("by_metric").items()}
+        tests = {name: plain.pop(name) for name in ("p_value", "adjusted_p_value")}
+        return plain | differences | tests | {"real": self.real}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Read back what `dataclasses.asdict` gave.
+        """Read back what `to_dict` gave.
 
         Raises
         ------
         KeyError, TypeError
             A field is missing or isn't what it should be.
         """
-        figures = {
+        fields = {name: plain[name] for name in cls.__dataclass_fields__ if name != "by_metric"}
+        differences = {
             name: Difference(value=plain[name]["value"], interval=Interval(**plain[name]["interval"]))
-            for name in ("accuracy", "balanced_accuracy", "macro_f1")
+            for name in _compared()
+            if name in plain or not _compared()[name].later
         }
-        return cls(**{**{name: plain[name] for name in cls.__dataclass_fields__}, **figures})
+        return cls(**fields, by_metric=differences)
+
+
+def _compared() -> dict[str, Metric]:
+    """Metrics that are compared between models, by name: the accuracy, then those that the bootstrap resamples."""
+    return {one.name: one for one in table.METRICS if one.name == "accuracy" or one.of_counts is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +136,7 @@ class Comparisons:
             "scored_on": self.scored_on,
             "n": self.n,
             "models": [asdict(one) for one in self.models],
-            "pairs": [asdict(one) | {"real": one.real} for one in self.pairs],
+            "pairs": [one.to_dict() for one in self.pairs],
             "notes": list(self.notes),
         }
 
@@ -183,7 +200,8 @@ def compare(
         raise DataError(f"{len(true)} labels, but predictions of {first.shape} and {second.shape}; give one per image")
     right_a, right_b = first == true, second == true
     only_a, only_b = int(np.count_nonzero(right_a & ~right_b)), int(np.count_nonzero(right_b & ~right_a))
-    balanced, macro = bootstrap(true, first, second, level=level, resamples=resamples, seed=seed)
+    accuracy = Difference(value=(only_a - only_b) / len(true), interval=tango(only_a, only_b, len(true), level=level))
+    resampled = bootstrap(true, first, second, level=level, resamples=resamples, seed=seed)
     p_value = mcnemar(only_a, only_b)
     return Comparison(
         a=names[0],
@@ -191,11 +209,7 @@ def compare(
         n=len(true),
         only_a=only_a,
         only_b=only_b,
-        accuracy=Difference(
-            value=(only_a - only_b) / len(true), interval=tango(only_a, only_b, len(true), level=level)
-        ),
-        balanced_accuracy=balanced,
-        macro_f1=macro,
+        by_metric={"accuracy": accuracy, **resampled},
         p_value=p_value,
         adjusted_p_value=p_value,
     )

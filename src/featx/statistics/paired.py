@@ -1,6 +1,6 @@
 """Two models on the same images: the tests and intervals of their difference."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.statistics import table
 from featx.statistics.intervals import LEVEL, Interval, quantile
 
 RESAMPLES = 2000
@@ -148,8 +149,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def bootstrap(
     labels: Indices, a: Indices, b: Indices, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[Difference, Difference]:
-    """Differences of the balanced accuracy and the macro F1 of two models, by resampling images.
+) -> dict[str, Difference]:
+    """Differences of figures of two models that are functions of counts, by resampling images.
 
     Parameters
     ----------
@@ -164,8 +165,9 @@ def bootstrap(
 
     Returns
     -------
-    balanced_accuracy, macro_f1 : Difference
-        Of a minus b, with percentile intervals. Drawn is from the n images and two more, one that only a has right and
+    dict of str to Difference
+        By the name of each metric that has `of_counts` in `featx.statistics.table`: its value of a minus that of b,
+        with a percentile interval. Drawn is from the n images and two more, one that only a has right and
         one that only b has, spread over the classes: models that agree on every image of a sample need not agree on
         every image. The interval is widened by the degrees of freedom that the classes take.
 
@@ -199,27 +201,27 @@ def bootstrap(
     tail = (1 - level) / 2
     ends = np.quantile(drawn, (tail, 1 - tail), axis=1)
     lows, highs = np.clip(centres + sqrt(1 + len(classes) / len(labels)) * (ends - centres), -1.0, 1.0)
-    balanced, macro = (
-        Difference(
+    return {
+        name: Difference(
             value=float(value), interval=Interval(low=float(low), high=float(high), level=level, method="bootstrap")
         )
-        for value, low, high in zip(seen, lows, highs, strict=True)
-    )
-    return balanced, macro
+        for name, value, low, high in zip(_resampled(), seen, lows, highs, strict=True)
+    }
+
+
+def _resampled() -> dict[str, Callable[[Array, Array, Array], Array]]:
+    return {metric.name: metric.of_counts for metric in table.METRICS if metric.of_counts is not None}
 
 
 def _differences(counts: NDArray[Any], cells: Indices, k: int) -> Array:
-    """(2, r) differences of balanced accuracy and macro F1, for counts (r, u) of cells (u, 3) of label, a and b."""
+    """Differences (metrics, r) between a and b, for counts (r, u) of cells (u, 3) of label, a and b."""
     labels, counts = cells[:, 0], counts.astype(np.float64)
     support = counts @ _columns(labels, k)
-    has = support > 0
     figures = []
     for predicted in (cells[:, 1], cells[:, 2]):
         right = counts @ (_columns(labels, k) * (predicted == labels)[:, None])
-        either = support + counts @ _columns(predicted, k)
-        recall = np.divide(right, support, out=np.zeros_like(right), where=has)
-        f1 = np.divide(2 * right, either, out=np.zeros_like(right), where=either > 0)
-        figures.append([recall.sum(axis=1) / has.sum(axis=1), f1.sum(axis=1) / (either > 0).sum(axis=1)])
+        named = counts @ _columns(predicted, k)
+        figures.append([of_counts(right, support, named) for of_counts in _resampled().values()])
     return np.subtract(figures[0], figures[1], dtype=np.float64)
 
 

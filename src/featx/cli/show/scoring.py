@@ -1,9 +1,9 @@
 """Tables of reports."""
 
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -13,6 +13,7 @@ from featx.cli.show.terminal import console, line, printable, quiet, shorten
 if TYPE_CHECKING:
     from featx.leakage import Leak
     from featx.reports import Report
+    from featx.statistics.table import Metric
 
 NAMED = 5
 """Images of a kind named on the terminal."""
@@ -21,24 +22,23 @@ NAMED = 5
 def reports(scored: "Sequence[Report]") -> None:
     """A table of reports, best first."""
     from featx.reports import rows
+    from featx.statistics.table import METRICS
 
     found = rows(scored)
+    shown = [metric for metric in METRICS if metric.heading]
     for scored_on in dict.fromkeys(row["scored_on"] for row in found):
         table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
         table.title = f"scored on {escape(printable(scored_on))}"
-        for heading in ("model", "accuracy", "95 % interval", "balanced", "macro F1", "top-5", "log loss"):
-            table.add_column(heading, justify="left" if heading == "model" else "right", no_wrap=True)
+        table.add_column("model", justify="left", no_wrap=True)
+        for metric in shown:
+            for heading in (metric.heading, "95 % interval")[: 1 + metric.ends_in_tables]:
+                table.add_column(heading, justify="right", no_wrap=True)
         for row in found:
             if row["scored_on"] != scored_on:
                 continue
             table.add_row(
                 escape(printable(row["model"])) + (" [yellow]UNTRAINED[/]" if row["untrained"] else ""),
-                f"{row['accuracy']:.1%}",
-                f"{row['accuracy_low']:.1%} - {row['accuracy_high']:.1%}",
-                f"{row['balanced_accuracy']:.1%}",
-                f"{row['macro_f1']:.3f}",
-                "" if row["top5_accuracy"] is None else f"{row['top5_accuracy']:.1%}",
-                "" if row["log_loss"] is None else f"{row['log_loss']:.3f}",
+                *(cell for metric in shown for cell in _cells(row, metric)),
             )
         console(data=True).print(table)
     if quiet():
@@ -57,6 +57,20 @@ def reports(scored: "Sequence[Report]") -> None:
         "label likely wrong",
         [f"{one.path}: {one.label}, likely {one.predicted}" for report in scored for one in report.label_errors],
     )
+
+
+def _cells(row: dict[str, Any], metric: "Metric") -> Iterator[str]:
+    """Yield the cells of a metric: its value and, where its row asks for it, its interval."""
+    yield _shown(row[metric.name], metric)
+    if metric.ends_in_tables:
+        low, high = row[f"{metric.name}_low"], row[f"{metric.name}_high"]
+        yield "" if low is None else f"{_shown(low, metric)} - {_shown(high, metric)}"
+
+
+def _shown(value: float | None, metric: "Metric") -> str:
+    if value is None:
+        return ""
+    return f"{value:.1%}" if metric.unit == "%" else f"{value:.3f}"
 
 
 def _leak(leak: "Leak") -> str:

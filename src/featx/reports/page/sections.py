@@ -8,22 +8,15 @@ from featx.reports.page.diagram import reliability
 from featx.reports.page.made import made
 from featx.reports.page.text import count, ends, escaped, name, share
 from featx.reports.report import Report
+from featx.statistics import table
 from featx.statistics.intervals import Interval
 from featx.statistics.metrics import ClassMetrics, Metrics
+from featx.statistics.table import Metric
 
 SHOWN_CLASSES = 20
 """Of more classes than this the matrix shows those most often confused, until it is asked for others."""
 
 _SIZES = (10, 20, 40, 80)
-
-# Figure -> its title, what it means, its unit.
-_FIGURES = {
-    "balanced_accuracy": ("Balanced accuracy", "The mean of the classes' recalls: every class counts alike.", "%"),
-    "macro_f1": ("Macro F1", "The mean of the classes' F1, from 0 to 1: precision and recall in one.", ""),
-    "top5_accuracy": ("Top-5 accuracy", "The true class is among the five likeliest.", "%"),
-    "log_loss": ("Log loss", "What the probabilities cost, in nats: 0 for sure and right; lower is better.", ""),
-    "calibration_error": ("Calibration error", "How far a stated confidence is from the share that is right.", "%"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +81,8 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
     right = int(metrics.confusion.diagonal().sum())
     level = f"{100 * interval.level:g} %"
     place = f"--at:{100 * metrics.accuracy:.2f};--low:{100 * interval.low:.2f};--high:{100 * interval.high:.2f}"
-    cards = "".join(_card(key, metrics) for key in _FIGURES)
+    # The accuracy is the headline above the others.
+    cards = "".join(_card(metric, metrics) for metric in table.METRICS if metric.name != "accuracy")
     return (
         f'<p class="headline"><strong>{share(metrics.accuracy)}</strong> '
         f"<span>accuracy, {level} interval {ends(interval)}</span></p>\n"
@@ -100,18 +94,18 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
     )
 
 
-def _card(key: str, metrics: Metrics) -> str:
-    value = getattr(metrics, key, None)
+def _card(metric: Metric, metrics: Metrics) -> str:
+    value, interval = metrics.by_metric.get(metric.name), metrics.intervals.get(metric.name)
     if value is None:
         return ""
-    title, meaning, unit = _FIGURES[key]
-    interval = metrics.intervals.get(key)
     around = (
-        "" if interval is None else f'<dd class="quiet">{_level(interval)} interval {ends(interval, unit=unit)}</dd>'
+        ""
+        if interval is None
+        else f'<dd class="quiet">{_level(interval)} interval {ends(interval, unit=metric.unit)}</dd>'
     )
     return (
-        f'<div><dt>{title}</dt><dd class="value">{_value(value, unit)}</dd>{around}'
-        f'<dd class="quiet">{meaning}</dd></div>'
+        f'<div><dt>{metric.title}</dt><dd class="value">{_value(value, metric.unit)}</dd>{around}'
+        f'<dd class="quiet">{metric.explanation}</dd></div>'
     )
 
 
@@ -301,16 +295,15 @@ def _leaks(report: Report, data: Mapping[str, Any]) -> str:
     shown = len(data["leaks"])
     if shown < len(report.leaks):
         words.append(f"The first {shown:,} pairs are shown.")
-    table = "" if report.without_leaks is None else _with_and_without(report.metrics, report.without_leaks)
-    return f'<p>{" ".join(words)}</p>\n{table}<ul class="pairs" id="pairs"></ul>'
+    both = "" if report.without_leaks is None else _with_and_without(report.metrics, report.without_leaks)
+    return f'<p>{" ".join(words)}</p>\n{both}<ul class="pairs" id="pairs"></ul>'
 
 
 def _with_and_without(full: Metrics, without: Metrics) -> str:
-    keys = {"accuracy": ("Accuracy", "", "%")} | _FIGURES
     rows = "".join(
-        f'<tr><th scope="row">{title}</th>{_figure(full, key, unit)}{_figure(without, key, unit)}</tr>'
-        for key, (title, _, unit) in keys.items()
-        if getattr(full, key, None) is not None
+        f'<tr><th scope="row">{metric.title}</th>{_figure(full, metric)}{_figure(without, metric)}</tr>'
+        for metric in table.METRICS
+        if full.by_metric.get(metric.name) is not None
     )
     return (
         "<h3>The figures without them</h3>\n"
@@ -321,8 +314,9 @@ def _with_and_without(full: Metrics, without: Metrics) -> str:
     )
 
 
-def _figure(metrics: Metrics, key: str, unit: str) -> str:
-    value, interval = getattr(metrics, key, None), metrics.intervals.get(key)
+def _figure(metrics: Metrics, metric: Metric) -> str:
+    value, interval = metrics.by_metric.get(metric.name), metrics.intervals.get(metric.name)
     if value is None:
         return "<td>none</td>"
-    return f"<td>{_value(value, unit)}{'' if interval is None else f'<small>{ends(interval, unit=unit)}</small>'}</td>"
+    around = "" if interval is None else f"<small>{ends(interval, unit=metric.unit)}</small>"
+    return f"<td>{_value(value, metric.unit)}{around}</td>"
