@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from featx import manifest, reports
+from featx import reports
 from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageError
 from featx.model import Model
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
-from featx.pipeline.evaluation.training import training_if_there
+from featx.pipeline.evaluation.training import Training, training_of
 from featx.pipeline.filling.job import Job, Progress, RunOptions
 from featx.pipeline.filling.loop import extract_with, listed
 from featx.pipeline.naming import MODELS, STORE_SUFFIXES, TEST_SOURCE, default_models, report_path
@@ -72,16 +72,17 @@ def score(
     model = Model.load(model) if isinstance(model, Path | str) else model
     if source is None and TEST_SOURCE.exists():
         source = TEST_SOURCE
-    if source is None:
-        judged = cross_validated(model)
-    else:
-        judged = on_store(model, labelled_store(model, source, weights=weights, options=options, progress=progress))
-    training = training_if_there(model)
+    store = None
+    if source is not None:
+        store = labelled_store(model, source, weights=weights, options=options, progress=progress)
+    training = training_of(model)
+    there = training if isinstance(training, Training) else None
+    judged = cross_validated(model, there) if store is None else on_store(model, store)
     report = report_of(model, judged, training, options=options, command=command)
     target = report_path(model.name) if out is None else Path(out)
     report.save(target)
     reports.plot_confusion(report, target.with_suffix(".png"))
-    write_page(report, judged, training, target.with_suffix(".html"))
+    write_page(report, judged, there, target.with_suffix(".html"))
     return report
 
 
@@ -151,8 +152,7 @@ def labelled_store(
     source = Path(source)
     if source.suffix.lower() in STORE_SUFFIXES:
         return open_store(source)
-    split = "test" if len(manifest.find(source)) > 1 else None
-    job = Job(source=source, split=split, for_scoring=True)
+    job = Job(source=source, for_scoring=True)
     images = listed(job)
     runner = runner_of(model, weights=weights, options=options)
     extractions = extract_with(job, [runner], images, progress=progress)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from featx.errors import DataError
 from featx.model import Model
 from featx.pipeline.evaluation import leaks
-from featx.pipeline.evaluation.training import Training, training_if_there
+from featx.pipeline.evaluation.training import Missing, Training
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.naming import TEST_SOURCE
 from featx.reports import Images, Report
 from featx.selection.calibration import cross_calibrated
-from featx.statistics import LabelError, Metrics, evaluate, label_errors, reliability
+from featx.statistics import LabelError, ScoredImages, label_errors, measured, scored_images
 from featx.store import FeatureStore
 
 
@@ -64,9 +64,9 @@ class Judged:
         own: NDArray[np.float64] = self.probabilities[np.arange(len(self.predicted)), self.predicted].astype(np.float64)
         return own.clip(0.0, 1.0)
 
-    def metrics(self, rows: NDArray[np.bool_] | slice = slice(None)) -> Metrics:
-        """Figures of some of the images, or all."""
-        return evaluate(
+    def checked(self, rows: NDArray[np.bool_] | slice = slice(None)) -> ScoredImages:
+        """Some of the images, or all, for the metrics."""
+        return scored_images(
             self.labels[rows],
             self.predicted[rows],
             classes=self.classes,
@@ -114,8 +114,15 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
     )
 
 
-def cross_validated(model: Model) -> Judged:
+def cross_validated(model: Model, training: Training | None) -> Judged:
     """Judge a model by the predictions that were made while it was chosen, or while the choice itself was judged.
+
+    Parameters
+    ----------
+    model : Model
+        Fitted with cross-validation.
+    training : Training or None
+        What it was fitted on; None where that is gone.
 
     Raises
     ------
@@ -135,7 +142,6 @@ def cross_validated(model: Model) -> Judged:
     elif len(selection.rows) > 1:
         chosen = " and ".join(selection.params)
         notes.append(f"{chosen} was chosen on the same folds, so the figures are a little high; fit --nested avoids it")
-    training = training_if_there(model)
     return Judged(
         scored_on=f"cross-validation ({how})",
         classes=model.classes,
@@ -151,7 +157,7 @@ def cross_validated(model: Model) -> Judged:
 
 
 def report_of(
-    model: Model, judged: Judged, training: Training | None, *, options: RunOptions | None, command: str
+    model: Model, judged: Judged, training: Training | Missing, *, options: RunOptions | None, command: str
 ) -> Report:
     """Put together what is known of a model's predictions.
 
@@ -160,8 +166,8 @@ def report_of(
     model : Model
     judged : Judged
         Its predictions.
-    training : Training or None
-        What it was fitted on; None where that is gone.
+    training : Training or Missing
+        What it was fitted on.
     options : RunOptions, optional
         How images are read again, to find copies.
     command : str
@@ -170,12 +176,13 @@ def report_of(
     store = judged.store
     paths = () if store is None else tuple(store.paths[row] for row in judged.rows)
     root = "" if store is None else store.root
-    found = leaks.find(model, None if judged.crossed else store, options=options)
+    found = leaks.find(model, None if judged.crossed else store, training=training, options=options)
     leaked = found.leaked(paths)
     notes = [*judged.notes, *_words(leaked, len(judged.labels)), *found.notes]
     if model.untrained:
         notes.append("the backbone is untrained: these figures say nothing about it with its trained weights")
-    confidence = judged.confidence
+    there = training if isinstance(training, Training) else None
+    scored = judged.checked()
     return Report(
         model=model.name,
         scored_on=judged.scored_on,
@@ -183,17 +190,17 @@ def report_of(
         clf=model.clf,
         params=model.params,
         classes=model.classes,
-        metrics=judged.metrics(),
+        metrics=measured(scored),
         spec=model.spec.to_json(),
         fingerprint=model.spec.fingerprint,
         untrained=model.untrained,
         root=root,
-        training_root="" if training is None else training.store.root,
+        training_root="" if there is None else there.store.root,
         images=None if store is None else _images(judged, paths, store),
-        reliability=None if confidence is None else reliability(confidence, judged.labels == judged.predicted),
+        reliability=scored.reliability,
         leaks=found.pairs,
-        without_leaks=judged.metrics(~leaked) if leaked.any() and not leaked.all() else None,
-        label_errors=_label_errors(model, judged, training, seen=leaked, root=root),
+        without_leaks=measured(judged.checked(~leaked)) if leaked.any() and not leaked.all() else None,
+        label_errors=_label_errors(model, judged, there, seen=leaked, root=root),
         failures=() if store is None else tuple((failure.path, failure.reason) for failure in store.failures),
         notes=tuple(notes),
         command=command,

@@ -9,11 +9,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import StoreError
 from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Pictured, copies
 from featx.model import Model
 from featx.pipeline.evaluation.small_images import pictures
-from featx.pipeline.evaluation.training import keys, training_of
+from featx.pipeline.evaluation.training import Missing, Training, keys, training_of
 from featx.pipeline.filling.job import RunOptions
 from featx.store import FeatureStore
 
@@ -30,6 +29,7 @@ def find(
     model: Model,
     store: FeatureStore | None = None,
     *,
+    training: Training | Missing | None = None,
     options: RunOptions | None = None,
     seconds: float = SECONDS,
 ) -> Leaks:
@@ -42,9 +42,11 @@ def find(
     Parameters
     ----------
     model : Model
-        Its training store is looked for where it was.
+        The digests of its training images are in it.
     store : FeatureStore, optional
         The scored images, under the model's spec; None looks inside training only.
+    training : Training or Missing, optional
+        Its training store, where that is open already; by default it is looked for where it was.
     options : RunOptions, optional
         Decoder processes, and their limits.
     seconds : float
@@ -55,7 +57,7 @@ def find(
     Leaks
         At most one pair for each scored image, an exact one before a near one; at most one for each training image.
     """
-    training, notes = _training(model)
+    known, notes = _known(model, training_of(model) if training is None else training)
     until = time.monotonic() + seconds
     looking = _Looking(options=options, until=until)
     between: list[Leak] = []
@@ -63,12 +65,12 @@ def find(
         scored = _Images(
             keys=keys(store.digests), labels=store.labels, classes=store.classes, paths=store.paths, store=store
         )
-        between = _between(scored, training, looking)
-    inside = _inside(training, looking)
+        between = _between(scored, known, looking)
+    inside = _inside(known, looking)
 
-    if repeated := len(training) - len(set(zip(training.keys, training.labels.tolist(), strict=True))):
+    if repeated := len(known) - len(set(zip(known.keys, known.labels.tolist(), strict=True))):
         notes.append(
-            f"{repeated} of the {len(training)} training images are exact copies of others of their class: "
+            f"{repeated} of the {len(known)} training images are exact copies of others of their class: "
             "cross-validated figures are a little high"
         )
     if looking.undecided:
@@ -76,14 +78,14 @@ def find(
             f"{looking.undecided} pairs of images that may be copies could not be compared: files are gone, changed "
             f"or unreadable, or reading them took over {seconds:g} s (the next run goes on from there)"
         )
-    if training.store is None and inside:
+    if known.store is None and inside:
         notes.append(f"{len(inside)} training images are there under another label as well; their names are not known")
         inside = []
     if len(inside) > MOST_INSIDE:
         notes.append(f"{len(inside) - MOST_INSIDE} more pairs of training images under two labels are not named")
     return Leaks(
         pairs=(*between, *inside[:MOST_INSIDE]),
-        complete=training.store is not None and not looking.undecided,
+        complete=known.store is not None and not looking.undecided,
         notes=tuple(notes),
     )
 
@@ -155,7 +157,7 @@ def _between(scored: _Images, training: _Images, looking: _Looking) -> list[Leak
     }
     left = _first(scored.keys, leave_out=first)
     mine, theirs = list(left.values()), list(first.values())
-    # A clump of one file is looked at once, and what is found of it is so of all.
+    # Identical files are compared once; the result holds for every copy.
     for found in looking.copies((scored, mine), (training, theirs)):
         near = {scored.keys[mine[a]]: theirs[b] for a, b in found.pairs.tolist()}
         pairs |= {row: (near[key], "near") for row, key in enumerate(scored.keys) if key in near}
@@ -208,13 +210,11 @@ def _under_two_labels(training: _Images) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _training(model: Model) -> tuple[_Images, list[str]]:
-    """The images that a model was fitted on, with their store where that still is the one."""
+def _known(model: Model, training: Training | Missing) -> tuple[_Images, list[str]]:
+    """The images that a model was fitted on, with their store where it is there; and a note where it isn't."""
     known = _Images(keys=keys(model.digests), labels=model.labels, classes=model.classes)
-    try:
-        training = training_of(model)
-    except StoreError as error:
-        return known, [f"{error}: only exact copies of training images could be looked for"]
+    if isinstance(training, Missing):
+        return known, [f"{training.reason}: only exact copies of training images could be looked for"]
     return replace(known, paths=training.store.paths, store=training.store, rows=training.rows), []
 
 

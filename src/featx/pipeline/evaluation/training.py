@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import FeatxError, StoreError
+from featx.errors import FeatxError
 from featx.model import Model
 from featx.store import FeatureStore, open_store
 
@@ -38,31 +38,30 @@ class Training:
         return tuple(os.path.normpath(Path(below, path)) for path in self.paths)
 
 
-def training_of(model: Model) -> Training:
-    """Open the store that a model was fitted on.
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """The training store isn't there.
 
-    Raises
-    ------
-    StoreError
-        It is gone, or another one now; the message says which.
+    Parameters
+    ----------
+    reason : str
+        One clause for people: it is gone, or another one now.
     """
+
+    reason: str
+
+
+def training_of(model: Model) -> Training | Missing:
+    """Open the store that a model was fitted on."""
     origin = model.origin
     try:
         store = open_store(Path(origin.path))
-    except FeatxError as error:
-        raise StoreError(f"the training store {origin.path} is gone") from error
+    except FeatxError:
+        return Missing(reason=f"the training store {origin.path} is gone")
     rows = _rows_of(keys(model.digests), keys(store.digests))
     if store.content_digest != origin.content_digest or rows is None:
-        raise StoreError(f"the training store {origin.path} is another one now")
+        return Missing(reason=f"the training store {origin.path} is another one now")
     return Training(store=store, rows=rows)
-
-
-def training_if_there(model: Model) -> Training | None:
-    """As `training_of`, but None where that would raise."""
-    try:
-        return training_of(model)
-    except StoreError:
-        return None
 
 
 def keys(digests: NDArray[np.uint8]) -> list[bytes]:

@@ -79,8 +79,9 @@ class Job:
     overwrite : bool
         Replace what is there, whatever it is, and take no row from it.
     for_scoring : bool
-        The stores are made to score models on: one without a split is a test set, and where a store of another spec or
-        folder has the default name, another name is taken.
+        The stores are made to score models on: of several splits the one named test is taken, where `split` names
+        none; a source without splits is a test set; and where a store of another spec or folder has the default name,
+        another name is taken.
     check : {"mtime", "content"}
         How an image is known to be unchanged: by its path, size and modification time, or by reading and digesting it.
     retry_failed : bool

@@ -23,10 +23,12 @@ from featx.pipeline.naming import beside, store_path
 def listed(job: Job) -> list[Manifest]:
     """List the images of a job, as a manifest for each of its splits."""
     found = manifest.find(job.source, limit=job.limit, seed=job.seed)
-    chosen = [one for one in found if job.split in (None, one.split)]
+    # Models are scored on the test split of a source that has several.
+    split = "test" if job.for_scoring and len(found) > 1 and job.split is None else job.split
+    chosen = [one for one in found if split in (None, one.split)]
     splits = ", ".join(str(one.split) for one in found)
     if not chosen:
-        raise SourceError(f"{job.source} has no split {job.split!r} but {splits}")
+        raise SourceError(f"{job.source} has no split {split!r} but {splits}")
     if job.one_split and len(chosen) > 1:
         raise UsageError(f"{job.source} has the splits {splits}, and a feature store holds one: name it with split=")
     if job.for_scoring:

@@ -1,0 +1,83 @@
+"""The work of one score, counted: what it needs is opened, listed and computed once."""
+
+import importlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import featx
+from conftest import Painter
+from featx import manifest
+from featx.store import sealed
+
+MEANS: dict[str, Any] = {"backbone": "mean-colour", "workers": 2}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each store is opened to be read, by the name of its file."""
+    return _counted(monkeypatch, sealed.FeatureStore, "__init__", lambda _, path, *__: path.name)
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, key: Callable[..., str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    original = getattr(owner, name)
+
+    def counting(*args: Any, **options: Any) -> Any:
+        counts[key(*args)] += 1
+        return original(*args, **options)
+
+    monkeypatch.setattr(owner, name, counting)
+    return counts
+
+
+def _fitted(paint: Painter) -> Path:
+    """A model of `data/train` and its file."""
+    paint(Path("data/train"))
+    store = featx.extract("data/train", **MEANS)
+    featx.fit(store, clf="logreg", out="model.skops")
+    return Path("model.skops")
+
+
+def test_one_score_on_test_images_opens_the_training_store_once(paint: Painter, opened: Counter[str]) -> None:
+    model = _fitted(paint)
+    paint(Path("data/test"), each=3, seed=1)
+    opened.clear()
+    assert featx.score(model).scored_on.startswith("data/test")
+    assert opened["train-mean-colour.h5"] == 1
+
+
+def test_one_cross_validated_score_opens_the_training_store_once(paint: Painter, opened: Counter[str]) -> None:
+    model = _fitted(paint)
+    opened.clear()
+    assert featx.score(model).images is not None
+    assert opened["train-mean-colour.h5"] == 1
+
+
+@pytest.mark.parametrize("source", ["data", "data/test"])
+def test_one_score_lists_each_folder_once(paint: Painter, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    model = _fitted(paint)
+    paint(Path("data/test"), each=3, seed=1)
+    listed = _counted(monkeypatch, manifest, "_visible", lambda folder: str(Path(folder).relative_to(Path.cwd())))
+    report = featx.score(model, source)
+    assert report.metrics.n == 9
+    classes = [f"data/test/{name}" for name in ("blue", "green", "red")]
+    assert {folder: listed[folder] for folder in classes} == dict.fromkeys(classes, 1)
+
+
+def test_one_score_computes_the_calibration_once(paint: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _fitted(paint)
+    module = importlib.import_module("featx.statistics.reliability")  # the package has a function of this name
+    computed = _counted(monkeypatch, module, "_error", lambda _: "bootstrap")
+    report = featx.score(model)
+    assert report.reliability is not None
+    assert report.metrics.calibration_error == report.reliability.error
+    assert computed["bootstrap"] == 1
