@@ -205,7 +205,7 @@ def test_chains_judged_at_once_give_what_they_give_one_by_one(name, kernel, solv
             return [verdict for verdicts in pool.map(fitted.judge, fitted.chains(points)) for verdict in verdicts]
 
     expected = judged(1)
-    for _ in range(20 if len(solver_of(blueprint, solver).chains(points)) > 1 else 1):
+    for _ in range(100 if len(solver_of(blueprint, solver).chains(points)) > 1 else 1):
         for verdict, other in zip(judged(8), expected, strict=True):
             np.testing.assert_array_equal(verdict.labels, other.labels)
             np.testing.assert_array_equal(verdict.scores, other.scores)

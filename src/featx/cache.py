@@ -26,7 +26,7 @@ def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
         entry = parse_json(_index_file(key).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    # The key is kept inside as well: a file that was renamed or copied by hand answers for nothing.
+    # The key is stored too, so a renamed entry is ignored.
     if not isinstance(entry, dict) or entry.get("key") != list(key) or not isinstance(entry.get("value"), dict):
         return None
     return dict(entry["value"])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE = 1e-8
-"""What is left to gain, as a share of the objective. Below it the float32 products drown the gain in rounding."""
+"""Gain that may be left, as a share of the objective. Below it the float32 products drown the gain in rounding."""
 
 MAX_ITERATIONS = 1_000
 HISTORY = 12
@@ -27,7 +27,7 @@ ROUNDING = 1e-7
 """Differences of values, as a share, that float32 products don't tell from none; slopes still tell them apart."""
 
 STALLED = 1e-5
-"""What may be left to gain, by the preconditioner's estimate, where rounding ends the descent before the tolerance."""
+"""Gain that may be left, as the preconditioner estimates it, where rounding ends the descent before the tolerance."""
 
 Vector = NDArray[np.float64]
 Function = Callable[[Vector], tuple[float, Vector]]

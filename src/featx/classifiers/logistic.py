@@ -25,7 +25,7 @@ PASSES_IN_MEMORY = 25
 """Passes over the rows for one C, on average over the grid: what the prediction of the cost rests on."""
 
 PENALTY_TOLERANCE = 1e-7
-"""What may be left to gain, as a share of the penalty: coefficients are then about a thousandth off the minimum's.
+"""Gain that may be left, as a share of the penalty: coefficients are then about a thousandth off the minimum's.
 
 The penalty is strongly convex: coefficients are no further off, squared, than twice what is left to gain."""
 
@@ -33,7 +33,7 @@ LEAST_TOLERANCE = 1e-8
 """The same as a share of the objective; below it float32 products drown the gain in rounding."""
 
 DIRECTIONS = 128
-"""Of the largest variance, whose curvature the preconditioner knows; the rest counts as alike. 64 or 256 do as well."""
+"""Number of directions of the largest variance whose curvature the preconditioner knows; 64 or 256 do as well."""
 
 
 class Logistic(Direct):

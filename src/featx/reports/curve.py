@@ -74,7 +74,7 @@ class CurveRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """What more images brought at the end of the curve.
+    """Gain in accuracy by more images at the end of the curve.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ SHARED_AT_MOST = 0.5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trials:
-    """What classifiers fitted on draws of one size said of the test images.
+    """Labels that classifiers fitted on draws of one size gave the test images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a report knows of every image that it scored."""
+"""The images that a report scored: true and predicted class, confidence, place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -12,14 +12,14 @@ from featx.errors import DataError
 TEMPERATURE = "temperature"
 
 _LARGEST = 1e100
-"""What infinite scores are taken for: far from overflow, also as a difference and times a factor."""
+"""Value that stands for infinite scores: far from overflow, also as a difference and times a factor."""
 
 _FLATTEST = 1e-3
 """Scores whose typical range is scaled to less than this give uniform probabilities, near enough; nothing flatter is
 looked for where scores tell nothing of the class."""
 
 _SMALLEST = 1e-15
-"""What a probability of 0 counts as in a log loss."""
+"""Value that stands for a probability of 0 in a log loss."""
 
 
 @dataclass(frozen=True, kw_only=True)

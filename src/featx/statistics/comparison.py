@@ -127,7 +127,7 @@ class Comparisons:
 
     @property
     def with_best(self) -> tuple[Comparison, ...]:
-        """Of the best model with each other, in their order."""
+        """Comparisons of the best model with each other, in their order."""
         return self.pairs[: max(0, len(self.models) - 1)]
 
     def to_dict(self) -> dict[str, Any]:

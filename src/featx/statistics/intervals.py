@@ -182,7 +182,7 @@ def skewed_mean(
 
 
 def quantile(level: float) -> float:
-    """How many standard errors a two-sided interval of a level reaches to each side.
+    """Number of standard errors that a two-sided interval of a level reaches to each side.
 
     Raises
     ------
@@ -206,7 +206,7 @@ def _least_mean(events: int, level: float) -> float:
 
 
 def _unskewed(t: float, a: float) -> float:
-    """Where Hall's transformation t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 of the t statistic takes a value."""
+    """Invert Hall's transformation t + a t^2 / 3 + a^2 t^3 / 27 + a / 6 of the t statistic."""
     if abs(a) < 1e-6:  # the limit is t, and the formula loses its digits
         return t
     return 3 / a * (cbrt(1 + a * (t - a / 6)) - 1)

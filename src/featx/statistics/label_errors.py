@@ -56,7 +56,7 @@ LIMIT = 50
 """Images named, at most."""
 
 ODDS = 10.0
-"""How much likelier the other class must be than the label.
+"""Factor by which the other class must be likelier than the label.
 
 Confident learning alone asks for nothing of the kind, and names 3, 9 and 1 % of the images of three sets of photos
 whose labels are right as far as we know (17, 23 and 7 % of their out-of-fold predictions are wrong). With these odds it

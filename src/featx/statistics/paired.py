@@ -12,7 +12,7 @@ from featx.statistics import table
 from featx.statistics.intervals import LEVEL, Interval, quantile
 
 RESAMPLES = 2000
-"""Of the bootstrap."""
+"""Resamples of the bootstrap."""
 
 _AT_ONCE = 4_000_000  # counts drawn at once: 32 MB
 _NONE = -1  # stands for a prediction that is no class's
@@ -102,7 +102,7 @@ def tango(only_a: int, only_b: int, n: int, *, level: float = LEVEL) -> Interval
     z = quantile(level)
 
     def score(difference: float) -> float:
-        """How many standard errors the difference seen lies above a true one."""
+        """Count the standard errors by which the difference seen lies above a true one."""
         linear = (2 * n - only_a + only_b) * difference - only_a - only_b
         constant = -only_b * difference * (1 - difference)
         likely = (sqrt(max(0.0, linear**2 - 8 * n * constant)) - linear) / (4 * n)

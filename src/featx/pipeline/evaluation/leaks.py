@@ -92,7 +92,7 @@ def find(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Images:
-    """Those trained on, or those scored; without a store only their digests and labels are known."""
+    """Images trained on, or images scored; without a store only their digests and labels are known."""
 
     keys: list[bytes]
     labels: NDArray[np.integer]
@@ -100,7 +100,7 @@ class _Images:
     paths: Sequence[str] | None = None
     store: FeatureStore | None = None
     rows: NDArray[np.int64] | None = None
-    """Of the store; None is every one."""
+    """Rows of the store; None is every row."""
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -21,10 +21,10 @@ from featx.store import FeatureStore
 logger = logging.getLogger(__name__)
 
 RULES = PixelRules(image_size=(SIDE, SIDE), resize="stretch", interpolation="area")
-"""How an image becomes a small picture: all of it, averaged over areas."""
+"""Rules from an image to its small picture: the whole image, averaged over areas."""
 
 _VERSION = 1
-"""Of what `featx.leakage.reduced` makes; raise it when that changes."""
+"""Version of the result of `featx.leakage.reduced`; raise it when that changes."""
 
 _BATCH = 64
 _LATEST = 64
@@ -106,7 +106,7 @@ def _entry(digests: NDArray[np.uint8]) -> Path:
 
 
 def _load(entry: Path, n: int) -> NDArray[np.uint8]:
-    """What an earlier run kept: pictures, and in the last column whether there is one."""
+    """Load the pictures that an earlier run kept; the last column is 1 where there is one."""
     try:
         kept: NDArray[np.uint8] = np.load(entry, allow_pickle=False)
         os.utime(entry)

@@ -13,7 +13,7 @@ from featx.images import thumbnail
 logger = logging.getLogger(__name__)
 
 BUDGET_BYTES = 4_000_000
-"""Of all thumbnails together: some 700 photos, and a page that a mail still takes."""
+"""Size of all thumbnails together: some 700 photos, and a page that a mail still takes."""
 SIDE = 176
 """Pixels of a thumbnail's longer side: sharp enough on a phone, about 5 kB."""
 MAX_FILE_BYTES = 100_000_000

@@ -14,7 +14,7 @@ from featx.store import FeatureStore, open_store
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Training:
-    """What a model was fitted on.
+    """The images that a model was fitted on.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class Training:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Of the images, relative to the root of the store."""
+        """Paths of the images, relative to the root of the store."""
         return tuple(self.store.paths[row] for row in self.rows)
 
     def seen_from(self, root: str) -> tuple[str, ...]:

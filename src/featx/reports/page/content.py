@@ -1,4 +1,4 @@
-"""What the page's script is given: images, pictures, the confusion matrix, the map."""
+"""Data for the page's script: images, pictures, the confusion matrix, the map."""
 
 import base64
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ PAIRS = 100
 
 KINDS = {"exact": "The same file", "near": "Nearly the same picture"}
 PLACES = {"train-test": ("scored", "training"), "train-train": ("training", "training")}
-"""Where either image of a pair is."""
+"""Place of either image of a pair."""
 
 
 class Pictures:
@@ -39,7 +39,7 @@ class Pictures:
         self.encoded = [base64.b64encode(data).decode("ascii") for data in (*scored.values(), *training.values())]
 
     def number(self, path: str, *, of: str = "scored") -> int:
-        """Of the picture of an image; -1 where there is none."""
+        """Number of the picture of an image; -1 where there is none."""
         return self._numbers.get((of, path), -1)
 
 

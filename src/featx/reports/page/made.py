@@ -1,4 +1,4 @@
-"""What made a report: enough to make it again."""
+"""The section that says what made a report: enough to make it again."""
 
 import json
 from collections.abc import Iterable

@@ -7,7 +7,7 @@ MOST = 1_500
 """So many images are on the map at most: t-SNE of them takes a few seconds, and more couldn't be told apart."""
 
 _FEWEST_NEIGHBOURS = 12
-"""Of fewer images t-SNE makes no neighbourhoods; their principal components show as much."""
+"""With fewer images t-SNE finds no neighbourhoods; principal components show as much."""
 _COMPONENTS = 50
 _PERPLEXITY = 30.0
 _ITERATIONS = 500

@@ -14,7 +14,7 @@ from featx.statistics.metrics import ClassMetrics, Metrics
 from featx.statistics.table import Metric
 
 SHOWN_CLASSES = 20
-"""Of more classes than this the matrix shows those most often confused, until it is asked for others."""
+"""With more classes than this the matrix shows those most often confused, until it is asked for others."""
 
 _SIZES = (10, 20, 40, 80)
 
