@@ -417,7 +417,7 @@ def test_a_failed_download_says_what_to_do_and_prints_nothing(broken, homes, ker
         (homes / "keras" / "models" / entry.weights_file).write_bytes(b"\x89HDF\r\n\x1a\n half")
     with pytest.raises(WeightsError) as caught:
         resolve(request())
-    for word in (entry.weights_file, str(homes / "keras" / "models"), "--weights FILE", "--backbone scattering"):
+    for word in (entry.weights_file, str(homes / "keras" / "models"), "`weights=FILE`", "`backbone=scattering`"):
         assert word in str(caught.value)
     assert capfd.readouterr().out == ""
 

@@ -274,7 +274,9 @@ def test_copies_of_one_image_stay_apart(scored):
 
 def test_other_images_are_named_and_the_common_ones_compared_on_request(scored):
     fewer = shuffled(scored[1], keep=150)
-    with pytest.raises(DataError, match=r"50 only by the first, 0 only by the second.*150 that all share.*--common"):
+    with pytest.raises(
+        DataError, match=r"50 only by the first, 0 only by the second.*150 that all share.*`common=True`"
+    ):
         compare_reports([scored[0], fewer])
     found = compare_reports([scored[0], fewer], common=True)
     assert found.n == 150

@@ -156,7 +156,7 @@ def test_interrupted_it_can_be_repeated(written, tmp_path, monkeypatch):
 @pytest.mark.keras
 def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, monkeypatch):
     def no_network(entry, *, top):
-        raise WeightsError(f"--weights imagenet: {entry.name} could not be downloaded")
+        raise WeightsError(f"`weights=imagenet`: {entry.name} could not be downloaded")
 
     monkeypatch.setattr("featx.backbones.resolving.download", no_network)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))

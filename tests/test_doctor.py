@@ -104,7 +104,7 @@ def test_a_runtime_that_breaks_is_a_finding_with_its_error(monkeypatch: pytest.M
 @pytest.mark.parametrize(("name", "state"), [("openvino", "note"), ("keras", "failed")])
 def test_a_runtime_that_can_not_run_a_backbone_is_a_loss_where_another_can(name, state, monkeypatch) -> None:
     def refused(*_: object) -> None:
-        raise UsageError("--runtime openvino: vgg16 can't be exported to OpenVINO (NameError: tensorflow)")
+        raise UsageError("`runtime=openvino`: vgg16 can't be exported to OpenVINO (NameError: tensorflow)")
 
     monkeypatch.setattr(runtimes.runtimes, "runtime", refused)
     networks = golden.known()[1:]

@@ -239,7 +239,7 @@ def test_a_file_that_is_there_stays_as_it_is(to: str, store: FeatureStore) -> No
     target = Path("artifacts/exports") / f"hard.{to}"
     target.parent.mkdir(parents=True)
     target.write_text("mine")
-    with pytest.raises(StoreError, match="--overwrite"):
+    with pytest.raises(StoreError, match="`overwrite=True`"):
         featx.export(store, to=to)
     assert target.read_text() == "mine"
     assert featx.export(store, to=to, overwrite=True) == target
@@ -269,7 +269,7 @@ def test_what_is_not_installed_is_named_with_what_to_do(store: FeatureStore, mon
         featx.export(store, to="parquet")
     with pytest.raises(UsageError, match=r"pip install 'featx\[pandas\]'"):
         store.to_pandas()
-    with pytest.raises(UsageError, match="--to xlsx: not one of parquet, npz, csv"):
+    with pytest.raises(UsageError, match="`to=xlsx`: not one of parquet, npz, csv"):
         featx.export(store, to="xlsx")
     assert featx.export(store, to="csv").is_file()
 

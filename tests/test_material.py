@@ -110,7 +110,7 @@ def test_a_model_finds_its_weights_again_or_says_what_it_needs(material: Path, t
     image = source / store.paths[0]
     first = featx.predict(model, image)
     moved = weights.rename(tmp_path / "moved.h5")
-    with pytest.raises(featx.WeightsError, match="--weights"):
+    with pytest.raises(featx.WeightsError, match="`weights`"):
         featx.predict(model, image)
     again = featx.predict(model, image, weights=moved)
     np.testing.assert_allclose(again.margins, first.margins)

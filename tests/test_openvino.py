@@ -129,9 +129,9 @@ def test_reduced_precision_is_what_the_spec_says_and_the_program_does(precision)
 @pytest.mark.parametrize("precision", [name for name, able in NATIVE.items() if not able])
 def test_a_precision_that_would_not_be_executed_is_refused(precision):
     spec, source = resolve(dataclasses.replace(REQUEST, precision=precision))
-    with pytest.raises(UsageError, match=rf"--precision {precision}: .*would execute.*use --precision float32"):
+    with pytest.raises(UsageError, match=rf"`precision={precision}`: .*would execute.*use `precision=float32`"):
         executed(spec, ON_OPENVINO)
-    with pytest.raises(UsageError, match=f"--precision {precision}"):
+    with pytest.raises(UsageError, match=f"`precision={precision}`"):
         runtime(dataclasses.replace(spec, runtime=f"openvino:{precision}"), source, RuntimeOptions())
 
 
@@ -156,7 +156,7 @@ def test_a_limit_on_instructions_is_not_run_into(limit, limited, monkeypatch):
 @pytest.mark.parametrize("said", [None, "keras-tensorflow:bfloat16", "openvino:bfloat16"])
 def test_a_spec_is_executed_by_what_it_says_or_not_at_all(said):
     spec, source = resolve(dataclasses.replace(REQUEST, precision="bfloat16"))
-    with pytest.raises(UsageError, match="--precision bfloat16"):
+    with pytest.raises(UsageError, match="`precision=bfloat16`"):
         runtime(dataclasses.replace(spec, runtime=said), source, ON_OPENVINO)
 
 
@@ -258,7 +258,7 @@ def test_what_cannot_be_exported_runs_on_keras_and_says_so(entry, monkeypatch, c
     assert "can't be exported to OpenVINO (no such operation)" in caplog.text
     assert "(no such operation)" in run.fallback
     assert KERAS_ON_A_CPU in run.fallback
-    with pytest.raises(UsageError, match=r"--runtime openvino: .*no such operation.*use --runtime keras"):
+    with pytest.raises(UsageError, match=r"`runtime=openvino`: .*no such operation.*use `runtime=keras`"):
         runtime(spec, source, ON_OPENVINO)
 
 
@@ -270,7 +270,7 @@ def test_an_openvino_that_is_broken_or_missing_leaves_the_work_to_keras(entry, m
     run = runtime(spec, source, options)
     assert run.name.startswith("keras-")
     assert run.fallback.startswith("OpenVINO can't be imported (")
-    with pytest.raises(UsageError, match="--runtime openvino: OpenVINO can't be imported"):
+    with pytest.raises(UsageError, match="`runtime=openvino`: OpenVINO can't be imported"):
         runtime(spec, source, ON_OPENVINO)
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else found(name))

@@ -139,7 +139,7 @@ def test_keras_leaves_the_pixels_alone(on_keras):
 def test_a_device_that_is_not_there(device, on_keras):
     from featx.backbones import find_device
 
-    with pytest.raises(UsageError, match=f"--device {device}"):
+    with pytest.raises(UsageError, match=f"`device={device}`"):
         find_device(device)
 
 
@@ -261,9 +261,9 @@ def test_without_openvino_keras_is_chosen(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"runtime": "openvino", "device": "gpu"}, "--device gpu: .*--runtime keras"),
-        ({"runtime": "numpy"}, "--runtime numpy: resnet50 runs on keras and openvino"),
-        ({"runtime": "tpu"}, "--runtime tpu: not one of auto, keras, openvino"),
+        ({"runtime": "openvino", "device": "gpu"}, "`device=gpu`: .*`runtime=keras`"),
+        ({"runtime": "numpy"}, "`runtime=numpy`: resnet50 runs on keras and openvino"),
+        ({"runtime": "tpu"}, "`runtime=tpu`: not one of auto, keras, openvino"),
     ],
 )
 def test_what_can_not_be_chosen(options, words):
@@ -352,7 +352,7 @@ def test_a_batch_is_halved_until_it_fits(error, room, settled, late, caplog):
 
 def test_a_batch_of_one_that_does_not_fit_is_an_error():
     run = FixedShape(program_for(0, OUT_OF_MEMORY[0], []), batch_size=4, image_shape=(32, 32, 3))
-    with pytest.raises(UsageError, match="--device cpu"):
+    with pytest.raises(UsageError, match="`device=cpu`"):
         run(pixels(3))
 
 
@@ -584,7 +584,7 @@ def test_keras_at_reduced_precision_keeps_its_output_float32(on_keras):
     spec, source = resolve(
         Request(backbone="mobilenetv2-0.35", weights="none", image_size=(64, 48), precision="float16")
     )
-    with pytest.raises(UsageError, match="--precision float16"):
+    with pytest.raises(UsageError, match="`precision=float16`"):
         runtime(dataclasses.replace(spec, runtime="keras-tensorflow:float16"), source, options)
 
 

@@ -63,13 +63,13 @@ def run(
     announce(f"{train:,} handwritten digits are in data/train, {test:,} in data/test, a folder for each class")
     resolved = choose_backbone(announce)
     spec = resolved.spec
-    pooling = "" if spec.pooling == "avg" else f" --pooling {spec.pooling}"
-    announce(f"$ featx extract data/train --backbone {spec.backbone} --image-size {spec.image_size[0]}{pooling}")
+    pooling = "" if spec.pooling == "avg" else f" `pooling={spec.pooling}`"
+    announce(f"$ featx extract data/train `backbone={spec.backbone}` `image_size={spec.image_size[0]}`{pooling}")
     job = Job(source=Path("data/train"), for_scoring=True)
     (extraction,) = extract_with(job, [resolved], listed(job), progress=progress)
     models: list[Path] = []
     for clf in ("logreg", "svm"):
-        announce(f"$ featx fit --clf {clf}")
+        announce(f"$ featx fit `clf={clf}`")
         for path, model in fit_all([extraction.target], clf=clf).items():
             fitted(path, model)
             models.append(path)

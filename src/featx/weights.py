@@ -50,7 +50,7 @@ def keras_home() -> Path:
 
 
 def locate(weights: str, *, filename: str | None) -> WeightsSource:
-    """Turn ``--weights`` (or what a store recorded) into a source, without loading or downloading anything.
+    """Turn `weights` (or what a store recorded) into a source, without loading or downloading anything.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def locate(weights: str, *, filename: str | None) -> WeightsSource:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no file"
         raise WeightsError(
-            f"--weights {weights}: found {found} at {path}; give a weights file of Keras (.h5, .weights.h5, .keras), "
+            f"`weights={weights}`: found {found} at {path}; give a weights file of Keras (.h5, .weights.h5, .keras), "
             "or the word imagenet or none"
         )
     return WeightsSource(kind="file", path=path, recorded=str(path))

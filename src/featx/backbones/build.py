@@ -90,8 +90,8 @@ def network(
                 output = getattr(import_keras().layers, _POOLINGS[pooling])(name="featx_pooling")(output)
         elif pooling is not None:
             raise UsageError(
-                f"--pooling {pooling}: layer {layer} of {entry.name} gives a vector, nothing to pool over; "
-                "leave out --pooling"
+                f"`pooling={pooling}`: layer {layer} of {entry.name} gives a vector, nothing to pool over; "
+                "leave out `pooling`"
             )
         return _cut(whole, output, pooling=pooling, top=top)
 
@@ -128,7 +128,7 @@ def build(spec: ExtractionSpec, source: WeightsSource) -> tuple[Any, tuple[int, 
     if (digest := built.digest()) != spec.weights:
         raise WeightsError(
             f"weights of {entry.name} ({source.recorded}): {spec.weights} wanted, {digest} found; "
-            "give the file they were from with --weights FILE"
+            "give the file they were from with `weights=FILE`"
         )
     return _with_pixels(built, entry, spec), built.feature_shape
 
@@ -153,7 +153,7 @@ def _with_pixels(built: Network, entry: Entry, spec: ExtractionSpec) -> Any:
 
 def _construct(entry: Entry, *, top: bool, image_size: tuple[int, int], pooling: str | None) -> Any:
     if entry.constructor is None:
-        raise UsageError(f"--backbone {entry.name} is a formula, not a network of Keras; it has no layers to choose")
+        raise UsageError(f"`backbone={entry.name}` is a formula, not a network of Keras; it has no layers to choose")
     import_keras()
     module, _, function = entry.constructor.rpartition(".")
     try:
@@ -164,7 +164,7 @@ def _construct(entry: Entry, *, top: bool, image_size: tuple[int, int], pooling:
         height, width = image_size
         reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"--image-size {height}x{width}: {entry.name} can't take it ({reason}); "
+            f"`image_size={height}x{width}`: {entry.name} can't take it ({reason}); "
             f"its own is {entry.image_size[0]}x{entry.image_size[1]}"
         ) from error
 
@@ -175,12 +175,12 @@ def _with_top(entry: Entry, *, without: Any, layer: str, image_size: tuple[int, 
     if layer not in (names := _names(whole)):
         names += [name for name in _names(without) if name not in names]
         nearest = difflib.get_close_matches(layer, names, n=4, cutoff=0.4) or names[-4:]
-        raise UsageError(f"--layer {layer}: {entry.name} has no such layer; nearest: {', '.join(nearest)}")
+        raise UsageError(f"`layer={layer}`: {entry.name} has no such layer; nearest: {', '.join(nearest)}")
     if image_size != entry.image_size:
         own = "x".join(map(str, entry.image_size))
         raise UsageError(
-            f"--image-size {image_size[0]}x{image_size[1]}: layer {layer} belongs to the top of {entry.name}, "
-            f"which takes {own} only; leave out --image-size"
+            f"`image_size={image_size[0]}x{image_size[1]}`: layer {layer} belongs to the top of {entry.name}, "
+            f"which takes {own} only; leave out `image_size`"
         )
     return whole
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 _DOWNLOAD_TIMEOUT_S = 20.0
-_NO_WEIGHTS = "--backbone scattering, which needs none"
+_NO_WEIGHTS = "`backbone=scattering`, which needs none"
 _FORMATS = "Keras's .h5 (with or without the top), .weights.h5 or .keras"
 
 
@@ -85,8 +85,8 @@ def download(entry: Entry, *, top: bool) -> Path:
             constructor(include_top=top, weights="imagenet", input_shape=(*entry.image_size, 3), **entry.arguments)
     except Exception as error:
         raise WeightsError(
-            f"--weights imagenet: {name} for {entry.name} could not be downloaded ({_line(error)}); "
-            f"put that file into {folder}, give another with --weights FILE, or extract with {_NO_WEIGHTS}"
+            f"`weights=imagenet`: {name} for {entry.name} could not be downloaded ({_line(error)}); "
+            f"put that file into {folder}, give another with `weights=FILE`, or extract with {_NO_WEIGHTS}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
@@ -95,8 +95,8 @@ def download(entry: Entry, *, top: bool) -> Path:
         if path.is_file():
             return path
     raise WeightsError(
-        f"--weights imagenet: Keras has loaded {name}, but it is not in {folder}; put that file there, "
-        f"give another with --weights FILE, or extract with {_NO_WEIGHTS}"
+        f"`weights=imagenet`: Keras has loaded {name}, but it is not in {folder}; put that file there, "
+        f"give another with `weights=FILE`, or extract with {_NO_WEIGHTS}"
     )
 
 
@@ -239,10 +239,10 @@ def _compare(
             raise WeightsError(
                 f"weights file {path} is of another network: {whole}, the file {len(found)}; the first that differs is "
                 f"{variable.path} {tuple(variable.shape)}, found {name} {tuple(dataset.shape)}; "
-                "check --backbone and its width"
+                "check `backbone` and its width"
             )
     if len(matched) < len(places):
-        hint = "a file with the top is needed" if top else "check --backbone and its width"
+        hint = "a file with the top is needed" if top else "check `backbone` and its width"
         raise WeightsError(
             f"weights file {path} does not hold the whole network: {whole}, the file {len(found)}, without "
             f"{places[len(matched)][1].path}; {hint}"

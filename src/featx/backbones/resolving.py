@@ -142,10 +142,10 @@ _FORMULAS = {
 
 def _formula(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Resolved:
     if request.layer is not None:
-        raise UsageError(f"--layer {request.layer}: {entry.name} is a formula and has no layers; leave out --layer")
+        raise UsageError(f"`layer={request.layer}`: {entry.name} is a formula and has no layers; leave out `layer`")
     source = locate(request.weights, filename=None)
     if request.weights not in ("imagenet", "none", source.recorded):
-        raise UsageError(f"--weights {request.weights}: {entry.name} is a formula; leave out --weights")
+        raise UsageError(f"`weights={request.weights}`: {entry.name} is a formula; leave out `weights`")
     tensors = _FORMULAS[entry.family].tensors(image_size, **entry.arguments)
     return source, digest_tensors(tensors), request.pooling
 
@@ -186,7 +186,7 @@ def _key(
 def _image_size(asked: int | tuple[int, int] | None, entry: Entry) -> tuple[int, int]:
     size = entry.image_size if asked is None else (asked, asked) if isinstance(asked, int) else tuple(asked)
     if len(size) != 2 or any(not isinstance(side, int) or side < 1 for side in size):
-        raise UsageError(f"--image-size {asked}: not a size; give a side, or height and width, in pixels")
+        raise UsageError(f"`image_size={asked}`: not a size; give a side, or height and width, in pixels")
     return size[0], size[1]
 
 

@@ -44,7 +44,7 @@ def feature_map(image_size: tuple[int, int], scales: int, orientations: int) -> 
     side = 2**scales
     if height % side or width_ % side or min(image_size) < 2 * side:
         raise UsageError(
-            f"--image-size {height}x{width_}: scattering over {scales} scales takes multiples of {side} pixels from "
+            f"`image_size={height}x{width_}`: scattering over {scales} scales takes multiples of {side} pixels from "
             f"{2 * side} on"
         )
     return height // side, width_ // side, width(scales, orientations)
@@ -112,7 +112,7 @@ def construct(
     keras = import_keras()
     if keras.backend.backend() == "torch":
         # Its pad(mode="symmetric") repeats the border instead of mirroring it, without a word (Keras 3.15).
-        raise UsageError("--backbone scattering: Keras on PyTorch pads otherwise; use OpenVINO, or Keras on JAX")
+        raise UsageError("`backbone=scattering`: Keras on PyTorch pads otherwise; use OpenVINO, or Keras on JAX")
     images = keras.Input(input_shape, name="pixels")
     maps = _scattering(input_shape[:2], scales, orientations)(images)
     # In float32 at any precision: logarithms of small numbers are what is averaged.

@@ -122,7 +122,7 @@ def find_device(device: str) -> str:
     keras = import_keras()
     match = re.fullmatch(r"(auto|cpu|gpu)(?::(\d+))?", device.strip().lower())
     if match is None or (match[2] is not None and match[1] != "gpu"):
-        raise UsageError(f"--device {device}: not a device; give auto, cpu, gpu or gpu:N")
+        raise UsageError(f"`device={device}`: not a device; give auto, cpu, gpu or gpu:N")
     if match[1] == "cpu":
         return "cpu:0"
     gpus, number = _backend("count_gpus")(), int(match[2] or 0)
@@ -131,7 +131,7 @@ def find_device(device: str) -> str:
     if match[1] == "auto":
         return "cpu:0"
     raise UsageError(
-        f"--device {device}: Keras on {keras.backend.backend()} sees {gpus} GPU(s) here; use --device cpu or auto, "
+        f"`device={device}`: Keras on {keras.backend.backend()} sees {gpus} GPU(s) here; use `device=cpu` or auto, "
         "or install the backend with GPU support"
     )
 

@@ -60,7 +60,7 @@ class Blueprint:
             raise UsageError(f"pca is a number of components, 1 or more, found {self.pca}")
         if isinstance(self.clf, str):
             if not self.recipe.weighs_classes and self.class_weight is not None:
-                raise UsageError(f"classifier {self.clf!r} takes no class_weight: leave it out, or take another")
+                raise UsageError(f"classifier {self.clf!r} takes no `class_weight`: leave it out, or take another")
         elif not (hasattr(self.clf, "fit") and hasattr(self.clf, "get_params") and not isinstance(self.clf, type)):
             raise UsageError(f"clf is a classifier's name or a scikit-learn estimator, found {self.clf!r}")
         elif self.kernel != "linear" or self.class_weight is not None:

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 import featx
 from featx.cli import options as shared
 from featx.cli.commands import COMMANDS, Commands, new_typer, set_verbosity
+from featx.cli.flags import FlagFormatter, in_flags
 from featx.cli.stopping import MESSAGE, Stopping
 from featx.errors import FeatxError, Interrupted
 
@@ -68,7 +69,10 @@ def _options(
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
 ) -> None:
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(FlagFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
+    logging.getLogger("featx").setLevel(_level(quiet=quiet, verbose=verbose))
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
@@ -86,11 +90,11 @@ def main() -> None:
         except BaseException as end:
             if stopping.signal is not None and getattr(end, "code", None) != 0:
                 # Whatever the interrupt became on its way: typer makes it an exit code, a half-loaded library an error.
-                typer.echo(f"featx: {end}" if isinstance(end, Interrupted) else MESSAGE, err=True)
+                typer.echo(f"featx: {in_flags(str(end))}" if isinstance(end, Interrupted) else MESSAGE, err=True)
                 stopping.told = True
                 sys.exit(stopping.exit_code)
             if isinstance(end, FeatxError):
-                typer.echo(f"featx: {end}", err=True)
+                typer.echo(f"featx: {in_flags(str(end))}", err=True)
                 sys.exit(end.exit_code)
             if isinstance(end, OSError) and end.errno in REFUSALS:
                 with contextlib.suppress(OSError):

@@ -24,12 +24,14 @@ def doctor(
     wrong, or could not be computed at all.
     """
     from featx.cli import show
+    from featx.cli.flags import in_flags
     from featx.doctor import examine
 
     if not quick and not json:
         show.step("this loads Keras, which takes 10 to 20 seconds; --quick leaves it out")
     found = []
     for finding in examine(quick=quick):
+        finding = dataclasses.replace(finding, text=in_flags(finding.text))
         found.append(finding)
         if not json and (finding.state == "failed" or not show.quiet()):
             _show(finding)

@@ -110,7 +110,7 @@ def _choice(network: Known) -> Finding:
     if chosen == "keras" and not gpu_for_keras():
         text = "keras, since OpenVINO isn't installed: `pip install openvino` makes the CPU two to four times as fast"
         return Finding(name="runtime", state="note", text=text, facts=facts)
-    return Finding(name="runtime", state="ok", text=f"{chosen} is what --runtime auto takes here", facts=facts)
+    return Finding(name="runtime", state="ok", text=f"{chosen} is what `runtime=auto` takes here", facts=facts)
 
 
 def _fallbacks() -> Iterator[Finding]:
@@ -128,7 +128,7 @@ def _left_out(name: str, networks: list[Known], *, quick: bool) -> Finding | Non
     if importlib.util.find_spec(name) is None:
         return Finding(name=name, state="note", text="not installed", facts=facts)
     if quick and (name == "keras" or remembered(_exports_key(networks)) is None):
-        return Finding(name=name, state="note", text="not checked: leave out --quick", facts=facts)
+        return Finding(name=name, state="note", text="not checked: leave out `quick`", facts=facts)
     return None
 
 

@@ -160,7 +160,7 @@ def _ring() -> Finding:
     try:
         Ring.allocate(slots=slots, image_size=_IMAGE_SIZE, workers=options.decoders).close()
     except (OSError, MemoryError) as error:
-        text = f"{_bytes(size)} of shared memory can't be had ({_said(error)}): free some, or lower --batch-size"
+        text = f"{_bytes(size)} of shared memory can't be had ({_said(error)}): free some, or lower `batch_size`"
         return Finding(name="memory", state="failed", text=text, facts=facts)
     text = f"{_bytes(size)} shared with {options.decoders} decoder processes can be had"
     return Finding(name="memory", state="ok", text=text, facts=facts)
@@ -169,7 +169,7 @@ def _ring() -> Finding:
 def _weights() -> Finding:
     here = [one.name for one in table() if any(cached(one, top=top) for top in (False, True))]
     folder = keras_home() / "models"
-    text = ", ".join(here) if here else f"none here yet; Keras downloads them into {folder}, or give --weights FILE"
+    text = ", ".join(here) if here else f"none here yet; Keras downloads them into {folder}, or give `weights=FILE`"
     return Finding(name="weights", state="ok" if here else "note", text=text, facts={"imagenet": here})
 
 
@@ -202,7 +202,7 @@ def working_folder(folder: Path) -> Finding:
             speed = _write_speed(Path(made, "written"))
             locks = _locks(Path(made, "locked"))
     except OSError as error:
-        text = f"{folder} can't be written ({_said(error)}): results need another folder (--out)"
+        text = f"{folder} can't be written ({_said(error)}): results need another folder (`out`)"
         return Finding(name="folder", state="note", text=text, facts=facts)
     facts |= {"free": free, "bytes_per_second": round(speed), "locks": locks}
     text = f"{folder}: writes {_bytes(speed)}/s, {_bytes(free)} free"

@@ -192,7 +192,7 @@ def _apart(scored: Sequence[_Scored], *, shared: int) -> str:
     first = scored[0]
     other = max(scored[1:], key=lambda one: len(one.rows.keys() ^ first.rows.keys()))
     only = [len(one.rows.keys() - two.rows.keys()) for one, two in ((first, other), (other, first))]
-    advice = f"the {shared} that all share can be compared with --common" if shared else "they share none"
+    advice = f"the {shared} that all share can be compared with `common=True`" if shared else "they share none"
     return (
         f"{first.name} and {other.name} were scored on other images: {only[0]} only by the first, {only[1]} only by "
         f"the second; score them on the same ones ({advice})"

@@ -69,9 +69,9 @@ def export(
     from featx.store import open_store
 
     if to not in FORMATS:
-        raise UsageError(f"--to {to}: not one of {', '.join(FORMATS)}")
+        raise UsageError(f"`to={to}`: not one of {', '.join(FORMATS)}")
     if (needed := _NEEDS.get(to)) and importlib.util.find_spec(needed) is None:
-        raise UsageError(f"--to {to} needs {needed}, which is not installed: run `pip install 'featx[{to}]'`")
+        raise UsageError(f"`to={to}` needs {needed}, which is not installed: run `pip install 'featx[{to}]'`")
     store = open_store(store) if isinstance(store, Path | str) else store
     target = export_path(store.path, to=to, out=None if out is None else Path(out))
     if not overwrite:
@@ -83,7 +83,9 @@ def export(
 
 def _refuse_present(target: Path) -> None:
     if os.path.lexists(target):
-        raise StoreError(f"{target} is there already; replace it with --overwrite, or choose another name with --out")
+        raise StoreError(
+            f"{target} is there already; replace it with `overwrite=True`, or choose another name with `out`"
+        )
 
 
 @contextlib.contextmanager
@@ -96,7 +98,7 @@ def _new_file(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
                 _refuse_present(target)
     except OSError as error:
         raise StoreError(
-            f"{target} can't be written: {error.strerror or error}; give another place with --out, or make room"
+            f"{target} can't be written: {error.strerror or error}; give another place with `out`, or make room"
         ) from error
 
 

@@ -245,4 +245,4 @@ def _refuse_foreign(target: Path) -> None:
     try:
         Model.load(target)
     except ModelError as error:
-        raise ModelError(f"{error}; it is not replaced: choose another name (--out)") from error
+        raise ModelError(f"{error}; it is not replaced: choose another name (`out`)") from error

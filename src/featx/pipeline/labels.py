@@ -69,11 +69,11 @@ def groups_by(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"group_by is a regular expression, and {pattern!r} is none: {error}") from error
+        raise UsageError(f"`group_by` is a regular expression, and {pattern!r} is none: {error}") from error
     matches = [expression.search(path) for path in paths]
     for path, match in zip(paths, matches, strict=True):
         if match is None:
-            raise UsageError(f"group_by {pattern!r} matches nothing in {path!r}: every image needs a group")
+            raise UsageError(f"`group_by={pattern}` matches nothing in {path!r}: every image needs a group")
     return tuple(match[1] if expression.groups else match[0] for match in matches if match is not None)
 
 

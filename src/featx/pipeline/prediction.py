@@ -192,7 +192,7 @@ def only_model() -> Path:
         what = f"there are {len(found)} models under {MODELS} ({', '.join(path.name for path in found)})"
         if not found:
             what = f"there is no model under {MODELS}; run `featx fit` first"
-        raise ModelError(f"{what}: name one with --model")
+        raise ModelError(f"{what}: name one with `model`")
     return found[0]
 
 
@@ -212,7 +212,7 @@ def _check_confidence(model: Model, min_confidence: float | None) -> None:
     if min_confidence is None:
         return
     if not 0.0 <= min_confidence <= 1.0:
-        raise UsageError(f"min_confidence is a probability from 0 to 1, found {min_confidence}")
+        raise UsageError(f"`min_confidence` is a probability from 0 to 1, found {min_confidence}")
     if model.probabilities(np.empty((0, model.width), np.float32)) is None:
         raise UsageError(
             f"the model {model.name} has no probabilities to hold against {min_confidence:g}: fit it again with"

@@ -115,9 +115,9 @@ def score_all(
     """
     chosen = models or default_models()
     if not chosen:
-        raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with --model")
+        raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with `model`")
     if len({path.stem for path in chosen}) < len(chosen):
-        raise UsageError("two models of the same name would share a report: score them one by one, with out=")
+        raise UsageError("two models of the same name would share a report: score them one by one, with `out`")
     source = TEST_SOURCE if source is None and TEST_SOURCE.exists() else source
     stores: dict[str, FeatureStore] = {}
     scored: list[Report] = []

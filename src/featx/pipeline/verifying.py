@@ -167,7 +167,7 @@ def _repair(path: Path, *, weights: Path | str | None, options: RunOptions | Non
         if (runner.runtime.name, runner.runtime.precision) != (store.runtime, store.precision):
             raise StoreError(
                 f"{path} was computed by {store.runtime} in {store.precision}, and its rows would be repaired by "
-                f"{runner.runtime.name} in {runner.runtime.precision}: choose the same (--runtime), or extract it again"
+                f"{runner.runtime.name} in {runner.runtime.precision}: choose the same (`runtime`), or extract it again"
             )
         for again in _extract_again(runner, store, repair.damaged):
             if again.changed or again.unread:

@@ -130,12 +130,12 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
         As `featx.backbones.build`.
     """
     if options.batch_size is not None and options.batch_size < 1:
-        raise UsageError(f"--batch-size {options.batch_size}: at least 1 is needed")
+        raise UsageError(f"`batch_size={options.batch_size}`: at least 1 is needed")
     chosen = choose(spec, options)
     if (wanted := executed(spec, options)) != spec.runtime:
         raise UsageError(
-            f"--precision {spec.precision}: {wanted} would execute what the spec has for {spec.runtime}; "
-            "use the runtime it was made with, or --precision float32"
+            f"`precision={spec.precision}`: {wanted} would execute what the spec has for {spec.runtime}; "
+            "use the runtime it was made with, or `precision=float32`"
         )
     free = options.runtime.lower() == "auto" and wanted is None
     fallback = None
@@ -158,7 +158,7 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
                 else f"OpenVINO can't be imported ({error})"
             )
             if not free:
-                raise UsageError(f"--runtime openvino: {reason}; use --runtime keras") from error
+                raise UsageError(f"`runtime=openvino`: {reason}; use `runtime=keras`") from error
             fallback = f"{reason}: {KERAS_ON_A_CPU}"
             chosen = "keras"
     return _said(_open(chosen, spec, source, options), fallback)
@@ -184,7 +184,7 @@ def executed(spec: ExtractionSpec, options: RuntimeOptions) -> str | None:
     if spec.precision == "float32":
         return None
     if chosen == "numpy":
-        raise UsageError(f"--precision {spec.precision}: {spec.backbone} is computed in float32 only; use float32")
+        raise UsageError(f"`precision={spec.precision}`: {spec.backbone} is computed in float32 only; use float32")
     if chosen == "keras":
         return f"keras-{configured_backend()}:{spec.precision}"
     return str(importlib.import_module(RUNTIMES[chosen]).executed(spec))

@@ -53,5 +53,5 @@ class MeanColourRuntime:
 def open_runtime(spec: ExtractionSpec, _source: WeightsSource, options: RuntimeOptions) -> MeanColourRuntime:
     """Open a `MeanColourRuntime`; it runs on the CPU only."""
     if options.device.lower() not in ("auto", "cpu"):
-        raise UsageError(f"--device {options.device}: {spec.backbone} runs on the CPU only; use auto or cpu")
+        raise UsageError(f"`device={options.device}`: {spec.backbone} runs on the CPU only; use auto or cpu")
     return MeanColourRuntime(spec)

@@ -73,7 +73,7 @@ class SelectionOptions:
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"a seed is a number from 0 to 2**32 - 1, found {self.seed}")
         if self.n_jobs == 0:
-            raise UsageError("n_jobs must be a number of fits to work on at once, or -1 for one per core; found 0")
+            raise UsageError("`jobs` must be a number of fits to work on at once, or -1 for one per core; found 0")
         for name, given, known in (("rule", self.rule, RULES), ("solver", self.solver, SOLVER_NAMES)):
             if given not in known:
                 raise UsageError(f"{name} is one of {', '.join(known)}, found {given!r}")

@@ -57,7 +57,7 @@ class Repair:
             if found.broken:
                 raise StoreError(
                     f"{self._path} can't be repaired row by row: {'; '.join(found.broken)}; extract it again "
-                    "(--overwrite replaces it)"
+                    "(`overwrite=True` replaces it)"
                 )
             self.store = open_store(self._path)
         except BaseException:

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from featx.cli.flags import in_flags
 from featx.cli.show.terminal import console, failures, line, printable, quiet, shorten
 from featx.pipeline.filling.job import Extraction
 
@@ -120,7 +121,7 @@ def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
     if one.untrained:
         line("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
     if one.fallback is not None:
-        line(f"  [yellow]{escape(printable(one.fallback))}[/]")
+        line(f"  [yellow]{escape(printable(in_flags(one.fallback)))}[/]")
     failures(one.failures)
 
 
@@ -136,7 +137,7 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
         "failed": one.failed,
         "feature_shape": list(one.feature_shape),
         "untrained": one.untrained,
-        "fallback": one.fallback,
+        "fallback": None if one.fallback is None else in_flags(one.fallback),
         "seconds": round(one.seconds, 3),
         "stages": {name: round(seconds, 3) for name, seconds in one.timings.items()},
         "failures": [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
+from featx.cli.flags import in_flags
 from featx.cli.show.terminal import console, line, printable, quiet, shorten
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def reports(scored: "Sequence[Report]") -> None:
         return
     notes = dict.fromkeys(note for report in scored for note in report.notes)
     for note in notes:
-        line(f"[dim]note: {escape(printable(note))}[/]")
+        line(f"[dim]note: {escape(printable(in_flags(note)))}[/]")
     for report in scored:
         if report.without_leaks is not None:
             line(f"without them: {escape(printable(report.model))} {report.without_leaks.headline}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from featx.cli.flags import in_flags
+
 if TYPE_CHECKING:
     from featx.manifest import Failure
 
@@ -43,7 +45,7 @@ def quiet() -> bool:
 def step(text: str) -> None:
     """What happens next, for people."""
     if not quiet():
-        line(f"[cyan]{escape(printable(text))}[/]")
+        line(f"[cyan]{escape(printable(in_flags(text)))}[/]")
 
 
 def printable(path: Path | str) -> str:

@@ -141,7 +141,10 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
         how += ", nested"
     elif len(selection.rows) > 1:
         chosen = " and ".join(selection.params)
-        notes.append(f"{chosen} was chosen on the same folds, so the figures are a little high; fit --nested avoids it")
+        notes.append(
+            f"{chosen} was chosen on the same folds, so the figures are a little high; "
+            "fit with `nested=True` to avoid it"
+        )
     return Judged(
         scored_on=f"cross-validation ({how})",
         classes=model.classes,

@@ -27,7 +27,7 @@ from featx.store import (
     unfinished,
 )
 
-_ADVICE = "overwrite replaces it (--overwrite), or choose another name (--out)"
+_ADVICE = "`overwrite=True` replaces it, or choose another name (`out`)"
 
 
 class KnownRows:
@@ -314,5 +314,5 @@ def _refuse_loss(store: FeatureStore, images: Manifest, now: dict[str, tuple[int
     if lost > len(store) / 2:
         raise StoreError(
             f"{lost} of the {len(store)} images of {store.path} are no longer in {images.root} (is a folder not "
-            "mounted?); overwrite drops their rows (--overwrite), or choose another name (--out)"
+            "mounted?); `overwrite=True` drops their rows, or choose another name (`out`)"
         )

@@ -52,7 +52,7 @@ class RunOptions:
             ("timeout", self.timeout),
         ):
             if value is not None and value <= 0:
-                raise UsageError(f"{name} must be positive, and is {value}")
+                raise UsageError(f"`{name}` must be positive, and is {value}")
 
     @property
     def decoders(self) -> int:
@@ -116,9 +116,9 @@ class Job:
     def __post_init__(self) -> None:
         """Refuse what can't be meant."""
         if self.limit is not None and self.limit <= 0:
-            raise UsageError(f"limit must be positive, and is {self.limit}")
+            raise UsageError(f"`limit` must be positive, and is {self.limit}")
         if self.check not in get_args(Check):
-            raise UsageError(f"check is one of {', '.join(get_args(Check))}, and is {self.check!r}")
+            raise UsageError(f"`check` is one of {', '.join(get_args(Check))}, and is {self.check!r}")
         self.failures_allowed(0)
 
     @property
@@ -146,7 +146,7 @@ class Job:
         except ValueError:
             allowed = -1
         if allowed < 0 or (share and allowed > 100):
-            raise UsageError(f"max_errors is a number or a share such as 1%, and is {self.max_errors!r}")
+            raise UsageError(f"`max_errors` is a number or a share such as 1%, and is {self.max_errors!r}")
         return found * allowed / 100 if share else allowed
 
 

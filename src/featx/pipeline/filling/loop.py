@@ -30,7 +30,9 @@ def listed(job: Job) -> list[Manifest]:
     if not chosen:
         raise SourceError(f"{job.source} has no split {split!r} but {splits}")
     if job.one_split and len(chosen) > 1:
-        raise UsageError(f"{job.source} has the splits {splits}, and a feature store holds one: name it with split=")
+        raise UsageError(
+            f"{job.source} has the splits {splits}, and a feature store holds one: name one with `split=NAME`"
+        )
     if job.for_scoring:
         chosen = [dataclasses.replace(one, split=one.split or "test") for one in chosen]
     return chosen
@@ -133,7 +135,7 @@ def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
             opened.write(lines.getvalue().encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise FeatxError(
-            f"the failures can't be written to {file} ({error.strerror or error}): name another file (--failures); "
+            f"the failures can't be written to {file} ({error.strerror or error}): name another file (`failures`); "
             "the features are kept"
         ) from error
 
@@ -141,7 +143,7 @@ def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
 def _check_failures(job: Job, extractions: Iterable[Extraction]) -> None:
     for extraction in extractions:
         if extraction.failed > job.failures_allowed(extraction.found):
-            limit = "strict" if job.strict else f"max_errors={job.max_errors}"
+            limit = "`strict=True`" if job.strict else f"`max_errors={job.max_errors}`"
             raise TooManyFailures(
                 f"{extraction.failed} of {extraction.found} images failed and {limit} forbids it; "
                 f"the rows of the others are kept in {extraction.target}"

@@ -176,11 +176,11 @@ def runner_again(
         if weights is not None:
             raise
         raise WeightsError(
-            f"{error}; {made} needs the weights it was made with: name their file with --weights"
+            f"{error}; {made} needs the weights it was made with: name their file with `weights`"
         ) from error
     if differences := wanted.differences(runner.spec):
         what = (
-            f"the weights are not those that {made} was made with; name the right file with --weights"
+            f"the weights are not those that {made} was made with; name the right file with `weights`"
             if "weights" in differences
             else f"{made} was made under a spec that is another one here and now; extract again"
         )

@@ -1,0 +1,71 @@
+"""Parameters of the library as flags of the command line.
+
+A message of the library marks a parameter by backquotes: `batch_size`, or with a value `batch_size=8`. That is what
+somebody types in a notebook; here it becomes ``--batch-size`` and ``--batch-size 8``. Whatever of the library's text a
+command shows goes through `in_flags`: errors, log lines, notes, findings.
+"""
+
+import logging
+import re
+
+PARAMETERS = frozenset(
+    {
+        "backbone",
+        "batch_size",
+        "check",
+        "class_weight",
+        "clf",
+        "common",
+        "device",
+        "failures",
+        "group_by",
+        "image_size",
+        "jobs",
+        "layer",
+        "limit",
+        "max_errors",
+        "max_pixels",
+        "min_confidence",
+        "model",
+        "nested",
+        "out",
+        "overwrite",
+        "pooling",
+        "precision",
+        "quick",
+        "runtime",
+        "split",
+        "strict",
+        "to",
+        "weights",
+        "workers",
+    }
+)
+"""Parameters that messages name. Other words in backquotes (a program, a file's odd name) stay as they are."""
+
+_MARKED = re.compile(r"`(\w+)(?:=([^`]*))?`")
+
+
+def in_flags(text: str) -> str:
+    """Write the parameters that a text marks as flags.
+
+    >>> in_flags("`overwrite=True` replaces it; `batch_size=0`: at least 1 is needed")
+    '--overwrite replaces it; --batch-size 0: at least 1 is needed'
+    """
+    return _MARKED.sub(_flag, text)
+
+
+def _flag(marked: re.Match[str]) -> str:
+    name, value = marked.groups()
+    if name not in PARAMETERS:
+        return marked[0]
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value in (None, "True") else f"{flag} {value}"
+
+
+class FlagFormatter(logging.Formatter):
+    """Formats a log line, its parameters as flags."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record."""
+        return in_flags(super().format(record))
