@@ -122,18 +122,18 @@ def _children_cpu(pid: int) -> int:
 def featx_extract(config: Config) -> Result:
     """From the folder to a sealed feature store, by ``featx.extract``."""
     import featx
+    from featx.progress import Silent
 
-    class Watch(Clock):
+    clock = Clock()
+
+    class Watch(Silent):
         seen: Any = None
 
-        def begin(self, _target: Path, *, total: int, done: int) -> None:
-            pass
+        def advance(self, _task: Path, *, done: int, failed: int) -> None:
+            clock.step(done + failed)
 
-        def advance(self, _target: Path, *, rows: int, failures: int) -> None:
-            self.step(rows + failures)
-
-        def end(self, extraction: Any) -> None:
-            self.seen = extraction
+        def end(self, _task: Path, result: Any) -> None:
+            self.seen = result
 
     watch = Watch()
     store = featx.extract(
@@ -148,7 +148,7 @@ def featx_extract(config: Config) -> Result:
     )
     if watch.seen.extracted != config.images:
         raise SystemExit(f"{watch.seen.extracted} images were computed, not {config.images}")
-    return watch.result(
+    return clock.result(
         len(store),
         stages=watch.seen.timings,
         seconds=watch.seen.seconds,

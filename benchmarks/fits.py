@@ -83,6 +83,7 @@ def featx_fit(task: Task) -> Result:
     from featx.classifiers.table import RECIPES
     from featx.model import Origin
     from featx.model.fitting import TrainingData, fit_model
+    from featx.progress import Silent
     from featx.selection import SelectionOptions
     from featx.spec import ExtractionSpec
 
@@ -102,9 +103,14 @@ def featx_fit(task: Task) -> Result:
         origin=Origin(name="made", path="made.h5", content_digest="", spec=spec, weights_source="none"),
     )
     plans: list[Any] = []
+
+    class Plans(Silent):
+        def step(self, step: Any) -> None:
+            plans.append(step)
+
     start = time.perf_counter()
     options = SelectionOptions(kernel=task.kernel, folds=task.folds)
-    model = fit_model(data, name="made", clf=task.clf, options=options, told=plans.append)
+    model = fit_model(data, name="made", clf=task.clf, options=options, progress=Plans())
     seconds = time.perf_counter() - start
     selection = model.selection
     np.save(task.out, selection.oof.labels)

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "machine": set(),
     "children": set(),
     "cache": {"files"},
+    "progress": set(),
     "manifest": set(),
     "images": {"spec"},
     "leakage": set(),
@@ -33,14 +34,15 @@ MAY_IMPORT = {
     "batches": {"machine", "children", "images", "manifest", "spec"},
     "store": {"files", "machine", "spec", "manifest"},
     "backbones": {"files", "spec", "cache", "children", "weights"},
-    "selection": {"machine", "classifiers"},
+    "selection": {"machine", "progress", "classifiers"},
     "runtimes": {"spec", "machine", "backbones", "weights"},
-    "model": {"files", "spec", "classifiers", "selection"},
+    "model": {"files", "progress", "spec", "classifiers", "selection"},
     "pipeline": {
         "spec",
         "machine",
         "files",
         "cache",
+        "progress",
         "manifest",
         "images",
         "batches",
@@ -56,9 +58,10 @@ MAY_IMPORT = {
         "reports",
     },
     "transformers": {"spec", "images", "backbones", "pipeline"},
-    "demo": {"pipeline", "backbones", "model", "reports"},
+    "demo": {"progress", "pipeline", "backbones", "model", "reports"},
     "doctor": {"spec", "machine", "cache", "images", "batches", "weights", "backbones", "runtimes", "pipeline"},
     "cli": {
+        "progress",
         "spec",
         "classifiers",
         "backbones",
@@ -102,6 +105,7 @@ ONLY_HERE = {
 
 
 VERBS = {"extract", "fit", "score", "compare", "curve", "predict", "verify", "export"}
+VERBS |= {"extract_all", "fit_all", "score_all", "predict_batches"}
 """Functions of ``featx`` and commands of these names take flat keywords, as many as there are."""
 
 MANY_PARAMETERS: set[str] = set()

@@ -142,13 +142,13 @@ def test_importing_the_table_loads_nothing_heavy():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"resize": "squash"}, ["--resize squash", "stretch"]),
-        ({"interpolation": "nearest"}, ["--interpolation nearest", "lanczos"]),
-        ({"precision": "float8"}, ["--precision float8", "bfloat16"]),
-        ({"pooling": "mean"}, ["--pooling mean", "avg"]),
-        ({"image_size": 0}, ["--image-size 0"]),
-        ({"image_size": (3, 4, 5)}, ["--image-size (3, 4, 5)"]),
-        ({"backbone": "mean-colour", "layer": "fc2"}, ["--layer fc2", "formula"]),
+        ({"resize": "squash"}, ["`resize=squash`", "stretch"]),
+        ({"interpolation": "nearest"}, ["`interpolation=nearest`", "lanczos"]),
+        ({"precision": "float8"}, ["`precision=float8`", "bfloat16"]),
+        ({"pooling": "mean"}, ["`pooling=mean`", "avg"]),
+        ({"image_size": 0}, ["`image_size=0`"]),
+        ({"image_size": (3, 4, 5)}, ["`image_size=(3, 4, 5)`"]),
+        ({"backbone": "mean-colour", "layer": "fc2"}, ["`layer=fc2`", "formula"]),
     ],
 )
 def test_options_that_make_no_sense(fields, words):
@@ -329,7 +329,7 @@ def test_a_layer_by_its_name_in_a_fresh_process(files, keras):
     [
         ({"layer": "predictions", "image_size": None, "weights": "notop.h5"}, WeightsError, ["with the top is needed"]),
         ({"layer": "predictions"}, UsageError, ["32x32", "224x224"]),
-        ({"layer": "predictions", "image_size": None, "pooling": "max"}, UsageError, ["--pooling max", "vector"]),
+        ({"layer": "predictions", "image_size": None, "pooling": "max"}, UsageError, ["`pooling=max`", "vector"]),
         ({"layer": "conv_pw_13_rel"}, UsageError, ["conv_pw_13_rel", "conv_pw_13_relu"]),
         ({"image_size": 31}, UsageError, ["31x31", "at least 32", "224x224"]),
         ({"backbone": "mobilenet-0.5"}, WeightsError, ["conv1", "(3, 3, 3, 16)", "(3, 3, 3, 8)"]),

@@ -14,8 +14,9 @@ import featx
 from conftest import Painter
 from featx.cli import app
 from featx.errors import DataError, FeatxError, SpecMismatch, StoreError, UsageError
-from featx.pipeline.curve import curve, only_store
+from featx.pipeline.curve import _only_store, curve
 from featx.pipeline.curves.draws import Design, Labelled, draws_of, numbers_of, sizes_of
+from featx.progress import Silent
 from featx.reports.curve import COLUMNS, Curve
 from featx.reports.curve_intervals import Trials, summarise
 
@@ -116,8 +117,21 @@ def test_all_that_there_is_is_the_accuracy_of_a_plain_cross_validation(paint: Pa
 @pytest.mark.parametrize("clf", ["logreg", "svm", "knn"])
 def test_from_a_store_to_a_curve_and_its_files(paint: Painter, clf: str) -> None:
     store = featx.extract(shades(Path("data/train"), each=10), **MEANS)
-    calls = []
-    found = curve(store, clf=clf, repeats=2, progress=lambda done, total: calls.append((done, total)))
+    calls: list[tuple[int, int]] = []
+
+    class Log(Silent):
+        def begin(self, task: Path, *, total: int, done: int) -> None:
+            calls.append((done, total))
+
+        def advance(self, task: Path, *, done: int, failed: int) -> None:
+            calls.append((calls[-1][0] + done, calls[-1][1]))
+
+        def end(self, task: Path, result: Curve) -> None:
+            ended[task] = result
+
+    ended: dict[Path, Curve] = {}
+    found = curve(store, clf=clf, repeats=2, progress=Log())
+    assert ended == {Path(f"artifacts/reports/train-mean-colour-{clf}-curve.json"): found}
     assert [row.images_per_class for row in found.rows] == [2, 5, 8]
     assert [row.draws for row in found.rows] == [10, 10, 5]
     assert calls == [(done, 25) for done in range(26)]
@@ -183,12 +197,12 @@ def test_on_a_test_store(paint: Painter) -> None:
 
 def test_refusals(paint: Painter) -> None:
     with pytest.raises(StoreError, match="extract"):
-        only_store()
+        _only_store()
     store = featx.extract(paint(Path("data/train"), each=4), **MEANS)
-    assert only_store() == Path("artifacts/features/train-mean-colour.h5")
+    assert _only_store() == Path("artifacts/features/train-mean-colour.h5")
     other = featx.extract("data/train", **MEANS, image_size=16, out="artifacts/features/small.h5")
     with pytest.raises(StoreError, match="name one"):
-        only_store()
+        _only_store()
     with pytest.raises(SpecMismatch):
         curve(store, test=other)
     for wrong in ({"points": [1]}, {"points": []}, {"repeats": 0}, {"clf": "magic"}, {"kernel": "magic"}):

@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 from featx import demo
 from featx.demo import write_digits
 from featx.errors import SourceError, WeightsError
+from featx.progress import Silent
 
 
 def contents(folder):
@@ -162,7 +163,12 @@ def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, mon
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     said: list[str] = []
-    runner = demo.choose_backbone(said.append)
+
+    class Log(Silent):
+        def step(self, step):
+            said.append(step.text)
+
+    runner = demo.choose_backbone(Log())
     assert (runner.spec.backbone, runner.feature_shape, runner.untrained) == ("scattering", (2, 2, 1251), False)
     (words,) = said
     assert "could not be downloaded" in words

@@ -15,6 +15,7 @@ from featx.cli import main
 from featx.errors import ModelError, UsageError
 from featx.model import Model
 from featx.pipeline.fitting import ALL, accuracy, fit_all
+from featx.progress import Silent
 from featx.selection.planning import Plan
 
 MEANS = {"backbone": "mean-colour", "image_size": 4}
@@ -73,7 +74,17 @@ def test_an_estimator_is_fitted_and_saved_where_it_is_safe_to_load(store: featx.
 
 def test_who_asks_is_told_what_a_fit_takes_before_it_starts(store: featx.FeatureStore) -> None:
     plans: list[Plan] = []
-    featx.fit(store, clf="svm", told=plans.append)
+
+    class Log(Silent):
+        def step(self, step: Plan) -> None:
+            plans.append(step)
+
+        def end(self, task: Path, result: Model) -> None:
+            ended[task] = result
+
+    ended: dict[Path, Model] = {}
+    model = featx.fit(store, clf="svm", progress=Log())
+    assert ended == {Path("artifacts/models/train-mean-colour-svm.skops"): model}
     assert [plan.solver for plan in plans] == ["gram"]
     assert "svm on 24 x" in plans[0].text
 

@@ -14,8 +14,8 @@ import featx
 from conftest import Painter
 from featx.backbones import Request
 from featx.cli import main
-from featx.pipeline.extraction import extract_all
 from featx.pipeline.filling.job import Extraction, Job, RunOptions
+from featx.pipeline.filling.loop import extract_job
 from featx.store import FeatureStore, partial_path
 
 MEANS = {"backbone": "mean-colour"}
@@ -32,7 +32,7 @@ def source(paint: Painter) -> Path:
 
 
 def run(source: Path, *, max_pixels: int | None = None, **options: object) -> Extraction:
-    (one,) = extract_all(
+    (one,) = extract_job(
         Job(source=source, **options),
         [Request(**MEANS)],
         RunOptions(batch_size=4, workers=1, max_pixels=max_pixels),
@@ -123,7 +123,7 @@ def test_a_check_trusts_no_row_that_an_interrupted_run_took_over(source: Path, m
 
 def test_rows_come_from_other_stores_of_the_same_spec(paint: Painter, source: Path) -> None:
     paint(Path("data/test"), each=2, seed=1)
-    for one in extract_all(Job(source=Path("data")), [Request(**MEANS)], RunOptions(workers=1)):
+    for one in extract_job(Job(source=Path("data")), [Request(**MEANS)], RunOptions(workers=1)):
         assert one.extracted == one.found
     shutil.copytree("data/train", "everything/all", copy_function=shutil.copyfile)
     shutil.copytree("data/test", "everything/all/more", copy_function=shutil.copyfile)

@@ -13,32 +13,32 @@ import featx
 from conftest import Painter
 from featx import manifest
 from featx.backbones import Request, resolve
-from featx.pipeline.extraction import extract_all
 from featx.pipeline.filling.earlier import Earlier
-from featx.pipeline.filling.job import Extraction, Job, RunOptions, Unwatched
-from featx.pipeline.filling.loop import _fill
+from featx.pipeline.filling.job import Extraction, Job, RunOptions
+from featx.pipeline.filling.loop import _fill, extract_job
 from featx.pipeline.filling.runner import BackboneRunner
 from featx.pipeline.filling.store_filler import StoreFiller
 from featx.pipeline.fitting import fit_all
 from featx.pipeline.scoring import score_all
+from featx.progress import SILENT, Silent
 
 MEANS = {"backbone": "mean-colour"}
 
 
-class Log:
+class Log(Silent):
     """A `Progress` that keeps what it is told."""
 
     def __init__(self) -> None:
         self.extractions: list[Extraction] = []
         self.advanced = 0
 
-    def begin(self, target: Path, *, total: int, done: int) -> None:
+    def begin(self, task: Path, *, total: int, done: int) -> None:
         self.total, self.advanced = total, done
 
-    def advance(self, target: Path, *, rows: int, failures: int) -> None:
-        self.advanced += rows + failures
+    def advance(self, task: Path, *, done: int, failed: int) -> None:
+        self.advanced += done + failed
 
-    def end(self, extraction: Extraction) -> None:
+    def end(self, task: Path, extraction: Extraction) -> None:
         self.extractions.append(extraction)
 
 
@@ -48,7 +48,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def extraction(source: Path, **options: object) -> Extraction:
-    (one,) = extract_all(Job(source=source, **options), [Request(**MEANS)], RunOptions(batch_size=4, workers=2))
+    (one,) = extract_job(Job(source=source, **options), [Request(**MEANS)], RunOptions(batch_size=4, workers=2))
     return one
 
 
@@ -199,7 +199,7 @@ def test_the_size_of_spatial_features_is_announced(paint: Painter, caplog: pytes
 def test_a_store_per_split(paint: Painter) -> None:
     for split in ("train", "val", "test"):
         paint(Path("data") / split, each=2)
-    stores = [one.store for one in extract_all(Job(source=Path("data")), [Request(**MEANS)], RunOptions())]
+    stores = [one.store for one in extract_job(Job(source=Path("data")), [Request(**MEANS)], RunOptions())]
     assert sorted(store.path.name for store in stores) == [
         "test-mean-colour.h5",
         "train-mean-colour.h5",
@@ -304,7 +304,7 @@ def test_several_stores_filled_together_are_those_filled_alone(paint: Painter) -
         spec, weights = resolve(Request(**MEANS, pooling=name))
         runner = BackboneRunner(spec, weights, RunOptions(batch_size=4))
         fillers.append(StoreFiller(target, images, runner, Earlier.at(target, images, spec, overwrite=False)))
-    together = dict(zip(alone, _fill(images, fillers, Unwatched()), strict=True))
+    together = dict(zip(alone, _fill(images, fillers, SILENT), strict=True))
     assert (together["avg"].extracted, together["avg"].reused, together["avg"].failed) == (25, 0, 1)
     assert (together["max"].extracted, together["max"].reused, together["max"].failed) == (1, 24, 1)
     for name, store in alone.items():
@@ -315,7 +315,7 @@ def test_several_stores_filled_together_are_those_filled_alone(paint: Painter) -
 def test_each_backbone_needs_a_name_of_its_own(paint: Painter) -> None:
     job = Job(source=paint(Path("data/train")))
     with pytest.raises(featx.UsageError, match="several stores"):
-        extract_all(job, [Request(**MEANS), Request(**MEANS, image_size=16)], RunOptions())
+        extract_job(job, [Request(**MEANS), Request(**MEANS, image_size=16)], RunOptions())
 
 
 def test_overwriting_takes_no_row_from_what_was_there(paint: Painter) -> None:
@@ -376,8 +376,8 @@ def _interrupted(source: Path, **how: object) -> None:
     """Stop an extraction after its first batches, as Ctrl-C would."""
 
     class Stop(Log):
-        def advance(self, target: Path, *, rows: int, failures: int) -> None:
-            super().advance(target, rows=rows, failures=failures)
+        def advance(self, task: Path, *, done: int, failed: int) -> None:
+            super().advance(task, done=done, failed=failed)
             if self.advanced >= 8:
                 raise KeyboardInterrupt
 

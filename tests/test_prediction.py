@@ -15,7 +15,6 @@ from conftest import Painter
 from featx.cli import app
 from featx.errors import SourceError, UsageError
 from featx.model import Model
-from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.prediction import predict_batches
 from featx.selection.calibration import Calibration
 
@@ -83,7 +82,7 @@ def test_below_the_confidence_asked_for_there_is_no_label(model: Model) -> None:
 def test_batches_are_the_whole(model: Model) -> None:
     Path("broken.png").write_bytes(b"no image")
     whole = featx.predict(model, ["new", "broken.png"], min_confidence=0.7)
-    parts = list(predict_batches(model, ["new", "broken.png"], min_confidence=0.7, options=RunOptions(batch_size=5)))
+    parts = list(predict_batches(model, ["new", "broken.png"], min_confidence=0.7, batch_size=5))
     assert len(parts) > 2
     assert sum(map(len, parts)) == len(whole) == 12
     assert [path for part in parts for path in part.paths] == list(whole.paths)

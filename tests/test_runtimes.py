@@ -14,6 +14,7 @@ import pytest
 import featx
 from featx.backbones import Request, feature_shape, resolve
 from featx.errors import UsageError
+from featx.progress import Silent
 from featx.runtimes import (
     Runtime,
     RuntimeOptions,
@@ -80,10 +81,10 @@ def test_mean_colour_is_a_runtime_that_needs_no_keras():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"runtime": "torchscript"}, ["--runtime torchscript", "keras"]),
-        ({"runtime": "keras"}, ["--runtime keras", "numpy"]),
-        ({"device": "gpu"}, ["--device gpu", "cpu"]),
-        ({"batch_size": 0}, ["--batch-size 0"]),
+        ({"runtime": "torchscript"}, ["`runtime=torchscript`", "keras"]),
+        ({"runtime": "keras"}, ["`runtime=keras`", "numpy"]),
+        ({"device": "gpu"}, ["`device=gpu`", "cpu"]),
+        ({"batch_size": 0}, ["`batch_size=0`"]),
     ],
 )
 def test_options_that_make_no_sense(options, words):
@@ -503,21 +504,21 @@ def late(monkeypatch):
     return use
 
 
-class Watched:
-    """A `featx.pipeline.filling.job.Progress` that counts."""
+class Watched(Silent):
+    """A `featx.progress.Progress` that counts."""
 
     def __init__(self):
         self.rows = self.failed = 0
 
-    def begin(self, target, *, total, done):
+    def begin(self, task, *, total, done):
         self.rows += done
 
-    def advance(self, target, *, rows, failures):
-        self.rows += rows
-        self.failed += failures
+    def advance(self, task, *, done, failed):
+        self.rows += done
+        self.failed += failed
 
-    def end(self, extraction):
-        self.extraction = extraction
+    def end(self, task, result):
+        self.extraction = result
 
 
 def extracted(source, out, **options):

@@ -18,7 +18,7 @@ from featx.classifiers import RECIPES, Axis, make_classifier
 from featx.errors import DataError, UsageError
 from featx.selection import SelectionOptions, SweepRow, select
 from featx.selection.grid import best, enclosed, points_of, widened
-from featx.selection.planning import announce, plan_fit
+from featx.selection.planning import log_plan, plan_fit
 
 KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
 
@@ -303,8 +303,8 @@ def test_a_plan_says_what_a_fit_takes_and_warns_of_a_long_one(caplog):
     longer = plan_fit(blueprint, (4_000, 2_048), 10, options=SelectionOptions(nested=True))
     assert longer.seconds > plan.seconds
     with caplog.at_level(logging.INFO):
-        announce(replace(plan, seconds=30.0))
-        announce(replace(plan, seconds=601.0))
+        log_plan(replace(plan, seconds=30.0))
+        log_plan(replace(plan, seconds=601.0))
     assert [entry.levelname for entry in caplog.records] == ["INFO", "WARNING"]
 
 

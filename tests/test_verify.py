@@ -17,14 +17,15 @@ import featx
 from conftest import Painter
 from featx.backbones import Request
 from featx.cli import main
-from featx.pipeline.extraction import extract_all
 from featx.pipeline.filling.job import Job, RunOptions
+from featx.pipeline.filling.loop import extract_job
 from featx.pipeline.verifying import distances
 from featx.runtimes.mean_colour import MeanColourRuntime
 from featx.store import check
 
 MEANS = {"backbone": "mean-colour"}
-RUN = RunOptions(batch_size=4, workers=1)
+RUN_OPTIONS = {"batch_size": 4, "workers": 1}
+RUN = RunOptions(**RUN_OPTIONS)
 FLIPS = 1000
 
 
@@ -237,7 +238,7 @@ def test_a_repaired_store_is_the_one_that_was_there(store: featx.FeatureStore) -
         spoil(store.path, row_offset(store.path, row) + 5, bit=row % 8)
     damaged = tuple(store.paths[row] for row in (0, 4, 8))
     assert featx.verify(store.path).damaged == damaged
-    found = featx.verify(store.path, repair=True, options=RUN)
+    found = featx.verify(store.path, repair=True, **RUN_OPTIONS)
     assert found.ok
     assert found.repaired == damaged
     assert store.path.read_bytes() == whole
@@ -248,7 +249,7 @@ def test_a_reader_is_not_disturbed_by_a_repair(store: featx.FeatureStore) -> Non
     spoil(store.path, row_offset(store.path, 2))
     before = featx.open(store.path)
     seen = before.features[2].copy()
-    assert featx.verify(store.path, repair=True, options=RUN).ok
+    assert featx.verify(store.path, repair=True, **RUN_OPTIONS).ok
     assert np.array_equal(before.features[2], seen)
     assert not np.array_equal(featx.open(store.path).features[2], seen)
 
@@ -266,7 +267,7 @@ def test_a_row_that_comes_out_otherwise_counts_as_extracted(
     spoil(store.path, row_offset(store.path, row))
     undisturbed = MeanColourRuntime.__call__
     monkeypatch.setattr(MeanColourRuntime, "__call__", lambda self, images: undisturbed(self, images) * (1 + 1e-6))
-    found = featx.verify(store.path, repair=True, sample=10, options=RUN)
+    found = featx.verify(store.path, repair=True, sample=10, **RUN_OPTIONS)
     assert found.ok, found.problems
     assert found.sample.compared == 10
     again = featx.open(store.path)
@@ -316,20 +317,20 @@ def test_a_repair_that_can_not_be_right_is_refused(
         spoil(store.path, row_offset(store.path, row))
     before = store.path.read_bytes()
     with pytest.raises(error, match=message) as caught:
-        featx.verify(store.path, repair=True, options=RUN)
+        featx.verify(store.path, repair=True, **RUN_OPTIONS)
     assert "\n" not in str(caught.value)
     assert store.path.read_bytes() == before
     assert [path.name for path in store.path.parent.iterdir()] == [store.path.name]
 
 
 def test_a_sample_finds_what_no_checksum_can(store: featx.FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = featx.verify(store.path, sample=5, options=RUN)
+    found = featx.verify(store.path, sample=5, **RUN_OPTIONS)
     assert found.ok
     assert (found.sample.compared, found.sample.differing) == (5, {})
     monkeypatch.setattr(
         MeanColourRuntime, "__call__", lambda self, images: images[..., ::-1].mean((1, 2), dtype=np.float32)
     )
-    found = featx.verify(store.path, sample=100, options=RUN)
+    found = featx.verify(store.path, sample=100, **RUN_OPTIONS)
     assert not found.ok
     assert found.broken == found.damaged == ()
     assert set(found.sample.differing) <= set(store.paths)
@@ -340,13 +341,13 @@ def test_a_sample_says_which_images_it_can_not_tell_of(own: featx.FeatureStore) 
     store = own
     change_image(store)
     (Path(store.root) / store.paths[6]).unlink()
-    found = featx.verify(store.path, sample=9, options=RUN)
+    found = featx.verify(store.path, sample=9, **RUN_OPTIONS)
     assert found.ok
     assert found.sample.compared == 7
     assert found.sample.changed == (store.paths[4],)
     assert [(one.path, one.reason) for one in found.sample.unread] == [(store.paths[6], "missing")]
     shutil.rmtree(Path(store.root) / "train")
-    found = featx.verify(store.path, sample=3, options=RUN)
+    found = featx.verify(store.path, sample=3, **RUN_OPTIONS)
     assert "none of 3 rows" in found.problems[0]
 
 
@@ -355,7 +356,7 @@ def test_a_sample_is_drawn_by_its_seed(own: featx.FeatureStore) -> None:
     for path in store.paths:
         (Path(store.root) / path).unlink()
     drawn = [
-        tuple(one.path for one in featx.verify(store.path, sample=3, seed=seed, options=RUN).sample.unread)
+        tuple(one.path for one in featx.verify(store.path, sample=3, seed=seed, **RUN_OPTIONS).sample.unread)
         for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -374,16 +375,16 @@ def test_damaged_rows_are_never_copied(paint: Painter) -> None:
     first = featx.extract(source, **MEANS, workers=1)
     spoil(first.path, row_offset(first.path, 1))
     Image.new("RGB", (9, 9), (3, 2, 1)).save(source / "blue/new.png")
-    (one,) = extract_all(Job(source=source), [Request(**MEANS)], RUN)
+    (one,) = extract_job(Job(source=source), [Request(**MEANS)], RUN)
     assert (one.extracted, one.reused) == (2, 5)
     shutil.copy(source / "blue/new.png", source / "blue/newer.png")
-    extract_all(Job(source=source), [Request(**MEANS)], RUN)
+    extract_job(Job(source=source), [Request(**MEANS)], RUN)
     spoil(one.target, row_offset(one.target, featx.open(one.target).paths.index("blue/new.png")))
-    (again,) = extract_all(Job(source=source, check="content"), [Request(**MEANS)], RUN)
+    (again,) = extract_job(Job(source=source, check="content"), [Request(**MEANS)], RUN)
     assert (again.extracted, again.reused) == (0, 8)  # from the other row of that content, into a new store
     assert featx.verify(again.target).ok
     (source / "blue/newer.png").unlink()
-    (two,) = extract_all(Job(source=source, out=Path("apart")), [Request(**MEANS)], RUN)
+    (two,) = extract_job(Job(source=source, out=Path("apart")), [Request(**MEANS)], RUN)
     assert two.extracted == 7
     assert np.array_equal(one.store.features, two.store.features)
 

@@ -33,27 +33,39 @@ if TYPE_CHECKING:
     )
     from featx.manifest import Failure
     from featx.model import Model
-    from featx.pipeline.comparing import compare
+    from featx.pipeline.comparing import compare, compare_all
     from featx.pipeline.curve import curve
     from featx.pipeline.exporting import export
-    from featx.pipeline.extraction import extract
-    from featx.pipeline.fitting import fit
-    from featx.pipeline.prediction import Predictions, predict
-    from featx.pipeline.scoring import score
+    from featx.pipeline.extraction import extract, extract_all
+    from featx.pipeline.filling.job import Extraction
+    from featx.pipeline.fitting import fit, fit_all
+    from featx.pipeline.prediction import Predictions, predict, predict_batches
+    from featx.pipeline.scoring import score, score_all
     from featx.pipeline.verifying import Verification, verify
+    from featx.progress import Progress, Silent, Step
     from featx.reports import Report
+    from featx.reports.curve import Curve
     from featx.spec import ExtractionSpec
+    from featx.statistics.comparison import Comparisons
     from featx.store import FeatureStore
     from featx.store import open_store as open  # noqa: A004  (featx.open, as h5py.open would be)
     from featx.transformers import Backbone, ImageLoader
 
 _PUBLIC = {
     "extract": "featx.pipeline.extraction",
+    "extract_all": "featx.pipeline.extraction",
+    "Extraction": "featx.pipeline.filling.job",
     "fit": "featx.pipeline.fitting",
+    "fit_all": "featx.pipeline.fitting",
     "score": "featx.pipeline.scoring",
+    "score_all": "featx.pipeline.scoring",
     "compare": "featx.pipeline.comparing",
+    "compare_all": "featx.pipeline.comparing",
+    "Comparisons": "featx.statistics.comparison",
     "curve": "featx.pipeline.curve",
+    "Curve": "featx.reports.curve",
     "predict": "featx.pipeline.prediction",
+    "predict_batches": "featx.pipeline.prediction",
     "Predictions": "featx.pipeline.prediction",
     "verify": "featx.pipeline.verifying",
     "Verification": "featx.pipeline.verifying",
@@ -65,6 +77,9 @@ _PUBLIC = {
     "Report": "featx.reports",
     "ExtractionSpec": "featx.spec",
     "Failure": "featx.manifest",
+    "Progress": "featx.progress",
+    "Silent": "featx.progress",
+    "Step": "featx.progress",
     "ImageLoader": "featx.transformers",
     "Backbone": "featx.transformers",
     "FeatxError": "featx.errors",
@@ -84,8 +99,11 @@ _PUBLIC = {
 
 __all__ = [
     "Backbone",
+    "Comparisons",
+    "Curve",
     "DataError",
     "DecoderError",
+    "Extraction",
     "ExtractionSpec",
     "Failure",
     "FeatureStore",
@@ -96,9 +114,12 @@ __all__ = [
     "Model",
     "ModelError",
     "Predictions",
+    "Progress",
     "Report",
+    "Silent",
     "SourceError",
     "SpecMismatch",
+    "Step",
     "StoreError",
     "StoreInUse",
     "TooManyFailures",
@@ -107,14 +128,19 @@ __all__ = [
     "WeightsError",
     "__version__",
     "compare",
+    "compare_all",
     "curve",
     "export",
     "extract",
+    "extract_all",
     "fit",
+    "fit_all",
     "make_classifier",
     "open",
     "predict",
+    "predict_batches",
     "score",
+    "score_all",
     "verify",
 ]
 

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,12 @@ from PIL import Image, PngImagePlugin
 
 from featx.backbones import Request
 from featx.errors import SourceError, WeightsError
-from featx.model import Model
-from featx.pipeline.filling.job import Job, Progress, RunOptions
+from featx.pipeline.filling.job import Job, RunOptions
 from featx.pipeline.filling.loop import extract_with, listed
 from featx.pipeline.filling.runner import BackboneRunner
 from featx.pipeline.fitting import fit_all
 from featx.pipeline.scoring import score_all
+from featx.progress import SILENT, Progress, Step
 from featx.reports import Report
 
 _SPLITS = ("train", "test")
@@ -32,22 +32,13 @@ BACKBONE = Request(backbone="mobilenetv2-0.35", image_size=96)
 WITHOUT_WEIGHTS = Request(backbone="scattering", image_size=32, pooling="none")
 
 
-def run(
-    *,
-    announce: Callable[[str], None],
-    fitted: Callable[[Path, Model], None],
-    progress: Progress | None = None,
-) -> list[Report]:
+def run(*, progress: Progress = SILENT) -> list[Report]:
     """Write the sample images to ``data`` in the working folder, then extract, fit and score.
 
     Parameters
     ----------
-    announce : callable
-        Is told each step: the command that does the same.
-    fitted : callable
-        Is told each model and its file.
-    progress : Progress, optional
-        Is told how the extractions go.
+    progress : Progress
+        Observer; its `step` gets the command that does the same, before each verb.
 
     Returns
     -------
@@ -60,29 +51,30 @@ def run(
         ``data`` holds other images, which are left as they are.
     """
     train, test = write_digits(Path("data"))
-    announce(f"{train:,} handwritten digits are in data/train, {test:,} in data/test, a folder for each class")
-    resolved = choose_backbone(announce)
+    digits = f"{train:,} handwritten digits are in data/train, {test:,} in data/test, a folder for each class"
+    progress.step(Step(text=digits))
+    resolved = choose_backbone(progress)
     spec = resolved.spec
     pooling = "" if spec.pooling == "avg" else f" `pooling={spec.pooling}`"
-    announce(f"$ featx extract data/train `backbone={spec.backbone}` `image_size={spec.image_size[0]}`{pooling}")
+    options = f"`backbone={spec.backbone}` `image_size={spec.image_size[0]}`{pooling}"
+    progress.step(Step(text=f"$ featx extract data/train {options}"))
     job = Job(source=Path("data/train"), for_scoring=True)
     (extraction,) = extract_with(job, [resolved], listed(job), progress=progress)
     models: list[Path] = []
     for clf in ("logreg", "svm"):
-        announce(f"$ featx fit `clf={clf}`")
-        for path, model in fit_all([extraction.target], clf=clf).items():
-            fitted(path, model)
-            models.append(path)
-    announce("$ featx score")
+        progress.step(Step(text=f"$ featx fit `clf={clf}`"))
+        models += fit_all([extraction.target], clf=clf, progress=progress)
+    progress.step(Step(text="$ featx score"))
     return score_all(models, Path("data/test"), progress=progress)
 
 
-def choose_backbone(announce: Callable[[str], None]) -> BackboneRunner:
+def choose_backbone(progress: Progress) -> BackboneRunner:
     """Choose the backbone of the sample run: a small one with ImageNet weights or, without them, scattering."""
     try:
         return BackboneRunner.resolve(BACKBONE, RunOptions())
     except WeightsError as error:
-        announce(f"ImageNet weights can't be had here, so scattering, which needs none, takes their place: {error}")
+        instead = f"ImageNet weights can't be had here, so scattering, which needs none, takes their place: {error}"
+        progress.step(Step(text=instead))
         return BackboneRunner.resolve(WITHOUT_WEIGHTS, RunOptions())
 
 

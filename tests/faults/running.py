@@ -18,8 +18,8 @@ from PIL import Image
 
 import featx
 from featx.backbones import Request
-from featx.pipeline.extraction import extract_all
 from featx.pipeline.filling.job import Extraction, Job, RunOptions
+from featx.pipeline.filling.loop import extract_job
 
 SITE = Path(__file__).parent / "site"
 COMMAND = (sys.executable, "-c", "from featx.cli import main; main()")
@@ -135,7 +135,7 @@ class Program:
 
     def complete(self) -> Extraction:
         """The same extraction, by the library in this process."""
-        (extraction,) = extract_all(
+        (extraction,) = extract_job(
             Job(source=self.source, out=self.target),
             [Request(backbone="mean-colour")],
             RunOptions(batch_size=8, workers=2),

@@ -14,8 +14,9 @@ from PIL import Image
 
 import featx
 from featx.backbones import Request
-from featx.pipeline.extraction import extract_all
 from featx.pipeline.filling.job import Extraction, Job, RunOptions
+from featx.pipeline.filling.loop import extract_job
+from featx.progress import SILENT, Progress, Silent
 
 CLASSES = ("ash", "elm", "oak")
 NAMES = tuple(f"{letter}.png" for letter in "abcdef")
@@ -135,12 +136,9 @@ class Folder(RuleBasedStateMachine):
     def interrupt(self) -> None:
         """A run that is stopped after its first batch."""
 
-        class Stop:
-            def begin(self, target: Path, *, total: int, done: int) -> None: ...
-            def advance(self, target: Path, *, rows: int, failures: int) -> None:
+        class Stop(Silent):
+            def advance(self, task: Path, *, done: int, failed: int) -> None:
                 raise KeyboardInterrupt
-
-            def end(self, extraction: Extraction) -> None: ...
 
         with contextlib.suppress(featx.Interrupted, featx.SourceError):
             self.extract(self.target, batch_size=2, progress=Stop())
@@ -156,14 +154,14 @@ class Folder(RuleBasedStateMachine):
         again = self.extract(self.target, batch_size=3)
         assert (again.extracted, again.reused) == (0, len(done.store))
 
-    def extract(self, target: Path, *, batch_size: int, progress: object = None) -> Extraction:
+    def extract(self, target: Path, *, batch_size: int, progress: Progress = SILENT) -> Extraction:
         for overwrite in (False, True):
             try:
-                (done,) = extract_all(
+                (done,) = extract_job(
                     Job(source=self.data, out=target, overwrite=overwrite),
                     [Request(backbone="mean-colour")],
                     RunOptions(batch_size=batch_size, workers=1),
-                    progress=progress,  # type: ignore[arg-type]
+                    progress=progress,
                 )
             except featx.StoreError as error:
                 # Half of the images of so small a folder are soon gone: what the message says to do is done.

@@ -90,7 +90,7 @@ def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
         ("pooling", request.pooling or "avg", POOLINGS),
     ):
         if value not in choices:
-            raise UsageError(f"--{option} {value}: not one of {', '.join(choices)}")
+            raise UsageError(f"`{option}={value}`: not one of {', '.join(choices)}")
     image_size = _image_size(request.image_size, entry)
     if request.layer is None or entry.formula:
         request = dataclasses.replace(request, pooling=request.pooling or "avg")

@@ -72,7 +72,6 @@ def _options(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(FlagFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
-    logging.getLogger("featx").setLevel(_level(quiet=quiet, verbose=verbose))
     set_verbosity(quiet=quiet, verbose=verbose)
 
 

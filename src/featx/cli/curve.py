@@ -94,14 +94,12 @@ def curve(
     Classifiers are chosen and fitted on random draws of growing size, and tested on images that are in none of them.
     """
     from featx.cli import show
-    from featx.cli.show.curve import CurveProgress
     from featx.cli.show.curve import curve as show_curve
     from featx.pipeline.curve import curve as find
-    from featx.pipeline.curve import only_store
 
-    with CurveProgress() as progress:
+    with show.TerminalProgress(label="fitting", unit=None) as progress:
         found = find(
-            store or only_store(),
+            store,
             clf=clf,
             kernel=kernel,
             class_weight=class_weight,
@@ -127,4 +125,4 @@ def _numbers(points: str) -> list[int]:
     try:
         return [int(point) for point in points.split(",")]
     except ValueError:
-        raise UsageError(f"--points takes whole numbers with commas between them, found {points!r}") from None
+        raise UsageError(f"`points` takes whole numbers with commas between them, found {points!r}") from None

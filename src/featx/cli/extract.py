@@ -161,38 +161,37 @@ def extract(
     from featx.cli import show
     from featx.pipeline.extraction import extract_all
 
-    job = Job(
-        source=source,
-        split=split,
-        limit=limit,
-        seed=seed,
-        out=out,
-        overwrite=overwrite,
-        check=check,
-        retry_failed=retry_failed,
-        failures=failures,
-        strict=strict,
-        max_errors=max_errors,
-        dry_run=dry_run,
-    )
-    requests = [
-        Request(
-            backbone=name,
-            weights=weights,
-            layer=layer,
-            pooling=pooling,
-            image_size=_size(image_size),
-            resize=resize,
-            interpolation=interpolation,
-            precision=precision,
-        )
-        for name in backbone.split(",")
-    ]
-    run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
-    with show.extraction_progress(dry_run=dry_run) as watcher:
+    with show.TerminalProgress(dry_run=dry_run) as progress:
         try:
-            extract_all(job, requests, run, progress=watcher)
+            extract_all(
+                source,
+                backbones=backbone.split(","),
+                weights=weights,
+                layer=layer,
+                pooling=pooling,
+                image_size=_size(image_size),
+                resize=resize,
+                interpolation=interpolation,
+                precision=precision,
+                runtime=runtime,
+                device=device,
+                batch_size=batch_size,
+                workers=workers,
+                max_pixels=max_pixels,
+                split=split,
+                limit=limit,
+                seed=seed,
+                out=out,
+                overwrite=overwrite,
+                check=check,
+                retry_failed=retry_failed,
+                failures=failures,
+                strict=strict,
+                max_errors=max_errors,
+                dry_run=dry_run,
+                progress=progress,
+            )
         finally:
             # Too many failures make an error of a run that is done, and whose stores are there.
-            if json and watcher.ended:
-                show.as_json([show.extraction_record(one) for one in watcher.ended])
+            if json and progress.extractions:
+                show.as_json([show.extraction_record(one) for one in progress.extractions])

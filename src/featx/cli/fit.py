@@ -110,7 +110,7 @@ def fit(
 ) -> None:
     """Fit a classifier on cached features; a cross-validated sweep chooses its hyperparameters."""
     from featx.cli import show
-    from featx.cli.show.fitting import fit_plan, ranking
+    from featx.cli.show.fitting import ranking
     from featx.pipeline.fitting import fit_all
 
     models = fit_all(
@@ -129,7 +129,7 @@ def fit(
         labels=labels,
         jobs=jobs,
         out=out,
-        told=fit_plan,
+        progress=show.TerminalProgress(),
     )
     if json:
         show.as_json([show.model_record(path, model) for path, model in models.items()])

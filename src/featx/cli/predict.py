@@ -43,13 +43,16 @@ def predict(
     have no probabilities; the CSV then has margins instead.
     """
     from featx.cli import show
-    from featx.pipeline.prediction import only_model, predict_batches
+    from featx.pipeline.prediction import predict_batches
 
     batches = predict_batches(
-        model or only_model(),
+        model,
         images,
         min_confidence=min_confidence,
         weights=weights,
-        options=RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers),
+        runtime=runtime,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
     )
     show.predictions(batches, json=json)

@@ -47,14 +47,17 @@ def score(
     from featx.pipeline.naming import report_path
     from featx.pipeline.scoring import score_all
 
-    with show.extraction_progress() as watcher:
+    with show.TerminalProgress() as progress:
         reports = score_all(
             models,
             source,
             weights=weights,
-            options=RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers),
+            runtime=runtime,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
             command=shlex.join(["featx", *sys.argv[1:]]),
-            progress=watcher,
+            progress=progress,
         )
     if json:
         typer.echo("[" + ",".join(report.to_json() for report in reports) + "]")

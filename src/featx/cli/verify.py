@@ -44,9 +44,20 @@ def verify(
     from featx.errors import StoreError
     from featx.pipeline.verifying import verify as verify_store
 
-    run = RunOptions(runtime=runtime, device=device, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
     found = [
-        verify_store(store, repair=repair, sample=sample, seed=seed, weights=weights, options=run) for store in stores
+        verify_store(
+            store,
+            repair=repair,
+            sample=sample,
+            seed=seed,
+            weights=weights,
+            runtime=runtime,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+        )
+        for store in stores
     ]
     if json:
         show.as_json([_record(one) for one in found])

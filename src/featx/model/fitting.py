@@ -12,9 +12,10 @@ from featx.classifiers import Blueprint, convergence_logged
 from featx.classifiers.fitting import fit_pipeline
 from featx.errors import DataError
 from featx.model.fitted import Model, Origin
+from featx.progress import SILENT, Progress
 from featx.selection import DEFAULT_OPTIONS, SelectionOptions, select
 from featx.selection.calibration import fit_calibration
-from featx.selection.planning import Told, announce, plan_fit
+from featx.selection.planning import log_plan, plan_fit
 from featx.selection.sweep import LARGE, blas_threads, workers
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def fit_model(
     name: str,
     clf: Any,
     options: SelectionOptions = DEFAULT_OPTIONS,
-    told: Told = announce,
+    progress: Progress = SILENT,
 ) -> Model:
     """Choose hyperparameters by cross-validation and fit the classifier on all labelled rows.
 
@@ -67,8 +68,8 @@ def fit_model(
         Name of the classifier (`featx.make_classifier`); or an estimator, of which a clone is fitted.
     options : SelectionOptions
         How hyperparameters are chosen.
-    told : callable
-        Gets the `Plan` of what all this will take, before it starts; by default it is logged.
+    progress : Progress
+        Observer; its `step` gets the `featx.selection.planning.Plan` of the fit, which is logged as well.
 
     Returns
     -------
@@ -101,7 +102,8 @@ def fit_model(
     groups = None if data.groups is None else [data.groups[row] for row in labelled]
 
     plan = plan_fit(blueprint, X.shape, len(classes), options=options)
-    told(plan)
+    log_plan(plan)
+    progress.step(plan)
     options = replace(options, solver=plan.solver)
     selection = select(clf, X, labels, options=options, groups=groups, classes=classes)
     # One BLAS thread, as in the sweep, so that the coefficients don't depend on the number of cores; large features

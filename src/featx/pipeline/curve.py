@@ -8,9 +8,10 @@ from typing import Any
 from featx.classifiers import check_features
 from featx.errors import DataError, StoreError, UsageError
 from featx.pipeline.curves.draws import Design, held_out, labelled, numbers_of, on_test, sizes_of
-from featx.pipeline.curves.trials import Fitter, Watcher, run_trials
+from featx.pipeline.curves.trials import Fitter, run_trials
 from featx.pipeline.fitting import DEFAULT_CLASSIFIER, TRAINING_SPLITS
 from featx.pipeline.naming import FEATURES, REPORTS, default_stores, model_path
+from featx.progress import SILENT, Progress
 from featx.reports.curve import REPEATS, REPEATS_ON_TEST, Curve
 from featx.reports.curve_intervals import summarise
 from featx.reports.curve_plot import plot_curve
@@ -27,7 +28,7 @@ UNEQUAL = 1.5
 
 
 def curve(
-    store: FeatureStore | Path | str,
+    store: FeatureStore | Path | str | None = None,
     *,
     clf: Any = DEFAULT_CLASSIFIER,
     kernel: str = SelectionOptions.kernel,
@@ -42,7 +43,7 @@ def curve(
     group_by: str | None = None,
     labels: Path | str | None = None,
     out: Path | str | None = None,
-    progress: Watcher | None = None,
+    progress: Progress = SILENT,
 ) -> Curve:
     """Find how the accuracy grows with the training images per class, and save it as JSON, CSV and a picture.
 
@@ -52,8 +53,9 @@ def curve(
 
     Parameters
     ----------
-    store : FeatureStore or path
-        Features (n, d) float32 with labels; rows without a label take no part.
+    store : FeatureStore or path, optional
+        Features (n, d) float32 with labels; rows without a label take no part. By default the only train store under
+        ``artifacts/features``.
     clf, kernel, class_weight, normalize
         As in `fit`, but for one classifier.
     points : sequence of int, optional
@@ -74,8 +76,8 @@ def curve(
     out : path, optional
         The JSON file (ending in ``.json``), or a folder; ``artifacts/reports/<store>-<clf>-curve.json`` by default. A
         CSV and a PNG go beside it.
-    progress : callable, optional
-        Is called with the number of classifiers fitted and of all, beginning with 0.
+    progress : Progress
+        Observer; the parts of its task are classifiers to be fitted.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def curve(
     UsageError
         An unknown classifier, or points or repeats that make no sense.
     """
-    store = open_store(store) if isinstance(store, Path | str) else store
+    store = store if isinstance(store, FeatureStore) else open_store(_only_store() if store is None else store)
     repeats = (REPEATS if test is None else REPEATS_ON_TEST) if repeats is None else repeats
     if repeats < 1 or (points is not None and (not points or min(points) < SMALLEST)):
         raise UsageError(
@@ -112,7 +114,9 @@ def curve(
     if design.largest < SMALLEST:
         raise DataError(f"{store.path} leaves one image of each class to be fitted on: a learning curve needs more")
 
-    found, untuned = run_trials(fitter, design, sizes_of(design.largest, points), repeats=repeats, progress=progress)
+    found, untuned = run_trials(
+        fitter, design, sizes_of(design.largest, points), repeats=repeats, task=target, progress=progress
+    )
     rows, gain = summarise(found, folds=design.folds, units=numbers_of(design.test.groups, len(design.folds)))
     untrained = store.weights_source == "none"
     result = Curve(
@@ -132,11 +136,12 @@ def curve(
     )
     result.save(target)
     plot_curve(result, target.with_suffix(".png"))
+    progress.end(target, result)
     return result
 
 
-def only_store() -> Path:
-    """The one train store in its default place.
+def _only_store() -> Path:
+    """Find the one train store in its default place.
 
     Raises
     ------

@@ -1,17 +1,16 @@
 """Stage one: from a source of images to sealed feature stores, computing nothing that is there already."""
 
-import logging
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from featx.backbones import Request
-from featx.pipeline.filling.job import Check, Extraction, Job, Progress, RunOptions
-from featx.pipeline.filling.loop import extract_with, listed
-from featx.pipeline.filling.runner import BackboneRunner
+from featx.pipeline.filling.job import Check, Extraction, Job, RunOptions
+from featx.pipeline.filling.loop import extract_job
+from featx.progress import SILENT, Progress
 from featx.spec import Interpolation, Pooling, Precision, Resize
 from featx.store import FeatureStore
-
-logger = logging.getLogger(__name__)
 
 
 def extract(
@@ -41,7 +40,7 @@ def extract(
     max_errors: str | None = Job.max_errors,
     limit: int | None = Job.limit,
     seed: int = Job.seed,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> FeatureStore:
     """Run a frozen backbone once over every image of a source and keep the feature vectors in a store.
 
@@ -71,12 +70,39 @@ def extract(
         How new pixels are computed.
     precision : {"float32", "bfloat16", "float16"}
         Arithmetic of the backbone.
-    runtime, device, batch_size, workers, max_pixels, timeout
-        As in `RunOptions`.
-    out, overwrite, check, retry_failed, failures, strict, max_errors, limit, seed
-        As in `Job`; the store's default place is ``artifacts/features/<source>-<backbone>.h5``.
-    progress : Progress, optional
-        Is told how the run goes.
+    runtime : {"auto", "keras", "openvino"}
+        What executes the backbone; auto is Keras where it can use a GPU, else OpenVINO.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"gpu"`` or ``"gpu:1"``.
+    batch_size : int, optional
+        Images that the backbone takes at once; as many as suit what executes it by default.
+    workers : int, optional
+        Decoder processes; one for each core, at most eight, by default.
+    max_pixels : int, optional
+        Images whose header announces more fail; the decoder's own limit by default. Where it is given, images that
+        were too large before are tried again.
+    timeout : float
+        Seconds that one image may take to read and decode.
+    out : path, optional
+        File (ending in ``.h5``) or folder of the store; ``artifacts/features/<source>-<backbone>.h5`` by default.
+    overwrite : bool
+        Replace what is there, whatever it is, and take no row from it.
+    check : {"mtime", "content"}
+        Know an unchanged image by its path, size and modification time, or by reading and digesting it.
+    retry_failed : bool
+        Try images again that failed before and haven't changed.
+    failures : path, optional
+        CSV to be written of the images that have no row: path, reason, message.
+    strict : bool
+        Let no image fail.
+    max_errors : str, optional
+        Images that may fail: a number (``"10"``) or a share of the images found (``"0.5%"``); any number by default.
+    limit : int, optional
+        Take only so many images, drawn evenly from the classes.
+    seed : int
+        Seed of that draw.
+    progress : Progress
+        Observer of the run; the parts of its task are images.
 
     Returns
     -------
@@ -98,75 +124,100 @@ def extract(
     Interrupted
         Stopped by the user; the next run goes on from there.
     """
-    extractions = extract_all(
-        Job(
-            source=Path(source),
-            split=split,
-            out=None if out is None else Path(out),
-            overwrite=overwrite,
-            check=check,
-            retry_failed=retry_failed,
-            failures=None if failures is None else Path(failures),
-            strict=strict,
-            max_errors=max_errors,
-            limit=limit,
-            seed=seed,
-            one_split=True,
-        ),
-        [
-            Request(
-                backbone=backbone,
-                weights=str(weights),
-                layer=layer,
-                pooling=pooling,
-                image_size=image_size,
-                resize=resize,
-                interpolation=interpolation,
-                precision=precision,
-            )
-        ],
-        RunOptions(
-            runtime=runtime,
-            device=device,
-            batch_size=batch_size,
-            workers=workers,
-            max_pixels=max_pixels,
-            timeout=timeout,
-        ),
-        progress=progress,
+    requests = [
+        Request(
+            backbone=backbone,
+            weights=str(weights),
+            layer=layer,
+            pooling=pooling,
+            image_size=image_size,
+            resize=resize,
+            interpolation=interpolation,
+            precision=precision,
+        )
+    ]
+    run = RunOptions(
+        runtime=runtime,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        timeout=timeout,
     )
-    assert extractions[0].store is not None
-    return extractions[0].store
+    job = Job(
+        source=Path(source),
+        split=split,
+        out=None if out is None else Path(out),
+        overwrite=overwrite,
+        check=check,
+        retry_failed=retry_failed,
+        failures=None if failures is None else Path(failures),
+        strict=strict,
+        max_errors=max_errors,
+        limit=limit,
+        seed=seed,
+        one_split=True,
+    )
+    (extraction,) = extract_job(job, requests, run, progress=progress)
+    assert extraction.store is not None
+    return extraction.store
 
 
 def extract_all(
-    job: Job, requests: Sequence[Request], options: RunOptions, *, progress: Progress | None = None
+    source: Path | str,
+    *,
+    backbones: Sequence[str] = (Request.backbone,),
+    dry_run: bool = Job.dry_run,
+    progress: Progress = SILENT,
+    **options: Any,
 ) -> list[Extraction]:
-    """Extract every split of a source with each of several backbones; `extract` is this for one of both.
+    """Extract every split of a source with each of several backbones.
 
     An image is read once for all backbones, and decoded once for those that want the same pixels.
 
     Parameters
     ----------
-    job : Job
-        What to extract and where to put it.
-    requests : sequence of Request
-        What a feature is, for each backbone.
-    options : RunOptions
-        How it is computed.
-    progress : Progress, optional
-        Is told how the run goes.
+    source : path
+        As in `extract`; each of its splits gives a store, or the one that `split` names.
+    backbones : sequence of str
+        Names of ``featx backbones``.
+    dry_run : bool
+        Only plan: count what would be computed, and write nothing.
+    progress : Progress
+        Observer of the run; gets each `Extraction` at its end.
+    **options
+        The other parameters of `extract`, such as ``image_size`` or ``workers``; those of features hold for every
+        backbone. `out` is a folder where there are several stores.
 
     Returns
     -------
     list of Extraction
-        One for each store: by split, then by backbone as requested.
+        What was done for each store, by split, then by backbone as given. An extraction has the sealed `FeatureStore`
+        (None in a dry run) and the counts, with ``found = extracted + reused + failed``.
 
     Raises
     ------
+    TypeError
+        A parameter that `extract` doesn't have.
     FeatxError
-        As in `extract`.
+        As in `extract`. After `TooManyFailures` the stores are there all the same.
     """
-    images = listed(job)  # a mistyped folder must not cost a download
-    runners = [BackboneRunner.resolve(request, options) for request in requests]
-    return extract_with(job, runners, images, progress=progress)
+    parts: dict[type, dict[str, Any]] = {
+        kind: {name: options.pop(name) for name in names & options.keys()} for kind, names in _OPTIONS.items()
+    }
+    if options:
+        raise TypeError(f"extract_all() got an unexpected keyword argument {next(iter(options))!r}")
+    for kind, name, plain in ((Job, "out", Path), (Job, "failures", Path), (Request, "weights", str)):
+        if parts[kind].get(name) is not None:
+            parts[kind][name] = plain(parts[kind][name])
+    requests = [Request(backbone=backbone, **parts[Request]) for backbone in backbones]
+    job = Job(source=Path(source), dry_run=dry_run, **parts[Job])
+    return extract_job(job, requests, RunOptions(**parts[RunOptions]), progress=progress)
+
+
+_OPTIONS: dict[type, set[str]] = {
+    Job: {one.name for one in fields(Job)} - {"source", "for_scoring", "one_split", "dry_run"},
+    Request: {one.name for one in fields(Request)} - {"backbone"},
+    RunOptions: {one.name for one in fields(RunOptions)},
+}
+"""Parameters of `extract`, by what they are a part of."""

@@ -10,8 +10,8 @@ from featx.errors import ModelError, StoreError, UsageError
 from featx.model import Model, Origin, TrainingData, fit_model
 from featx.pipeline.labels import groups_by, labels_of
 from featx.pipeline.naming import FEATURES, default_stores, model_path
+from featx.progress import SILENT, Progress
 from featx.selection import SelectionOptions
-from featx.selection.planning import Told, announce
 from featx.store import FeatureStore, open_store
 
 DEFAULT_CLASSIFIER = "logreg"
@@ -42,7 +42,7 @@ def fit(
     labels: Path | str | None = None,
     out: Path | str | None = None,
     save: bool = True,
-    told: Told = announce,
+    progress: Progress = SILENT,
 ) -> Model:
     """Fit a classifier on the features of a store, its hyperparameters chosen by cross-validation, and save it.
 
@@ -88,8 +88,9 @@ def fit(
         The model's file; ``artifacts/models/<store>-<clf>.skops`` by default.
     save : bool
         Whether to write the model. An estimator that is not scikit-learn's own can be fitted, but not saved.
-    told : callable
-        Gets the `featx.selection.planning.Plan` of what the fit will take, before it starts; by default it is logged.
+    progress : Progress
+        Observer; its `step` gets the estimate of each fit before it starts (which is logged as well), its `end` each
+        model.
 
     Returns
     -------
@@ -109,77 +110,54 @@ def fit(
     UsageError
         An unknown classifier, an option that it doesn't have, or a `group_by` that leaves images without a group.
     """
-    store = open_store(store) if isinstance(store, Path | str) else store
-    out = None if out is None else Path(out)
-    options = SelectionOptions(
+    fitted = fit_all(
+        [store],
+        clf=clf,
         kernel=kernel,
         C=C,
-        folds=folds,
-        seed=seed,
-        n_jobs=jobs,
         class_weight=class_weight,
         normalize=normalize,
         pca=pca,
+        folds=folds,
         nested=nested,
         rule=rule,
         solver=solver,
+        seed=seed,
+        jobs=jobs,
+        group_by=group_by,
+        labels=labels,
+        out=out,
+        save=save,
+        progress=progress,
     )
-    several = isinstance(clf, str) and clf == ALL
-    chosen = [
-        (one, replace(options, **_suited(one, kernel=kernel, C=C, class_weight=class_weight)) if several else options)
-        for one in (RECIPES if several else [clf])
-    ]
-    targets = [model_path(store.path, clf=own.blueprint(one).name, kernel=own.kernel, out=out) for one, own in chosen]
-    if len(set(targets)) < len(targets):
-        raise UsageError(f"{len(targets)} classifiers give a model each, and {out} is one file: name a folder")
-    if save:
-        for target in targets:
-            _refuse_foreign(target)
-    groups = store.groups if group_by is None else groups_by(group_by, store.paths)
-    codes, classes = (store.labels, store.classes) if labels is None else labels_of(store, labels)
-    data = TrainingData(
-        features=store.features,
-        labels=codes,
-        classes=classes,
-        digests=store.digests,
-        groups=groups,
-        origin=Origin(
-            name=store.path.stem,
-            path=str(store.path),
-            content_digest=store.content_digest,
-            spec=store.spec,
-            weights_source=store.weights_source,
-        ),
-    )
-    models = []
-    for (one, own), target in zip(chosen, targets, strict=True):
-        model = fit_model(data, name=target.stem, clf=one, options=own, told=told)
-        if save:
-            model.save(target)
-        models.append(model)
-    return max(models, key=accuracy)
+    return next(iter(fitted.values()))
 
 
 def fit_all(
-    stores: Sequence[Path] | None = None,
+    stores: Sequence[FeatureStore | Path | str] | None = None,
     *,
-    clf: str = DEFAULT_CLASSIFIER,
-    kernel: str = SelectionOptions.kernel,
-    out: Path | None = None,
+    clf: Any = DEFAULT_CLASSIFIER,
+    jobs: int = SelectionOptions.n_jobs,
+    group_by: str | None = None,
+    labels: Path | str | None = None,
+    out: Path | str | None = None,
+    save: bool = True,
+    progress: Progress = SILENT,
     **options: Any,
 ) -> dict[Path, Model]:
-    """Fit one or all classifiers on each of several stores, with the options of `fit`.
+    """Fit one or all classifiers on each of several stores.
 
     Parameters
     ----------
-    stores : sequence of path, optional
-        Every store in its default place whose split is train or unnamed, by default.
-    clf, kernel
+    stores : sequence of FeatureStore or path, optional
+        By default every store under ``artifacts/features`` whose split is train or unnamed.
+    clf, jobs, group_by, labels, save, progress
         As in `fit`.
     out : path, optional
         As in `fit`; a folder where there are several models.
     **options
-        The other options of `fit`.
+        The other parameters of `fit`: `kernel`, `C`, `class_weight`, `normalize`, `pca`, `folds`, `nested`, `rule`,
+        `solver` and `seed`.
 
     Returns
     -------
@@ -198,27 +176,30 @@ def fit_all(
         raise StoreError(
             f"there is no feature store to fit on under {FEATURES}: run `featx extract data/train` first, or name one"
         )
-    names = list(RECIPES) if clf == ALL else [clf]
-    work = {
-        name: {"kernel": kernel, **options}
-        | (
-            _suited(name, kernel=kernel, C=options.get("C"), class_weight=options.get("class_weight"))
-            if clf == ALL
-            else {}
-        )
-        for name in names
+    opened = [open_store(store) if isinstance(store, Path | str) else store for store in chosen]
+    wanted = _wanted(clf, SelectionOptions(n_jobs=jobs, **options))
+    place = None if out is None else Path(out)
+    fits = {
+        model_path(store.path, clf=own.blueprint(one).name, kernel=own.kernel, out=place): (number, one, own)
+        for number, store in enumerate(opened)
+        for one, own in wanted
     }
-    targets = {
-        model_path(store, clf=name, kernel=work[name]["kernel"], out=out): (place, store, name)
-        for place, store in enumerate(chosen)
-        for name in names
-    }
-    if len(targets) < len(chosen) * len(names):
+    if len(fits) < len(opened) * len(wanted):
         raise UsageError(
-            f"{len(chosen) * len(names)} models would go to {len(targets)} files: name a folder, or fit them one by one"
+            f"{len(opened) * len(wanted)} models would go to {len(fits)} files: name a folder, or fit them one by one"
         )
-    fitted = {target: fit(store, clf=name, out=target, **work[name]) for target, (_, store, name) in targets.items()}
-    ranked = sorted(fitted, key=lambda target: (targets[target][0], -accuracy(fitted[target])))
+    if save:
+        for target in fits:
+            _refuse_foreign(target)
+    data = [_training_data(store, group_by=group_by, labels=labels) for store in opened]
+    fitted: dict[Path, Model] = {}
+    for target, (number, one, own) in fits.items():
+        model = fit_model(data[number], name=target.stem, clf=one, options=own, progress=progress)
+        if save:
+            model.save(target)
+        progress.end(target, model)
+        fitted[target] = model
+    ranked = sorted(fitted, key=lambda target: (fits[target][0], -accuracy(fitted[target])))
     return {target: fitted[target] for target in ranked}
 
 
@@ -228,14 +209,40 @@ def accuracy(model: Model) -> float:
     return 0.0 if chosen is None else chosen.mean
 
 
-def _suited(clf: str, *, kernel: str, C: float | None, class_weight: str | None) -> dict[str, Any]:
-    """Of options given for all classifiers, those that this one has."""
-    recipe = RECIPES[clf]
-    return {
-        "kernel": kernel if len(recipe.grids) > 1 else SelectionOptions.kernel,
-        "C": C if "C" in recipe.defaults else None,
-        "class_weight": class_weight if recipe.weighs_classes else None,
-    }
+def _wanted(clf: Any, options: SelectionOptions) -> list[tuple[Any, SelectionOptions]]:
+    """Give each classifier that is meant, with those of the options that it has."""
+    if not (isinstance(clf, str) and clf == ALL):
+        return [(clf, options)]
+    return [
+        (
+            name,
+            replace(
+                options,
+                kernel=options.kernel if len(recipe.grids) > 1 else SelectionOptions.kernel,
+                C=options.C if "C" in recipe.defaults else None,
+                class_weight=options.class_weight if recipe.weighs_classes else None,
+            ),
+        )
+        for name, recipe in RECIPES.items()
+    ]
+
+
+def _training_data(store: FeatureStore, *, group_by: str | None, labels: Path | str | None) -> TrainingData:
+    codes, classes = (store.labels, store.classes) if labels is None else labels_of(store, labels)
+    return TrainingData(
+        features=store.features,
+        labels=codes,
+        classes=classes,
+        digests=store.digests,
+        groups=store.groups if group_by is None else groups_by(group_by, store.paths),
+        origin=Origin(
+            name=store.path.stem,
+            path=str(store.path),
+            content_digest=store.content_digest,
+            spec=store.spec,
+            weights_source=store.weights_source,
+        ),
+    )
 
 
 def _refuse_foreign(target: Path) -> None:

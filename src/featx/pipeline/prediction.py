@@ -81,27 +81,32 @@ class Predictions:
 
 
 def predict(
-    model: Model | Path | str,
+    model: Model | Path | str | None,
     images: Sequence[Path | str] | Path | str,
     *,
     min_confidence: float | None = None,
     weights: Path | str | None = None,
-    options: RunOptions | None = None,
+    runtime: str = RunOptions.runtime,
+    device: str = RunOptions.device,
+    batch_size: int | None = RunOptions.batch_size,
+    workers: int | None = RunOptions.workers,
+    max_pixels: int | None = RunOptions.max_pixels,
+    timeout: float = RunOptions.timeout,
 ) -> Predictions:
     """Label images that a model never saw.
 
     Parameters
     ----------
-    model : Model or path
-        The model.
+    model : Model, path or None
+        The model; None is the only one under ``artifacts/models``.
     images : path or sequence of paths
         Image files, or folders of them.
     min_confidence : float, optional
         Images whose label is less probable than this, 0 to 1, get none.
     weights : str, optional
         Where the backbone's weights are now, if no longer where the model has them from.
-    options : RunOptions, optional
-        How features are computed.
+    runtime, device, batch_size, workers, max_pixels, timeout
+        As in `extract`.
 
     Returns
     -------
@@ -117,9 +122,21 @@ def predict(
     UsageError
         A `min_confidence` outside 0 to 1, or for a model without probabilities.
     """
-    model = Model.load(model) if isinstance(model, Path | str) else model
-    batches = predict_batches(model, images, min_confidence=min_confidence, weights=weights, options=options)
-    parts = list(batches)
+    model = _loaded(model)
+    parts = list(
+        predict_batches(
+            model,
+            images,
+            min_confidence=min_confidence,
+            weights=weights,
+            runtime=runtime,
+            device=device,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+            timeout=timeout,
+        )
+    )
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]
     confidence = [part.confidence for part in parts if part.confidence is not None]
     return Predictions(
@@ -136,25 +153,40 @@ def predict(
 
 
 def predict_batches(
-    model: Model | Path | str,
+    model: Model | Path | str | None,
     images: Sequence[Path | str] | Path | str,
     *,
     min_confidence: float | None = None,
     weights: Path | str | None = None,
-    options: RunOptions | None = None,
+    runtime: str = RunOptions.runtime,
+    device: str = RunOptions.device,
+    batch_size: int | None = RunOptions.batch_size,
+    workers: int | None = RunOptions.workers,
+    max_pixels: int | None = RunOptions.max_pixels,
+    timeout: float = RunOptions.timeout,
 ) -> Iterator[Predictions]:
-    """As `predict`, but batch by batch as they come: for more images than one waits for, or than fit in memory.
+    """Label images batch by batch as they come: for more images than one waits for, or than fit in memory.
+
+    Parameters and errors are those of `predict`; errors are raised as the batches are asked for.
 
     Yields
     ------
     Predictions
         Of a batch; it may hold failures only.
     """
-    model = Model.load(model) if isinstance(model, Path | str) else model
+    model = _loaded(model)
+    run = RunOptions(
+        runtime=runtime,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        timeout=timeout,
+    )
     _check_confidence(model, min_confidence)
     given = [images] if isinstance(images, Path | str) else images
     paths, failures = _expand([Path(image) for image in given])
-    runner = runner_of(model, weights=weights, options=options)
+    runner = runner_of(model, weights=weights, options=run)
     found = False
     with decoders(runner) as processes:
         for batch in processes.batches(Path.cwd(), enumerate(paths)):
@@ -179,8 +211,12 @@ def predict_batches(
         yield _said(model, nothing, paths=(), failures=tuple(failures), min_confidence=min_confidence)
 
 
-def only_model() -> Path:
-    """The one model in its default place.
+def _loaded(model: Model | Path | str | None) -> Model:
+    return model if isinstance(model, Model) else Model.load(_only_model() if model is None else model)
+
+
+def _only_model() -> Path:
+    """Find the one model in its default place.
 
     Raises
     ------
@@ -196,7 +232,7 @@ def only_model() -> Path:
     return found[0]
 
 
-def runner_of(model: Model, *, weights: Path | str | None, options: RunOptions | None) -> BackboneRunner:
+def runner_of(model: Model, *, weights: Path | str | None, options: RunOptions) -> BackboneRunner:
     """The backbone of a model, its weights found again and checked.
 
     Raises

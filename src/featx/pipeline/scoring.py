@@ -11,10 +11,11 @@ from featx.model import Model
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
 from featx.pipeline.evaluation.training import Training, training_of
-from featx.pipeline.filling.job import Job, Progress, RunOptions
+from featx.pipeline.filling.job import Job, RunOptions
 from featx.pipeline.filling.loop import extract_with, listed
 from featx.pipeline.naming import MODELS, STORE_SUFFIXES, TEST_SOURCE, default_models, report_path
 from featx.pipeline.prediction import runner_of
+from featx.progress import SILENT, Progress
 from featx.reports import Report
 from featx.store import FeatureStore, open_store
 
@@ -26,10 +27,15 @@ def score(
     source: FeatureStore | Path | str | None = None,
     *,
     weights: Path | str | None = None,
-    options: RunOptions | None = None,
+    runtime: str = RunOptions.runtime,
+    device: str = RunOptions.device,
+    batch_size: int | None = RunOptions.batch_size,
+    workers: int | None = RunOptions.workers,
+    max_pixels: int | None = RunOptions.max_pixels,
+    timeout: float = RunOptions.timeout,
     out: Path | str | None = None,
     command: str = "",
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Report:
     """Score a model on labelled images that it was not fitted on, and save the report: JSON, a page, a figure.
 
@@ -45,15 +51,15 @@ def score(
         ``data/test`` where that exists, else the model's own cross-validated predictions.
     weights : str, optional
         Where the backbone's weights are now, if no longer where the model has them from.
-    options : RunOptions, optional
-        How features are computed.
+    runtime, device, batch_size, workers, max_pixels, timeout
+        As in `extract`, for the images that are to be extracted, or read again to find copies.
     out : path, optional
         The report's file; ``artifacts/reports/<model>.json`` by default. The page (HTML) and the confusion matrix (PNG)
         lie beside it.
     command : str
         Command line that asked for it, for the report.
-    progress : Progress, optional
-        Is told how an extraction goes.
+    progress : Progress
+        Observer of the extraction, where images are to be extracted.
 
     Returns
     -------
@@ -69,16 +75,24 @@ def score(
     ModelError, StoreError, SourceError, WeightsError
         As in `fit` and `extract`.
     """
+    run = RunOptions(
+        runtime=runtime,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        timeout=timeout,
+    )
     model = Model.load(model) if isinstance(model, Path | str) else model
     if source is None and TEST_SOURCE.exists():
         source = TEST_SOURCE
     store = None
     if source is not None:
-        store = labelled_store(model, source, weights=weights, options=options, progress=progress)
+        store = labelled_store(model, source, weights=weights, options=run, progress=progress)
     training = training_of(model)
     there = training if isinstance(training, Training) else None
     judged = cross_validated(model, there) if store is None else on_store(model, store)
-    report = report_of(model, judged, training, options=options, command=command)
+    report = report_of(model, judged, training, options=run, command=command)
     target = report_path(model.name) if out is None else Path(out)
     report.save(target)
     reports.plot_confusion(report, target.with_suffix(".png"))
@@ -91,18 +105,25 @@ def score_all(
     source: FeatureStore | Path | str | None = None,
     *,
     command: str = "",
+    weights: Path | str | None = None,
+    progress: Progress = SILENT,
     **options: Any,
 ) -> list[Report]:
-    """Score each of several models, with the options of `score`.
+    """Score several models on the same images, which are extracted once for all that want the same features.
 
     Parameters
     ----------
     models : sequence of path, optional
         Every model in its default place, by default.
-    source, command
+    source, command, weights, progress
         As in `score`.
     **options
-        `weights`, `options` and `progress`, as in `score`.
+        `runtime`, `device`, `batch_size`, `workers`, `max_pixels` and `timeout`, as in `score`.
+
+    Returns
+    -------
+    list of Report
+        One for each model that could be scored, in the order of the models. All files are written, as by `score`.
 
     Raises
     ------
@@ -113,6 +134,7 @@ def score_all(
     SpecMismatch, DataError
         None of the models can be scored; one that can't beside others that can is logged and left out.
     """
+    run = RunOptions(**options)
     chosen = models or default_models()
     if not chosen:
         raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with `model`")
@@ -126,9 +148,11 @@ def score_all(
         model = Model.load(path)
         try:
             if source is not None and model.spec.fingerprint not in stores:
-                stores[model.spec.fingerprint] = labelled_store(model, source, **options)
+                stores[model.spec.fingerprint] = labelled_store(
+                    model, source, weights=weights, options=run, progress=progress
+                )
             store = stores.get(model.spec.fingerprint)
-            scored.append(score(model, store, options=options.get("options"), command=command))
+            scored.append(score(model, store, command=command, **options))
         except (SpecMismatch, DataError) as error:
             # Says something of this model only; the others still have their score.
             unscored.append(error)
@@ -142,9 +166,9 @@ def labelled_store(
     model: Model,
     source: FeatureStore | Path | str,
     *,
-    weights: Path | str | None = None,
-    options: RunOptions | None = None,
-    progress: Progress | None = None,
+    weights: Path | str | None,
+    options: RunOptions,
+    progress: Progress,
 ) -> FeatureStore:
     """The store that is given or that a path names, or that is made from its images under the model's own spec."""
     if isinstance(source, FeatureStore):

@@ -104,7 +104,12 @@ def verify(
     sample: int | None = None,
     seed: int = 0,
     weights: Path | str | None = None,
-    options: RunOptions | None = None,
+    runtime: str = RunOptions.runtime,
+    device: str = RunOptions.device,
+    batch_size: int | None = RunOptions.batch_size,
+    workers: int | None = RunOptions.workers,
+    max_pixels: int | None = RunOptions.max_pixels,
+    timeout: float = RunOptions.timeout,
 ) -> Verification:
     """Hold a feature store against every rule of its format and every row against its checksum.
 
@@ -122,8 +127,8 @@ def verify(
         Of that draw.
     weights : path, optional
         Where the backbone's weights are now, if no longer where the store has them from.
-    options : RunOptions, optional
-        How features are computed.
+    runtime, device, batch_size, workers, max_pixels, timeout
+        As in `extract`, for the rows that are computed again. A repair uses the store's own runtime by default.
 
     Returns
     -------
@@ -143,23 +148,30 @@ def verify(
     if sample is not None and sample < 1:
         raise UsageError(f"sample {sample} asked for: choose 1 row or more")
     found = check(path)
+    run = RunOptions(
+        runtime=runtime,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        timeout=timeout,
+    )
     repaired: tuple[str, ...] = ()
     if repair and (found.broken or found.paths):
-        repaired = _repair(path, weights=weights, options=options)
+        repaired = _repair(path, weights=weights, options=run)
         found = check(path)
     compared = None
     if sample is not None and not found.broken:
-        compared = _sample(open_store(path), found, count=sample, seed=seed, weights=weights, options=options)
+        compared = _sample(open_store(path), found, count=sample, seed=seed, weights=weights, options=run)
     return Verification(
         path=path, rows=found.rows, broken=found.broken, damaged=found.paths, repaired=repaired, sample=compared
     )
 
 
-def _repair(path: Path, *, weights: Path | str | None, options: RunOptions | None) -> tuple[str, ...]:
+def _repair(path: Path, *, weights: Path | str | None, options: RunOptions) -> tuple[str, ...]:
     """Extract the damaged rows again; their images."""
     with Repair(path) as repair:
         store = repair.store
-        options = options or RunOptions()
         made_by = store.runtime.partition("-")[0]
         if options.runtime == "auto" and made_by in RUNTIMES:
             options = dataclasses.replace(options, runtime=made_by)
@@ -188,7 +200,7 @@ def _sample(
     count: int,
     seed: int,
     weights: Path | str | None,
-    options: RunOptions | None,
+    options: RunOptions,
 ) -> Sample:
     """Compute rows again that are not damaged, and compare."""
     sound = np.setdiff1d(np.arange(len(store)), found.damaged)
@@ -248,7 +260,7 @@ def _extract_again(runner: BackboneRunner, store: FeatureStore, rows: NDArray[np
             )
 
 
-def _runner(store: FeatureStore, *, weights: Path | str | None, options: RunOptions | None) -> BackboneRunner:
+def _runner(store: FeatureStore, *, weights: Path | str | None, options: RunOptions) -> BackboneRunner:
     made = f"the store {store.path}"
     return runner_again(store.spec, made=made, recorded=store.weights_source, weights=weights, options=options)
 

@@ -189,10 +189,9 @@ def _checked(precision: str) -> str:
     if found == _HINTS[precision] and _CAPABILITIES[precision] in capabilities:
         return precision
     instead = {hint: name for name, hint in _HINTS.items() if name != precision}.get(found, "no such arithmetic")
-    able = " or ".join(name for name, word in _CAPABILITIES.items() if word in capabilities)
-    raise UsageError(
-        f"`precision={precision}`: on this CPU ({cpu}) OpenVINO would execute {instead}; use `precision={able}`"
-    )
+    first, *others = (name for name, word in _CAPABILITIES.items() if word in capabilities)
+    able = " or ".join([f"`precision={first}`", *others])
+    raise UsageError(f"`precision={precision}`: on this CPU ({cpu}) OpenVINO would execute {instead}; use {able}")
 
 
 def _instruction_limit() -> str | None:

@@ -13,7 +13,7 @@ from featx.errors import DataError, UsageError
 from featx.selection.folds import Split, split
 from featx.selection.grid import WIDENINGS, Values, best, enclosed, points_of, values_of, widened
 from featx.selection.options import DEFAULT_OPTIONS, SelectionOptions
-from featx.selection.planning import announce, plan_fit
+from featx.selection.planning import log_plan, plan_fit
 from featx.selection.results import OutOfFold, Selection, SweepRow, join
 from featx.selection.sweep import Sweep
 
@@ -77,7 +77,7 @@ def select(
         raise UsageError(f"pca of {options.pca} components needs as many features, found {X.shape[1]}")
     if options.solver == "auto":
         plan = plan_fit(blueprint, X.shape, len(names), options=options)
-        announce(plan)
+        log_plan(plan)
         options = replace(options, solver=plan.solver)
     choice = _Choice(blueprint=blueprint, X=X, codes=codes, names=names, groups=groups, options=options)
     with convergence_logged():

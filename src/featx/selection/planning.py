@@ -1,18 +1,15 @@
 """Plan of a fit, made before it starts: its predicted cost and its solver."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from featx.classifiers import Blueprint
 from featx.machine import available_memory
+from featx.progress import LONG_SECONDS, Step
 from featx.selection.grid import points_of
 from featx.selection.options import SelectionOptions
 
 logger = logging.getLogger(__name__)
-
-LONG_SECONDS = 600.0
-"""A fit predicted to take longer is announced by a warning."""
 
 COPIED_UP_TO = 2**29
 """Bytes of features up to which a classifier that is the same in blocks of rows may take several times their memory;
@@ -20,31 +17,26 @@ beyond, no more than once again, which blocks do with. The copy is up to twice a
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Step):
     """Predicted cost of choosing and fitting a classifier.
 
     Parameters
     ----------
-    solver : {"gram", "direct", "blockwise"}
-    seconds : float or None
-        None where nothing is known of a classifier, or of a solver that was asked for.
-    bytes : int or None
-        Peak memory.
     text : str
         All of it in a line.
+    seconds : float or None
+        Estimated duration; None where nothing is known of a classifier, or of a solver that was asked for.
+    solver : {"gram", "direct", "blockwise"}
+        Solver that is used.
+    bytes : int or None
+        Estimated peak memory.
     """
 
     solver: str
-    seconds: float | None
     bytes: int | None
-    text: str
 
 
-Told = Callable[[Plan], None]
-"""Who is told what a fit will take, before it starts."""
-
-
-def announce(plan: Plan) -> None:
+def log_plan(plan: Plan) -> None:
     """Log the plan of a fit, as a warning if the fit will take long."""
     long = plan.seconds is not None and plan.seconds > LONG_SECONDS
     logger.log(logging.WARNING if long else logging.INFO, "%s", plan.text)

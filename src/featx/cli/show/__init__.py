@@ -1,18 +1,19 @@
 """What people and programs see: tables and bars for people on stderr, data on stdout."""
 
 from featx.cli.show.description import backbones, description
-from featx.cli.show.extraction import extraction_progress, extraction_record
+from featx.cli.show.extraction import extraction_record
 from featx.cli.show.fitting import model, model_record
 from featx.cli.show.prediction import predictions
+from featx.cli.show.progress import TerminalProgress
 from featx.cli.show.scoring import pages, reports
 from featx.cli.show.terminal import as_json, console, failures, line, printable, quiet, shorten, step
 
 __all__ = [
+    "TerminalProgress",
     "as_json",
     "backbones",
     "console",
     "description",
-    "extraction_progress",
     "extraction_record",
     "failures",
     "line",

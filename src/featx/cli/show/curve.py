@@ -1,39 +1,14 @@
 """Learning curves."""
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from featx.cli.show.terminal import console, line, printable, quiet
 
 if TYPE_CHECKING:
     from featx.reports.curve import Curve
-
-
-class CurveProgress:
-    """A bar of the classifiers fitted, where stderr is a terminal; a context manager, called as `Watcher` says."""
-
-    def __init__(self) -> None:
-        shown = console()
-        columns = (TextColumn("fitting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=shown, transient=True, disable=quiet() or not shown.is_terminal)
-        self.task = self.bar.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.bar.stop()
-
-    def __call__(self, done: int, total: int, /) -> None:
-        """Move the bar."""
-        self.bar.update(self.task, completed=done, total=total)
 
 
 def curve(found: "Curve") -> None:

@@ -1,24 +1,11 @@
-"""Progress bars and summaries of extractions."""
+"""Summaries of extractions."""
 
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import console, failures, line, printable, quiet, shorten
+from featx.cli.show.terminal import failures, line, printable, shorten
 from featx.pipeline.filling.job import Extraction
 
 ADVICE_SECONDS = 30
@@ -30,71 +17,8 @@ ADVICE = {
 }
 
 
-class _Speed(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f} images/s")
-
-
-class Watcher:
-    """A progress bar for each store where stderr is a terminal, and a summary at the end; a context manager."""
-
-    def __init__(self, *, dry_run: bool) -> None:
-        self.dry_run = dry_run
-        self.bars: Progress | None = None
-        self.tasks: dict[Path, TaskID] = {}
-        self.ended: list[Extraction] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()  # an error's message would be drawn over, and the cursor stay hidden
-
-    def begin(self, target: Path, *, total: int, done: int) -> None:
-        """Start a bar."""
-        screen = console()
-        if not screen.is_terminal or quiet():
-            return
-        if self.bars is None:
-            self.bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                _Speed(),
-                TimeRemainingColumn(),
-                console=screen,
-                transient=True,
-            )
-            self.bars.start()
-        self.tasks[target] = self.bars.add_task(escape(printable(target.stem)), total=total, completed=done)
-
-    def advance(self, target: Path, *, rows: int, failures: int) -> None:
-        """Move a bar."""
-        if self.bars is not None:
-            self.bars.advance(self.tasks[target], rows + failures)
-
-    def stop(self) -> None:
-        """Take the bars away."""
-        if self.bars is not None:
-            self.bars.stop()
-            self.bars = None
-
-    def end(self, extraction: Extraction) -> None:
-        """Show the summary."""
-        self.stop()
-        self.ended.append(extraction)
-        if not quiet():
-            _extraction(extraction, dry_run=self.dry_run)
-
-
-def extraction_progress(*, dry_run: bool = False) -> Watcher:
-    """Who watches an extraction from the terminal."""
-    return Watcher(dry_run=dry_run)
-
-
-def _extraction(extraction: Extraction, *, dry_run: bool) -> None:
+def summary(extraction: Extraction, *, dry_run: bool) -> None:
+    """Show what an extraction did, or in a dry run would do."""
     one = extraction
     counts = f"{one.found:,} found = {one.extracted:,} extracted + {one.reused:,} reused + {one.failed:,} failed"
     if dry_run:

@@ -7,25 +7,10 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from featx.cli.show.terminal import console, line, quiet, shorten, step
+from featx.cli.show.terminal import console, line, quiet, shorten
 
 if TYPE_CHECKING:
     from featx.model import Model
-    from featx.selection.planning import Plan
-
-
-SHOWN_SECONDS = 20.0
-"""What a fit will take is shown where it is more."""
-
-
-def fit_plan(plan: "Plan") -> None:
-    """What a fit will take, before it starts."""
-    from featx.selection.planning import LONG_SECONDS, announce
-
-    announce(plan)
-    # Over LONG_SECONDS the log warns, which everyone sees.
-    if plan.seconds is not None and SHOWN_SECONDS < plan.seconds <= LONG_SECONDS:
-        step(plan.text)
 
 
 def model(path: Path, fitted: "Model") -> None:

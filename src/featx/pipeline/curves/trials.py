@@ -4,7 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from featx.classifiers import ROWS_AT_ONCE, Blueprint, convergence_logged
 from featx.classifiers.fitting import fit_pipeline
 from featx.errors import DataError
 from featx.pipeline.curves.draws import Design, draws_of, numbers_of
+from featx.progress import Progress
 from featx.reports.curve_intervals import Trials
 from featx.selection import SelectionOptions, select
 from featx.selection.planning import plan_fit
@@ -23,13 +25,6 @@ logger = logging.getLogger(__name__)
 
 ENOUGH_TO_CHOOSE = 3
 """Images or groups of each class, so that every fold of a cross-validation leaves two."""
-
-
-class Watcher(Protocol):
-    """Observer of a learning curve: gets the number of classifiers fitted so far, and of all."""
-
-    def __call__(self, done: int, total: int, /) -> None:
-        """Note that `done` of `total` classifiers are fitted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,9 +77,32 @@ class Fitter:
 
 
 def run_trials(
-    fitter: Fitter, design: Design, sizes: Sequence[int], *, repeats: int, progress: Watcher | None
+    fitter: Fitter, design: Design, sizes: Sequence[int], *, repeats: int, task: Path, progress: Progress
 ) -> tuple[list[Trials], int]:
-    """Fit on every draw and label its test images; return also the largest size without a choice, 0 if none."""
+    """Fit on every draw and label its test images.
+
+    Parameters
+    ----------
+    fitter : Fitter
+        Chooses and fits a classifier.
+    design : Design
+        Images to draw from, and to test on.
+    sizes : sequence of int
+        Images per class.
+    repeats : int
+        Draws of each size in each fold.
+    task : Path
+        The curve's file, by which `progress` knows it.
+    progress : Progress
+        Observer; a part is a classifier fitted.
+
+    Returns
+    -------
+    list of Trials
+        One for each size.
+    int
+        The largest size where a draw was too small to choose hyperparameters on; 0 where none was.
+    """
     train, test = design.train, design.test
     # All images there are can be drawn in one way.
     drawn = {size: 1 if size >= design.largest else repeats for size in sizes}
@@ -92,9 +110,8 @@ def run_trials(
     right = {size: np.zeros((len(design.folds), drawn[size]), bool) for size in sizes}
     images: dict[int, list[int]] = {size: [] for size in sizes}
     untuned = 0
-    if progress is not None:
-        progress(0, total)
-    for done, draw in enumerate(draws_of(design, drawn, seed=fitter.options.seed), start=1):
+    progress.begin(task, total=total, done=0)
+    for draw in draws_of(design, drawn, seed=fitter.options.seed):
         groups = None if train.groups is None else [train.groups[row] for row in draw.rows]
         pipeline, tuned = fitter.fit(train.features[draw.rows], train.codes[draw.rows], groups)
         tested = np.flatnonzero(design.folds == draw.fold)
@@ -104,8 +121,7 @@ def run_trials(
                 right[draw.size][block, draw.repeat] = pipeline.predict(test.features[block]) == test.codes[block]
         images[draw.size].append(len(draw.rows))
         untuned = untuned if tuned else max(untuned, draw.size)
-        if progress is not None:
-            progress(done, total)
+        progress.advance(task, done=1, failed=0)
     pool = float(np.mean([len(rows) for rows in design.pools]))
     means = {size: float(np.mean(images[size])) for size in sizes}
     trials = [

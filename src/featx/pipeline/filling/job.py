@@ -1,8 +1,8 @@
-"""The job of a run, its options, its result and its observer; nothing here changes a feature's value."""
+"""The job of a run, its options and its result; nothing here changes a feature's value."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from featx.errors import REASONS, Reason, UsageError
 from featx.machine import available_cores
@@ -207,29 +207,3 @@ class Extraction:
         if not self.extracted or max(wait, backbone) < 0.6 * (wait + backbone):
             return None
         return "decode" if wait > backbone else "backbone"
-
-
-class Progress(Protocol):
-    """Observer of an extraction, such as a progress bar, a log or a notebook."""
-
-    def begin(self, target: Path, *, total: int, done: int) -> None:
-        """Note that a store of `total` images is about to be filled, `done` of which are there already."""
-
-    def advance(self, target: Path, *, rows: int, failures: int) -> None:
-        """Note that `rows` more rows were written, and `failures` more images failed."""
-
-    def end(self, extraction: Extraction) -> None:
-        """Note that the store is sealed (or, in a dry run, planned)."""
-
-
-class Unwatched:
-    """The `Progress` of a run that nobody watches."""
-
-    def begin(self, target: Path, *, total: int, done: int) -> None:
-        """Nothing."""
-
-    def advance(self, target: Path, *, rows: int, failures: int) -> None:
-        """Nothing."""
-
-    def end(self, extraction: Extraction) -> None:
-        """Nothing."""

@@ -10,14 +10,44 @@ from itertools import groupby
 from pathlib import Path
 
 from featx import manifest
+from featx.backbones import Request
 from featx.errors import FeatxError, Interrupted, SourceError, TooManyFailures, UsageError
 from featx.files import whole
 from featx.manifest import Manifest
 from featx.pipeline.filling.earlier import Earlier, taken
-from featx.pipeline.filling.job import Extraction, Job, Progress, Unwatched
+from featx.pipeline.filling.job import Extraction, Job, RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders
 from featx.pipeline.filling.store_filler import StoreFiller, common_digests
 from featx.pipeline.naming import beside, store_path
+from featx.progress import SILENT, Progress
+
+
+def extract_job(
+    job: Job, requests: Sequence[Request], options: RunOptions, *, progress: Progress = SILENT
+) -> list[Extraction]:
+    """Extract every split of a job's source with each of several backbones.
+
+    An image is read once for all backbones, and decoded once for those that want the same pixels.
+
+    Parameters
+    ----------
+    job : Job
+        What to extract and where to put it.
+    requests : sequence of Request
+        What a feature is, for each backbone.
+    options : RunOptions
+        How it is computed.
+    progress : Progress
+        Observer of the run.
+
+    Returns
+    -------
+    list of Extraction
+        One for each store: by split, then by backbone as requested.
+    """
+    images = listed(job)  # a mistyped folder must not cost a download
+    runners = [BackboneRunner.resolve(request, options) for request in requests]
+    return extract_with(job, runners, images, progress=progress)
 
 
 def listed(job: Job) -> list[Manifest]:
@@ -39,10 +69,9 @@ def listed(job: Job) -> list[Manifest]:
 
 
 def extract_with(
-    job: Job, runners: Sequence[BackboneRunner], manifests: Sequence[Manifest], *, progress: Progress | None = None
+    job: Job, runners: Sequence[BackboneRunner], manifests: Sequence[Manifest], *, progress: Progress = SILENT
 ) -> list[Extraction]:
     """Extract the features of manifests with backbones that are resolved already."""
-    watcher = progress or Unwatched()
     extractions = []
     for images in manifests:
         targets = _targets(job, images, runners, several=len(manifests) * len(runners) > 1)
@@ -65,11 +94,11 @@ def extract_with(
         done = {filler.target: filler.planned() if job.dry_run else filler.unchanged() for filler in fillers}
         todo = sorted((filler for filler in fillers if done[filler.target] is None), key=_pixels)
         for _, alike in groupby(todo, key=_pixels):
-            done |= {extraction.target: extraction for extraction in _fill(images, list(alike), watcher)}
+            done |= {extraction.target: extraction for extraction in _fill(images, list(alike), progress)}
         for target in targets:
             extraction = done[target]
             assert extraction is not None
-            watcher.end(extraction)
+            progress.end(target, extraction)
             extractions.append(extraction)
     if job.failures is not None and not job.dry_run:
         _write_failures(job.failures, extractions)
@@ -106,9 +135,9 @@ def _fill(images: Manifest, fillers: Sequence[StoreFiller], progress: Progress) 
             for batch in processes.batches(images.root, ((slot, images.paths[slot]) for slot in pending)):
                 for filler in fillers:
                     rows, failures = filler.take(batch)
-                    progress.advance(filler.target, rows=rows, failures=failures)
+                    progress.advance(filler.target, done=rows, failed=failures)
             for filler in fillers:
-                progress.advance(filler.target, rows=filler.finish(), failures=0)
+                progress.advance(filler.target, done=filler.finish(), failed=0)
             processes.close()
             for filler in fillers:
                 yield filler.seal(dict(processes.seconds))
