@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import sklearn
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from featx import notebook
 from featx.classifiers import (
     RECIPES,
     ROWS_AT_ONCE,
@@ -30,6 +31,9 @@ from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec
 from featx.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +68,10 @@ class Origin:
         return self.spec.fingerprint
 
 
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _versions() -> dict[str, str]:
     import skops
 
@@ -76,7 +84,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Model:
     """A fitted classifier with its classes, its spec and its cross-validated predictions.
 
@@ -121,6 +129,60 @@ class Model:
     calibration: Calibration | None = None
     versions: Mapping[str, str] = field(default_factory=_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def __repr__(self) -> str:
+        k, n = len(self.classes), len(self.labels)
+        return (
+            f"<Model {self.name}: {self._made} on {self.spec.backbone} · {k} classes · {n:,} images · {self._accuracy}>"
+        )
+
+    def _repr_html_(self) -> str:
+        params = [f"{name} = {_short(value)}" for name, value in self.params.items() if value is not None]
+        rows = [
+            ("classifier", self.clf),
+            ("hyperparameters", ", ".join(params) or "none"),
+            ("classes", f"{len(self.classes)}: {notebook.some(self.classes)}"),
+            ("backbone", f"{self.spec.backbone}, weights {self.weights_source}"),
+            ("fitted on", f"{len(self.labels):,} images of {self.origin.path}"),
+            ("accuracy", self._accuracy),
+            ("made", f"{self.created}, featx {self.versions.get('featx', '')}"),
+        ]
+        notes = ["its backbone is untrained"] if self.untrained else []
+        return notebook.html_table(self.name, rows, notes=notes)
+
+    @property
+    def _made(self) -> str:
+        chosen = ", ".join(f"{name} = {_short(value)}" for name, value in self.selection.params.items())
+        return f"{self.clf} ({chosen})" if chosen else self.clf
+
+    @property
+    def _accuracy(self) -> str:
+        chosen = self.selection.chosen
+        return "not cross-validated" if chosen is None else f"cross-validated {chosen.mean:.1%}"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Table for pandas of the sweep, a row for each point of the grid.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A float64 column for each hyperparameter; ``mean`` and ``std`` (float64), the mean accuracy over the folds
+            and its standard deviation, in [0, 1]; ``chosen`` (bool). Empty without cross-validation.
+
+        Raises
+        ------
+        UsageError
+            pandas isn't installed.
+        """
+        rows, chosen = self.selection.rows, self.selection.chosen
+        return notebook.pandas().DataFrame(
+            {name: [row.params[name] for row in rows] for name in self.selection.params}
+            | {
+                "mean": [row.mean for row in rows],
+                "std": [row.std for row in rows],
+                "chosen": [row is chosen for row in rows],
+            }
+        )
 
     @property
     def spec(self) -> ExtractionSpec:

@@ -1,15 +1,16 @@
 """From a model and new images to labels and probabilities."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import manifest
+from featx import manifest, notebook
 from featx.errors import ModelError, SourceError, UsageError
 from featx.manifest import Failure
 from featx.model import Model
@@ -17,8 +18,15 @@ from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.pipeline.naming import MODELS, default_models
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-@dataclass(frozen=True, kw_only=True)
+
+SHOWN = 10
+"""Images in the table that a notebook shows."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Predictions:
     """What a model says of new images.
 
@@ -56,6 +64,56 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def __repr__(self) -> str:
+        return f"<Predictions of {len(self):,} images · {self._counts}>"
+
+    def _repr_html_(self) -> str:
+        unsure = [""] * len(self) if self.confidence is None else [f"{value:.1%}" for value in self.confidence[:SHOWN]]
+        rows = zip(self.paths[:SHOWN], self.labels[:SHOWN].tolist(), unsure, strict=False)
+        title = f"{len(self):,} images: {self._counts}"
+        notes = [f"the first {SHOWN} of {len(self):,}; to_pandas() has all of them"] if len(self) > SHOWN else []
+        notes += [f"{one.path}: {one.message}" for one in self.failures[:SHOWN]]
+        return notebook.html_table(title, rows, header=("image", "label", "confidence"), notes=notes)
+
+    @property
+    def _counts(self) -> str:
+        counts = Counter(label for label in self.labels.tolist() if label)
+        parts = [f"{count:,} {name}" for name, count in counts.most_common()]
+        counted = [notebook.some(parts) or "none labelled"]
+        if abstained := int(self.abstained.sum()):
+            counted.append(f"{abstained:,} left unlabelled")
+        if self.failures:
+            counted.append(f"{len(self.failures):,} failed")
+        return " · ".join(counted)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Table for pandas, a row for each image.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``path`` and ``label`` (text; missing where the model abstained), ``abstained`` (bool), and float64 columns:
+            ``confidence`` and ``probability_<class>``, or, where the model has no probabilities, ``margin_<class>``.
+
+        Raises
+        ------
+        UsageError
+            pandas isn't installed.
+        """
+        pd = notebook.pandas()
+        columns = {
+            "path": notebook.text_column(self.paths),
+            "label": notebook.text_column(label or None for label in self.labels.tolist()),
+            "abstained": self.abstained,
+        }
+        if self.confidence is not None:
+            columns["confidence"] = self.confidence
+        word, values = ("margin", self.margins) if self.probabilities is None else ("probability", self.probabilities)
+        frame = pd.concat([pd.DataFrame(columns), pd.DataFrame(values)], axis=1)
+        # As in `text_column`.
+        frame.columns = pd.Index([*columns, *(f"{word}_{name}" for name in self.classes)], dtype=object)
+        return frame
 
     def records(self) -> list[dict[str, Any]]:
         """One dictionary for each image.

@@ -7,17 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from featx import notebook
 from featx.errors import FeatxError, Reason
 from featx.files import parse_json, write_whole
 from featx.leakage import Leak
 from featx.reports.images import Images
 from featx.statistics import table
+from featx.statistics.intervals import Interval
 from featx.statistics.label_errors import LabelError
 from featx.statistics.metrics import Metrics
 from featx.statistics.reliability import Reliability
 from featx.statistics.table import Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = "featx-report"
 FORMAT_VERSION = 1
@@ -120,6 +125,53 @@ class Report:
 
     def __repr__(self) -> str:
         return f"<Report of {self.model} on {self.scored_on}: {self.metrics.headline}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for metric, value, interval in self.metrics.figures:
+            form = ".1%" if metric.unit == "%" else ".3f"
+            ends = "" if interval is None else f"{interval.low:{form}} to {interval.high:{form}}"
+            rows.append((metric.title, f"{value:{form}}", ends))
+        level = self.metrics.intervals["accuracy"].level
+        header = ("figure", "value", f"{level:.0%} interval")
+        return notebook.html_table(f"{self.model}, scored on {self.scored_on}", rows, header=header, notes=self.notes)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Table for pandas of all figures, a row for each.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``figure`` (``"accuracy"``, ``"log_loss"``, and for each class ``"precision"``, ``"recall"`` and ``"f1"``),
+            ``class`` (missing for figures of the whole), ``value`` and the ends of its interval, ``low`` and ``high``
+            (float64; shares in [0, 1], the log loss in nats; NaN where there is no interval), ``n`` (int64, images of
+            that class, or all) and ``method`` (of the interval).
+
+        Raises
+        ------
+        UsageError
+            pandas isn't installed.
+        """
+        metrics = self.metrics
+        rows: list[tuple[str, str | None, float, Interval | None, int]] = [
+            (metric.name, None, value, interval, metrics.n) for metric, value, interval in metrics.figures
+        ]
+        rows += [
+            (name, one.name, getattr(one, name), one.intervals.get(name), one.support)
+            for one in metrics.per_class
+            for name in ("precision", "recall", "f1")
+        ]
+        return notebook.pandas().DataFrame(
+            {
+                "figure": notebook.text_column(row[0] for row in rows),
+                "class": notebook.text_column(row[1] for row in rows),
+                "value": [row[2] for row in rows],
+                "low": [math.nan if row[3] is None else row[3].low for row in rows],
+                "high": [math.nan if row[3] is None else row[3].high for row in rows],
+                "n": [row[4] for row in rows],
+                "method": notebook.text_column(None if row[3] is None else row[3].method for row in rows),
+            }
+        )
 
     @property
     def unseen(self) -> tuple[str, ...]:

@@ -89,6 +89,12 @@ class Metrics(table.ByName):
         return tuple(one.name for one in self.per_class)
 
     @property
+    def figures(self) -> tuple[tuple[Metric, float, Interval | None], ...]:
+        """Row of the table, value and interval of every metric that isn't None."""
+        values = ((metric, getattr(self, metric.name)) for metric in METRICS)
+        return tuple((metric, value, self.intervals.get(metric.name)) for metric, value in values if value is not None)
+
+    @property
     def headline(self) -> str:
         """Accuracy, its interval and the number of images, for people."""
         interval = self.intervals["accuracy"]

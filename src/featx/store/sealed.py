@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import Reason, StoreError, UsageError
+from featx import notebook
+from featx.errors import Reason, StoreError
 from featx.files import open_regular
 from featx.manifest import Failure
 from featx.spec import ExtractionSpec
@@ -68,6 +69,18 @@ class FeatureStore:
         classes = f"{len(self.classes)} classes" if self.classes else "no labels"
         return f"<FeatureStore {n:,} x {d:,} · {self.spec.backbone} · {classes} · {self.path}>"
 
+    def _repr_html_(self) -> str:
+        n, d = self.features.shape
+        classes = [f"{name} ({count:,})" for name, count in self.class_counts.items()]
+        rows = [
+            ("features", f"{n:,} x {d:,} float32"),
+            ("backbone", f"{self.spec.backbone}, weights {self.weights_source}"),
+            ("classes", f"{len(classes)}: {notebook.some(classes)}" if classes else "no labels"),
+            ("split", self.split or "none"),
+            ("images without a row", f"{self.failed:,} of {self.found:,}"),
+        ]
+        return notebook.html_table(str(self.path), rows)
+
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """Paths of the images, relative to `root`; bytes that aren't UTF-8 are surrogate escapes (`os.fsencode`)."""
@@ -124,19 +137,15 @@ class FeatureStore:
         UsageError
             pandas isn't installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise UsageError("to_pandas needs pandas, not found here: run `pip install 'featx[pandas]'`") from error
-        # Names need not be UTF-8, so they are Python's own text, not Arrow's.
+        pd = notebook.pandas()
         columns = {
-            "path": pd.Series(self.paths, dtype=object),
+            "path": notebook.text_column(self.paths),
             "label": pd.Categorical.from_codes(self.labels, categories=pd.Index(self.classes, dtype=object)),
         }
         if self.split is not None:
             columns["split"] = pd.Categorical.from_codes(np.zeros(len(self), np.int8), categories=[self.split])
         if self.groups is not None:
-            columns["group"] = pd.Series(self.groups, dtype=object)
+            columns["group"] = notebook.text_column(self.groups)
         names = [f"feature_{i}" for i in range(self.features.shape[1])]
         features = pd.DataFrame(self.features, columns=names, copy=False)
         return pd.concat([pd.DataFrame(columns), features], axis=1)

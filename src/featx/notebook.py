@@ -1,0 +1,69 @@
+"""Results in a notebook: small tables as HTML, and pandas where it is installed."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from featx.errors import UsageError
+
+NAMED = 10
+"""Names that a cell of a table has room for."""
+
+
+def html_table(
+    title: str, rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), notes: Sequence[str] = ()
+) -> str:
+    """Write a table as HTML in which every text is escaped: names of classes and files are whatever somebody typed.
+
+    Parameters
+    ----------
+    title : str
+        The caption.
+    rows : iterable of sequence of str
+        Cells; the first of a row is its heading.
+    header : sequence of str
+        Headings of the columns; none where it is empty.
+    notes : sequence of str
+        Paragraphs below the table.
+    """
+    head = f"<thead><tr>{''.join(f'<th>{_safe(one)}</th>' for one in header)}</tr></thead>" if header else ""
+    body = "".join(
+        f"<tr><th style='text-align:left'>{_safe(first)}</th>"
+        + "".join(f"<td style='text-align:left'>{_safe(one)}</td>" for one in others)
+        + "</tr>"
+        for first, *others in rows
+    )
+    caption = f"<caption style='text-align:left'>{_safe(title)}</caption>"
+    below = "".join(f"<p>{_safe(note)}</p>" for note in notes)
+    return f"<div><table>{caption}{head}<tbody>{body}</tbody></table>{below}</div>"
+
+
+def some(names: Sequence[str]) -> str:
+    """List the first few names, and the number of the others."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def pandas() -> Any:
+    """Import pandas.
+
+    Raises
+    ------
+    UsageError
+        It isn't installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UsageError("to_pandas needs pandas, not found here: run `pip install 'featx[pandas]'`") from error
+    return pd
+
+
+def text_column(values: Iterable[str | None]) -> Any:
+    """Make a column of text; names need not be UTF-8, so that it is Python's own text and not Arrow's."""
+    return pandas().Series(list(values), dtype=object)
+
+
+def _safe(text: str) -> str:
+    # Bytes of a name that are no UTF-8 stand as lone surrogates, which no page can hold.
+    return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
