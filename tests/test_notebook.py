@@ -111,8 +111,8 @@ def test_predictions_are_a_table(results: SimpleNamespace) -> None:
     assert frame["path"].tolist() == list(found.paths)
     assert frame["label"].tolist() == found.labels.tolist()
     assert frame["confidence"].tolist() == found.confidence.tolist()
-    columns = [f"probability_{name}" for name in found.classes]
-    np.testing.assert_array_equal(frame[columns].to_numpy(), found.probabilities)
+    assert list(frame.columns[4:]) == [f"probability_{name}" for name in found.classes]
+    np.testing.assert_array_equal(frame.iloc[:, 4:].to_numpy(), found.probabilities)
     text = Tags(found._repr_html_()).text
     assert "the first 10 of 32" in text
     assert "broken <i>.png" in text

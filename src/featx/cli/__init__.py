@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 import featx
 from featx.cli import options as shared
 from featx.cli.commands import COMMANDS, Commands, new_typer, set_verbosity
-from featx.cli.flags import FlagFormatter, in_flags
 from featx.cli.stopping import MESSAGE, Stopping
 from featx.errors import FeatxError, Interrupted
 
@@ -69,10 +68,19 @@ def _options(
     quiet: shared.Quiet = False,
     verbose: shared.Verbose = False,
 ) -> None:
+    from featx.cli.flags import FlagFormatter
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(FlagFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     set_verbosity(quiet=quiet, verbose=verbose)
+
+
+def _said(error: FeatxError) -> str:
+    """Write an error as a line of the command line."""
+    from featx.cli.flags import in_flags
+
+    return f"featx: {in_flags(str(error))}"
 
 
 def main() -> None:
@@ -89,11 +97,11 @@ def main() -> None:
         except BaseException as end:
             if stopping.signal is not None and getattr(end, "code", None) != 0:
                 # Whatever the interrupt became on its way: typer makes it an exit code, a half-loaded library an error.
-                typer.echo(f"featx: {in_flags(str(end))}" if isinstance(end, Interrupted) else MESSAGE, err=True)
+                typer.echo(_said(end) if isinstance(end, Interrupted) else MESSAGE, err=True)
                 stopping.told = True
                 sys.exit(stopping.exit_code)
             if isinstance(end, FeatxError):
-                typer.echo(f"featx: {in_flags(str(end))}", err=True)
+                typer.echo(_said(end), err=True)
                 sys.exit(end.exit_code)
             if isinstance(end, OSError) and end.errno in REFUSALS:
                 with contextlib.suppress(OSError):
