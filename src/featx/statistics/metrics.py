@@ -89,9 +89,9 @@ class Metrics(table.ByName):
         return tuple(one.name for one in self.per_class)
 
     @property
-    def figures(self) -> tuple[tuple[Metric, float, Interval | None], ...]:
+    def figures(self) -> tuple[tuple[table.Metric, float, Interval | None], ...]:
         """Row of the table, value and interval of every metric that isn't None."""
-        values = ((metric, getattr(self, metric.name)) for metric in METRICS)
+        values = ((metric, getattr(self, metric.name)) for metric in table.METRICS)
         return tuple((metric, value, self.intervals.get(metric.name)) for metric, value in values if value is not None)
 
     @property
