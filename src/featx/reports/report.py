@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from featx import notebook
 from featx.errors import FeatxError, Reason
 from featx.files import parse_json, write_whole
 from featx.leakage import Leak
@@ -127,6 +126,8 @@ class Report:
         return f"<Report of {self.model} on {self.scored_on}: {self.metrics.headline}>"
 
     def _repr_html_(self) -> str:
+        from featx import notebook
+
         rows = []
         for metric, value, interval in self.metrics.figures:
             form = ".1%" if metric.unit == "%" else ".3f"
@@ -152,6 +153,8 @@ class Report:
         UsageError
             pandas isn't installed.
         """
+        from featx import notebook
+
         metrics = self.metrics
         rows: list[tuple[str, str | None, float, Interval | None, int]] = [
             (metric.name, None, value, interval, metrics.n) for metric, value, interval in metrics.figures
