@@ -203,7 +203,8 @@ def _laid_over(warp: Planes, a: Planes, b: Planes) -> tuple[Planes, Planes, Plan
 def _correlation(warp: Planes, a: Planes, b: Planes) -> Planes:
     seen, y, mask, area = _laid_over(warp, a, b)
     x = _centred(seen, mask, area)
-    correlation: Planes = _dot(x, y) / np.sqrt(_dot(x, x) * _dot(y, y) + 1)
+    # Not by "/": the stubs of NumPy 2.5 take the quotient of two float32 arrays for float64.
+    correlation: Planes = np.divide(_dot(x, y), np.sqrt(_dot(x, x) * _dot(y, y) + 1), dtype=np.float32)
     return correlation
 
 
