@@ -308,3 +308,21 @@ def test_the_error_tree_in_the_docstring_is_the_one_there_is() -> None:
     drawn = {word for line in (errors.__doc__ or "").splitlines() for word in line.split() if word.isidentifier()}
     classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
     assert classes <= drawn
+
+
+RIDDLES = ("What", "Whether", "How", "Where", "Those", "Of", "Who", "That")
+"""A text that begins so is understood only after the code was read."""
+
+
+def test_a_docstring_begins_with_a_noun_or_a_verb() -> None:
+    texts = [
+        (path, node.lineno, node.value.value.strip())
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    assert len(texts) > 1000
+    riddles = [
+        f"{path.relative_to(SOURCE)}:{line}: {text[:80]}" for path, line, text in texts if text.split()[0] in RIDDLES
+    ]
+    assert riddles == []

@@ -20,7 +20,7 @@ from featx.errors import FeatxError, Interrupted
 REFUSALS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP}
 )
-"""What the system says where the place is at fault, and not the program."""
+"""Errors of the operating system that say that a place is at fault, and not the program."""
 
 
 class _Group(TyperGroup):

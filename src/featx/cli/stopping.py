@@ -39,7 +39,7 @@ class Stopping:
 
     @property
     def exit_code(self) -> int:
-        """What a shell gives for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
+        """Exit code that a shell gives for a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + (self.signal or 0)
 
     def __enter__(self) -> Self:

@@ -69,7 +69,7 @@ def verify(
 
 
 def _show(found: "Verification") -> None:
-    """What became of a store that was verified, for people; what is wrong with it is an error, and told as one."""
+    """Show the result of a verification to people; damage is an error, and shown as one."""
     from rich.markup import escape
 
     from featx.cli import show

@@ -1,4 +1,4 @@
-"""How the accuracy grows with the number of training images per class."""
+"""The learning curve: accuracy against the number of training images per class."""
 
 import logging
 from collections.abc import Sequence

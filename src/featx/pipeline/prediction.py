@@ -28,7 +28,7 @@ SHOWN = 10
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Predictions:
-    """What a model says of new images.
+    """Labels and probabilities that a model gives new images.
 
     Parameters
     ----------
@@ -322,7 +322,7 @@ def _said(
     failures: tuple[Failure, ...],
     min_confidence: float | None,
 ) -> Predictions:
-    """What a model says of the features of some images."""
+    """Label images by their features."""
     labels, probabilities = model.predict(X), model.probabilities(X)
     confidence, abstained = None, np.zeros(len(X), bool)
     if probabilities is not None:

@@ -1,4 +1,4 @@
-"""Whether a feature store still is what it was written as, and what its images give today."""
+"""Check that a feature store is what was written, and that its images give the same features today."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ NAMED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """What came of computing some rows again from their images.
+    """Comparison of some rows with what their images give now.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What `verify` found.
+    """Result of `verify`.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """True where nothing is wrong."""
         return not self.problems
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong, a phrase for each; empty where nothing is."""
+        """Faults, a phrase for each; empty where there is none."""
         found = list(self.broken)
         if self.damaged:
             found.append(f"{len(self.damaged)} of {self.rows} rows are damaged: {_named(self.damaged)}")

@@ -1,4 +1,4 @@
-"""What people and programs see: tables and bars for people on stderr, data on stdout."""
+"""Output of the commands: tables and bars for people on stderr, data on stdout."""
 
 from featx.cli.show.description import backbones, description
 from featx.cli.show.extraction import extraction_record

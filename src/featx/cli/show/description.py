@@ -1,4 +1,4 @@
-"""What a file is, and the table of backbones."""
+"""Descriptions of files, and the table of backbones."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def description(found: dict[str, Any]) -> None:
-    """What a file says of itself, on stdout: a line for each fact, a mapping indented below its name."""
+    """Print the description of a file on stdout: a line for each fact, a mapping indented below its name."""
     screen = console(data=True)
 
     def row(name: str, value: Any, indent: int) -> None:

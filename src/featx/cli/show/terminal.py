@@ -36,14 +36,14 @@ def as_json(value: Any) -> None:
 
 
 def quiet() -> bool:
-    """Whether the user asked for errors only."""
+    """Tell whether the user asked for errors only."""
     import logging
 
     return logging.getLogger("featx").level >= logging.ERROR
 
 
 def step(text: str) -> None:
-    """What happens next, for people."""
+    """Say what happens next, for people."""
     if not quiet():
         line(f"[cyan]{escape(printable(in_flags(text)))}[/]")
 
