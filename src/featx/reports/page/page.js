@@ -156,7 +156,9 @@ function drawMatrix() {
   const most = byId("matrix-size") ? Number(byId("matrix-size").value) : data.classes.length;
   const words = byId("matrix-filter") ? byId("matrix-filter").value.trim().toLowerCase() : "";
   const classes = chosen(most, words).sort((a, b) => a - b);
-  table.classList.toggle("dense", classes.length > 6);
+  const short = classes.every((one) => data.classes[one].length <= 3);
+  table.classList.toggle("dense", classes.length > 6 && !short);
+  table.classList.toggle("short", short);
   table.classList.toggle("wide", classes.length <= 6);
   const head = make("tr", {}, make("td", { class: "axis" }, "true \\ predicted"));
   for (const column of classes) {
