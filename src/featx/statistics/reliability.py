@@ -1,4 +1,4 @@
-"""Is a model right as often as it says? Confidence against accuracy, and how far apart they are."""
+"""Confidence of a model against its accuracy, and the distance between the two."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -200,7 +200,9 @@ def _error(found: _Binned, *, level: float, rng: np.random.Generator) -> tuple[f
     # Never certain, also where all of a bin are right: two images drawn from the confidence stand beside its own.
     share = (found.right + 2 * found.confidence + 0.5 / total) / (found.n + 2 + 1 / total)
     deviation = np.sqrt(share * (1 - share))
-    # The direction, in units of the deviation of one image: a shift hides where images vary most.
+    # The likely direction of the error. Shifts of the bins, in units of the deviation of one image, scatter by chance
+    # with variance 1 / n about their true values. `between` is their scatter beyond that (by moments, as DerSimonian
+    # and Laird 1986), and `kept` the share of a bin's own shift that shrinkage towards the common one leaves.
     shift = found.shift / deviation
     common = weight @ shift
     between = max(0.0, float(weight @ ((shift - common) ** 2 - 1 / found.n)))
@@ -215,6 +217,14 @@ def _error(found: _Binned, *, level: float, rng: np.random.Generator) -> tuple[f
 def _inverted(
     found: _Binned, direction: Array, *, furthest: float, level: float, rng: np.random.Generator
 ) -> tuple[float, float, float]:
+    """Give the calibration errors that the distance seen does not refute: lower end, median, upper end.
+
+    A confidence interval by inverting a test (Casella and Berger 2002, section 9.2.1). For each of several errors, the
+    true shares of the bins are their confidences, shifted along `direction` until their mean distance is that error.
+    Samples of the bins' sizes are drawn from these shares (a parametric bootstrap, Efron and Tibshirani 1993, section
+    6.5). The chance that a sample shows a smaller distance than the one seen falls as the error grows. The ends are the
+    errors where it is 1 - tail and tail; the error where it is one half is a median-unbiased estimate.
+    """
     weight = found.weight
     size = weight @ np.abs(direction)
     up = direction > 0
