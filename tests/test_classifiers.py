@@ -259,7 +259,7 @@ def test_logistic_regression_reaches_scikit_learn_s_minimum(shape, k):
         ("logreg", {"C": float("nan")}, "nan"),
         ("logreg", {"C": float("inf")}, "inf"),
         ("knn", {"C": 1.0}, "'knn' has no C: its hyperparameters are n_neighbors"),
-        ("knn", {"class_weight": "balanced"}, "takes no class_weight"),
+        ("knn", {"class_weight": "balanced"}, "takes no `class_weight`"),
         ("svm", {"class_weight": "even"}, "None, balanced"),
         ("svm", {"normalize": "l1"}, "None, l2"),
         ("svm", {"pca": 0}, "1 or more"),
