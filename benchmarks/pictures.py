@@ -35,7 +35,7 @@ COMMANDS = (
     "featx fit --clf svm",
     "featx score",
 )
-WIDTH, HEIGHT, GAP, FRAME = 800, 1180, 20, "#b8bcc4"
+WIDTH, HEIGHT, GAP, FRAME = 800, 1500, 20, "#b8bcc4"
 """Pixels of the part of the page on the left, and between two parts; the colour around each."""
 
 LARGEST = 300_000
@@ -151,7 +151,7 @@ def draw(out: Path, terminal: str, page: Path) -> None:
 
 
 def collage(page: bytes, tops: list[float]) -> Image.Image:
-    """Show the head of a page on the left, and the beginnings of two further sections beside it."""
+    """Show the head of a page on the left, and the beginnings of two sections, one above the other, beside it."""
     whole = Image.new("RGB", (2 * WIDTH + GAP, HEIGHT), "white")
     half = (HEIGHT - GAP) // 2
     places = ((0, 0, HEIGHT), (WIDTH + GAP, 0, half), (WIDTH + GAP, half + GAP, half))
@@ -159,7 +159,7 @@ def collage(page: bytes, tops: list[float]) -> Image.Image:
         for top, (x, y, height) in zip(tops, places, strict=True):
             part = picture.convert("RGB").crop((1, int(top) + 1, WIDTH - 1, int(top) + height - 1))
             whole.paste(ImageOps.expand(part, 1, FRAME), (x, y))
-    return whole.quantize(256)
+    return whole.quantize(256, Image.Quantize.MAXCOVERAGE)  # which keeps the colours of few pixels
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from conftest import Painter
 from featx.cli import main
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README_FILE = Path(__file__).parents[1] / "README.md"
+README = README_FILE.read_text(encoding="utf-8")
 COMMANDS = [
     line.strip().partition("  #")[0] for line in README.splitlines() if re.match(r"    featx (?!COMMAND)", line)
 ]
@@ -54,3 +56,13 @@ def test_the_notebook_works_from_top_to_bottom() -> None:
     assert len(PYTHON) == 3
     assert [names["classes"][label] for label in names["labels"]] == [path.split("/")[0] for path in names["paths"]]
     assert names["features"].shape == (24, 3)
+
+
+def test_the_pictures_are_there_and_small() -> None:
+    pictures = [README_FILE.parent / path for path in re.findall(r"!\[[^]]+\]\((\S+)\)", README)]
+    assert {path.name for path in pictures} == {"page.png", "terminal.png"}
+    for path in pictures:
+        assert path.stat().st_size < 300_000
+        with Image.open(path) as picture:
+            picture.load()
+            assert (picture.format, picture.width > 1200) == ("PNG", True)

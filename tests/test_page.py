@@ -462,6 +462,17 @@ def test_a_cell_opens_its_images_and_gives_the_focus_back(opened: Any) -> None:
 
 
 @browser
+@pytest.mark.parametrize(("name", "mode"), [("{}", "horizontal-tb"), ("class {}", "vertical-rl")])
+def test_short_names_stand_upright_above_the_matrix(chromium: Any, tmp_path: Path, name: str, mode: str) -> None:
+    report = made(tuple(name.format(index) for index in range(10)), images=None)
+    (tmp_path / "page.html").write_text(render(report, thumbnails={}), encoding="utf-8")
+    page = Opened(chromium, tmp_path / "page.html").page
+    modes = "found => found.map(one => getComputedStyle(one).writingMode)"
+    assert set(page.eval_on_selector_all("#matrix thead th span", modes)) == {mode}
+    page.close()
+
+
+@browser
 def test_without_images_a_cell_is_a_number(opened: Any) -> None:
     page = opened("figures")
     assert page.locator("#matrix td", has_text="4").count() == 6
