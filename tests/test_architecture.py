@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "reports": {"files", "notebook", "leakage", "statistics"},
     "batches": {"machine", "children", "images", "manifest", "spec"},
     "store": {"files", "machine", "notebook", "spec", "manifest"},
-    "backbones": {"files", "spec", "cache", "children", "weights"},
+    "backbones": {"machine", "files", "spec", "cache", "children", "weights"},
     "selection": {"machine", "progress", "classifiers"},
     "runtimes": {"spec", "machine", "backbones", "weights"},
     "model": {"files", "progress", "notebook", "spec", "classifiers", "selection"},

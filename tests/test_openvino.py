@@ -18,12 +18,13 @@ import pytest
 from featx import children, runtimes
 from featx.backbones import ExportError, Request, exported, exporting, failed_exports, resolve
 from featx.errors import UsageError
+from featx.machine import instruction_limit
 from featx.runtimes import KERAS_ON_A_CPU, RuntimeOptions, choosing, executed, runtime
 from featx.runtimes import openvino as on_openvino
 
 REQUEST = Request(backbone="mobilenetv2-0.35", weights="none", image_size=64)
 CAPABILITIES = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-LIMITED = on_openvino._instruction_limit() is not None
+LIMITED = instruction_limit() is not None
 NATIVE = {"bfloat16": "BF16" in CAPABILITIES and not LIMITED, "float16": "FP16" in CAPABILITIES and not LIMITED}
 ON_OPENVINO = RuntimeOptions(runtime="openvino", batch_size=32)
 
@@ -145,7 +146,7 @@ def test_a_limit_on_instructions_is_not_run_into(limit, limited, monkeypatch):
     monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     monkeypatch.setattr(on_openvino, "_checked", on_openvino._checked.__wrapped__)
-    assert (on_openvino._instruction_limit() is not None) == limited
+    assert (instruction_limit() is not None) == limited
     if limited:
         spec, _ = resolve(dataclasses.replace(REQUEST, precision="bfloat16"))
         with pytest.raises(UsageError, match=f"limited by ONEDNN_MAX_CPU_ISA={limit.upper()}"):

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -599,3 +600,27 @@ def test_float32_is_exact_where_it_is_asked_for_and_only_there():
     with exact_arithmetic():
         assert not tf.config.experimental.tensor_float_32_execution_enabled()
     assert tf.config.experimental.tensor_float_32_execution_enabled() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({}, "1"),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, "0"),
+        ({"ONEDNN_MAX_CPU_ISA": "ALL"}, "1"),
+        ({"TF_ENABLE_ONEDNN_OPTS": "0"}, "0"),
+        ({"TF_ENABLE_ONEDNN_OPTS": "1", "ONEDNN_MAX_CPU_ISA": "AVX2"}, "1"),
+    ],
+)
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="oneDNN is asked for on x86 only")
+def test_tensorflow_is_asked_for_onednn_unless_the_environment_limits_it(given, seen, monkeypatch):
+    from featx.backbones import session
+
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with session._tensorflow_settings():
+        assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == seen
+    assert dict(os.environ) == before

@@ -55,6 +55,24 @@ def available_memory(*, root: Path = _ROOT) -> int:
     return max(0, min([machine, *(limit - used for limit, used in _memory_groups(root))]))
 
 
+def instruction_limit() -> str | None:
+    """Give the setting that keeps oneDNN from a processor's instructions of reduced precision; None where none does.
+
+    oneDNN computes for OpenVINO and for TensorFlow. Both ask the processor itself what it can do, and then crash
+    (OpenVINO 2026.4) or fail (TensorFlow 2.21) at bfloat16 where oneDNN may not.
+
+    Returns
+    -------
+    str or None
+        Such as ``"ONEDNN_MAX_CPU_ISA=AVX2"``.
+    """
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        value = os.environ.get(name, "").upper()
+        if value not in ("", "DEFAULT", "ALL") and not any(word in value for word in ("BF16", "FP16", "AMX", "AVX10")):
+            return f"{name}={value}"
+    return None
+
+
 def _machine_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

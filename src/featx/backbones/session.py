@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from featx.errors import UsageError
 from featx.files import parse_json
+from featx.machine import instruction_limit
 from featx.weights import keras_home
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ def _tensorflow_settings() -> Iterator[None]:
     """
     settings = {_LOG_LEVEL: "2"}
     if platform.machine().lower() in ("x86_64", "amd64"):
-        settings["TF_ENABLE_ONEDNN_OPTS"] = "1"
+        # Not where the environment limits it: at bfloat16 TensorFlow would ask it for what it may not do.
+        settings["TF_ENABLE_ONEDNN_OPTS"] = "0" if instruction_limit() else "1"
     added = {name: value for name, value in settings.items() if name not in os.environ}
     os.environ.update(added)
     try:

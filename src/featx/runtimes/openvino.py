@@ -3,7 +3,6 @@
 import functools
 import importlib
 import logging
-import os
 import sys
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.backbones import exported, float32_convolutions
 from featx.errors import UsageError
-from featx.machine import available_cores
+from featx.machine import available_cores, instruction_limit
 from featx.runtimes.options import DEFAULT_BATCH_SIZE, RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
@@ -177,7 +176,7 @@ def _checked(precision: str) -> str:
     core = openvino.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     cpu = core.get_property("CPU", "FULL_DEVICE_NAME").strip()
-    if (limit := _instruction_limit()) is not None:
+    if (limit := instruction_limit()) is not None:
         cpu = f"{cpu}, limited by {limit}"
         capabilities = [word for word in capabilities if word not in ("BF16", "FP16")]
     try:
@@ -192,19 +191,6 @@ def _checked(precision: str) -> str:
     first, *others = (name for name, word in _CAPABILITIES.items() if word in capabilities)
     able = " or ".join([f"`precision={first}`", *others])
     raise UsageError(f"`precision={precision}`: on this CPU ({cpu}) OpenVINO would execute {instead}; use {able}")
-
-
-def _instruction_limit() -> str | None:
-    """Return the environment variable that keeps oneDNN from instructions of reduced precision; None if none does.
-
-    OpenVINO asks the processor itself what it can do, then crashes where oneDNN, which computes for it, may not
-    (2026.4).
-    """
-    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
-        value = os.environ.get(name, "").upper()
-        if value not in ("", "DEFAULT", "ALL") and not any(word in value for word in ("BF16", "FP16", "AMX", "AVX10")):
-            return f"{name}={value}"
-    return None
 
 
 def _properties(precision: str, threads: int) -> dict[str, Any]:
