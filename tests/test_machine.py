@@ -80,7 +80,7 @@ NEAR = pytest.approx(8 * GB, rel=1e-6)
             {
                 "app/memory.max": f"{2 * GB}",
                 "app/memory.current": f"{GB}",
-                "app/memory.stat": f"anon 7\ninactive_file {GB // 2}\n",
+                "app/memory.stat": f"anon 7\nactive_file {GB // 4}\ninactive_file {GB // 4}\n",
             },
             3 * GB // 2,
         ),

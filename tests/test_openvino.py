@@ -147,6 +147,7 @@ def test_a_limit_on_instructions_is_not_run_into(limit, limited, monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     monkeypatch.setattr(on_openvino, "_checked", on_openvino._checked.__wrapped__)
     assert (instruction_limit() is not None) == limited
+    assert (instruction_limit("float16") is not None) == (limited or limit == "AVX512_CORE_BF16")
     if limited:
         spec, _ = resolve(dataclasses.replace(REQUEST, precision="bfloat16"))
         with pytest.raises(UsageError, match=f"limited by ONEDNN_MAX_CPU_ISA={limit.upper()}"):

@@ -98,10 +98,10 @@ def open_own(path: Path) -> BinaryIO:
     return os.fdopen(open_own_descriptor(path), "r+b", buffering=0)
 
 
-def open_own_descriptor(path: Path) -> int:
-    """Open as `open_own` does, and return the file descriptor."""
+def open_own_descriptor(path: Path, *, access: int = os.O_RDWR) -> int:
+    """Open a file as `open_own` does, or for reading only; return the file descriptor."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(path, access | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise _not_own(path) from error

@@ -55,20 +55,26 @@ def available_memory(*, root: Path = _ROOT) -> int:
     return max(0, min([machine, *(limit - used for limit, used in _memory_groups(root))]))
 
 
-def instruction_limit() -> str | None:
-    """Give the setting that keeps oneDNN from a processor's instructions of reduced precision; None where none does.
+def instruction_limit(precision: str = "bfloat16") -> str | None:
+    """Give the setting that keeps oneDNN from a processor's instructions of a precision; None where none does.
 
     oneDNN computes for OpenVINO and for TensorFlow. Both ask the processor itself what it can do, and then crash
     (OpenVINO 2026.4) or fail (TensorFlow 2.21) at bfloat16 where oneDNN may not.
+
+    Parameters
+    ----------
+    precision : {"bfloat16", "float16"}
+        Instructions of float16 came with or after those of bfloat16.
 
     Returns
     -------
     str or None
         Such as ``"ONEDNN_MAX_CPU_ISA=AVX2"``.
     """
+    allowing = ("FP16", "AMX", "AVX10") + (("BF16",) if precision == "bfloat16" else ())
     for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
         value = os.environ.get(name, "").upper()
-        if value not in ("", "DEFAULT", "ALL") and not any(word in value for word in ("BF16", "FP16", "AMX", "AVX10")):
+        if value not in ("", "DEFAULT", "ALL") and not any(word in value for word in allowing):
             return f"{name}={value}"
     return None
 
@@ -92,16 +98,16 @@ def _quota(group: Path) -> float | None:
 def _memory_groups(root: Path) -> Iterator[tuple[int, int]]:
     """Yield limit and use, in bytes, of every control group with a limit; the cache of files doesn't count as use."""
     for group in _groups(root, "memory"):
-        for limit, used, cache in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        for limit, used, prefix in (
+            ("memory.max", "memory.current", ""),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
         ):
             try:
                 allowed, taken = (int(_lines(group / file)[0]) for file in (limit, used))
             except (IndexError, ValueError):  # "max", or no such file
                 continue
-            kept = dict(words.split() for words in _lines(group / "memory.stat")).get(cache, "0")
-            yield allowed, taken - int(kept)
+            known = dict(words.split() for words in _lines(group / "memory.stat"))
+            yield allowed, taken - sum(int(known.get(f"{prefix}{kind}_file", "0")) for kind in ("inactive", "active"))
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

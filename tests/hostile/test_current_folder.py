@@ -108,7 +108,28 @@ def test_a_child_gets_no_place_that_is_the_current_folder(monkeypatch: pytest.Mo
     assert found["PYTHONPATH"] == f"{tmp_path}/own{os.pathsep}/usr/lib"
     assert (found["LD_LIBRARY_PATH"], found["X"]) == ("/opt/lib", "1")
     children.command("featx.x:y")  # imports what it needs while there is a path
-    monkeypatch.setattr(sys, "path", ["", ".", str(tmp_path), "/usr/lib"])
+    monkeypatch.setattr(sys, "path", ["", ".", str(tmp_path), "/usr/lib", Path("/opt")])
     words = children.command("featx.x:y")
     monkeypatch.undo()
     assert words[-1].endswith('"places": ["/usr/lib"]}')
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at the working folders of processes in /proc")
+def test_no_folder_of_a_decoder_is_left_while_a_backbone_loads(tmp_path: Path) -> None:
+    """The parent is busy then, and may be killed before it can remove what it made."""
+    (tmp_path / "tmp").mkdir()
+    code = f"""
+import time
+from pathlib import Path
+from featx.batches import DecodeOptions, Decoders
+from featx.spec import PixelRules
+options = DecodeOptions(workers=2, batch_size=4, timeout_s=60)
+with Decoders(PixelRules(image_size=(8, 8)), options):
+    end = time.monotonic() + 30
+    while list(Path({str(tmp_path / "tmp")!r}).iterdir()) and time.monotonic() < end:
+        time.sleep(0.05)
+    print([path.name for path in Path({str(tmp_path / "tmp")!r}).iterdir()])
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

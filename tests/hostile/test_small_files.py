@@ -65,26 +65,34 @@ def test_a_model_does_not_unpack_to_more_than_its_size(store: featx.FeatureStore
         Model.load(tmp_path / "bomb.skops")
 
 
-def test_a_store_with_holes_is_measured_before_it_is_read(store: featx.FeatureStore) -> None:
-    """Texts of many bytes in a file that takes no place on the disk."""
-    with h5py.File(store.path, "r+") as file:
+def with_holes(path: Path, *, width: int) -> None:
+    """Give a store texts of so many bytes each, which take no place on the disk."""
+    with h5py.File(path, "r+") as file:
         paths = file["paths"][:]
         del file["paths"]
-        kind = h5py.h5t.py_create(h5py.string_dtype("utf-8", 2**29), logical=True)
+        kind = h5py.h5t.py_create(h5py.string_dtype("utf-8", width), logical=True)
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         creation.set_layout(h5py.h5d.CONTIGUOUS)
         creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         h5py.h5d.create(file.id, b"paths", kind, h5py.h5s.create_simple(paths.shape), dcpl=creation)
+
+
+def test_a_store_with_holes_is_measured_before_it_is_read(store: featx.FeatureStore) -> None:
+    with_holes(store.path, width=2**29)
     assert store.path.stat().st_blocks * 512 < 10**6
     assert "of texts of 536,870,912 bytes" in refused("featx.open(sys.argv[1])", store.path)
 
 
-def test_a_store_that_memory_would_not_hold_is_not_read(
-    store: featx.FeatureStore, monkeypatch: pytest.MonkeyPatch
+def test_memory_that_is_short_makes_no_sound_store_a_broken_one(
+    store: featx.FeatureStore, monkeypatch: pytest.MonkeyPatch, paint: Painter, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("featx.store.layout.available_memory", lambda: 1000)
-    with pytest.raises(featx.StoreError, match="GB beside its features"):
+    monkeypatch.setattr("featx.store.layout.memory_limit", lambda: 1000)
+    assert len(featx.open(store.path)) == 24
+    assert featx.verify(store.path).damaged == ()
+    assert len(featx.extract(tmp_path / "data", backbone="mean-colour", out=tmp_path / "again.h5")) == 24
+    with_holes(store.path, width=2**19)
+    with pytest.raises(featx.StoreError, match=r"announces 0\.0 GB beside its features"):
         featx.open(store.path)
 
 

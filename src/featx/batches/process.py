@@ -10,7 +10,7 @@ import time
 
 from featx import children
 from featx.batches.ring import Ring
-from featx.batches.worker import READY, Pipes, Result, Settings, pack_task, unpack_results
+from featx.batches.worker import FOLDER_PREFIX, READY, Pipes, Result, Settings, pack_task, unpack_results
 from featx.errors import DecoderError
 
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -83,9 +83,9 @@ class DecoderProcess:
         pipes = Pipes(tasks=tasks, results=results, life=life, ring=ring.fd, known=-1 if known is None else known)
         # A script's own `__main__` is not imported again (as multiprocessing's spawn would do), and TensorFlow's
         # threads are not forked.
-        words = children.command("featx.batches.worker:serve", settings.to_json(), index, pipes)
         try:
-            self._folder = tempfile.mkdtemp(prefix="featx-")
+            words = children.command("featx.batches.worker:serve", settings.to_json(), index, pipes)
+            self._folder = tempfile.mkdtemp(prefix=FOLDER_PREFIX)
             self._process = subprocess.Popen(  # noqa: S603  (this very interpreter, and our own words)
                 words,
                 stdin=subprocess.DEVNULL,
@@ -104,6 +104,9 @@ class DecoderProcess:
                 f"a decoder process was to be started, and the system refused ({error.strerror or error}): "
                 "use fewer workers, or raise the limits on processes and memory"
             ) from error
+        except BaseException:
+            self._close()
+            raise
         finally:
             for fd in (tasks, results, life):
                 os.close(fd)

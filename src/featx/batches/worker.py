@@ -31,6 +31,9 @@ from featx.spec import PixelRules
 Outcome = Reason | Literal["decoded", "known"]
 _OUTCOMES: tuple[Outcome, ...] = ("decoded", "known", *REASONS)
 
+FOLDER_PREFIX = "featx-"
+"""Beginning of the name of a process's working folder."""
+
 READY = -1
 """Position of the first result of a process: it is up."""
 
@@ -176,6 +179,7 @@ def main(settings: Settings, index: int, pipes: Pipes) -> None:
     os.dup2(nowhere, 2)
     os.close(nowhere)
 
+    _leave_no_folder()
     _send(pipes.results, Result(READY, "known"))
     buffer = bytearray()
     while chunk := os.read(pipes.tasks, 1 << 16):
@@ -195,6 +199,14 @@ def main(settings: Settings, index: int, pipes: Pipes) -> None:
                 raise
             _send(pipes.results, result)
         del buffer[:start]
+
+
+def _leave_no_folder() -> None:
+    """Remove the empty folder that the process was started in; the parent may be killed before it can."""
+    with contextlib.suppress(OSError):
+        folder = Path.cwd()
+        if folder.name.startswith(FOLDER_PREFIX):
+            folder.rmdir()
 
 
 class _Job:

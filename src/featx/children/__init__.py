@@ -47,8 +47,12 @@ def environment(**more: str) -> dict[str, str]:
 
 def _places() -> list[str]:
     """List where this process finds modules, without the current folder and what is relative to it."""
-    here = os.path.realpath(os.curdir)
-    return [entry for entry in sys.path if Path(entry).is_absolute() and os.path.realpath(entry) != here]
+    try:
+        here = os.path.realpath(os.curdir)
+    except OSError:  # it was removed
+        here = ""
+    entries = [entry for entry in sys.path if isinstance(entry, str)]  # as Python, which passes over anything else
+    return [entry for entry in entries if Path(entry).is_absolute() and os.path.realpath(entry) != here]
 
 
 def _interpreter() -> str:

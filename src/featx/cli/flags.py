@@ -1,8 +1,8 @@
 """Parameters of the library as flags of the command line.
 
 A message of the library marks a parameter by backquotes: `batch_size`, or with a value `batch_size=8`. That is what
-somebody types in a notebook; here it becomes ``--batch-size`` and ``--batch-size 8``. Whatever of the library's text a
-command shows goes through `in_flags`: errors, log lines, notes, findings.
+somebody types in a notebook; here it becomes ``--batch-size`` and ``--batch-size 8``. Errors, log lines, notes of
+reports and findings go through `in_flags` on their way to the terminal.
 """
 
 import logging
@@ -46,7 +46,7 @@ PARAMETERS = frozenset(
 )
 """Parameters that messages name. Other words in backquotes (a program, a file's odd name) stay as they are."""
 
-_MARKED = re.compile(r"`(\w+)(?:=([^`]*))?`")
+_MARKED = re.compile(r"(?<![\w/])`(\w+)(?:=([^`]*))?`(?![\w/])")
 
 
 def in_flags(text: str) -> str:

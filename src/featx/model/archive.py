@@ -97,7 +97,8 @@ def _unseal(data: bytes, path: Path) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
-            if sum(member.file_size for member in archive.infolist()) > len(data):  # a model's members are not packed
+            # A model's members are not packed, so that what it takes is seen by its size.
+            if SEAL in names and sum(member.file_size for member in archive.infolist()) > len(data):
                 raise ModelError(f"{str(path)!r} would unpack to more than its size, as no model does: fit it again")
             seal = parse_json(archive.read(SEAL)) if SEAL in names else {}
             if seal.get("format") != FORMAT:

@@ -176,9 +176,10 @@ def _checked(precision: str) -> str:
     core = openvino.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     cpu = core.get_property("CPU", "FULL_DEVICE_NAME").strip()
-    if (limit := instruction_limit()) is not None:
-        cpu = f"{cpu}, limited by {limit}"
-        capabilities = [word for word in capabilities if word not in ("BF16", "FP16")]
+    limits = {name: limit for name in _CAPABILITIES if name != "float32" and (limit := instruction_limit(name))}
+    if limits:
+        cpu = f"{cpu}, limited by {limits.get(precision, next(iter(limits.values())))}"
+        capabilities = [word for word in capabilities if word not in {_CAPABILITIES[name] for name in limits}]
     try:
         compiled = core.compile_model(_small_network(), "CPU", _properties(precision, 1))
         found = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()

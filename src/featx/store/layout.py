@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.files import open_own
-from featx.machine import available_memory
+from featx.machine import memory_limit
 from featx.store.disk import read_at, reserve, write_at
 from featx.store.format import (
     ATTRIBUTES,
@@ -111,8 +111,11 @@ class Layout:
     def read_all(self, file: BinaryIO) -> dict[str, NDArray[Any]]:
         """Read every dataset: the features as a read-only map (an array where there are none), the others in memory."""
         held = sum(place.nbytes for name, place in self.places.items() if name != "features")
-        if held > (available := available_memory()) // 2:
-            raise LayoutError(f"has {held / 1e9:,.1f} GB beside its features, where {available / 1e9:,.1f} GB are free")
+        on_disk = 512 * os.fstat(file.fileno()).st_blocks
+        if held > max(on_disk, memory_limit() // 2):  # a file with holes can announce more than there is memory
+            raise LayoutError(
+                f"announces {held / 1e9:,.1f} GB beside its features, with {on_disk / 1e9:,.1f} GB on disk"
+            )
         columns = {name: self.read(file.fileno(), name) for name in self.places if name != "features"}
         place = self.places["features"]
         columns["features"] = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from featx.errors import StoreInUse
-from featx.files import open_own, open_own_descriptor
+from featx.files import open_own_descriptor
 
 _NO_FLOCK = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 """Error codes of file systems without flock: NFS without its lock service, some of clusters, some in user space."""
@@ -172,8 +172,11 @@ class Lock:
             turn.unlink()
 
     def _text(self) -> str:
-        with open_own(self._path) as file:
-            return file.read(1024).decode("utf-8", "replace")
+        fd = open_own_descriptor(self._path, access=os.O_RDONLY)
+        try:
+            return os.pread(fd, 1024, 0).decode("utf-8", "replace")
+        finally:
+            os.close(fd)
 
     def _make(self) -> int | None:
         """Make the file and open it; None if it exists already."""

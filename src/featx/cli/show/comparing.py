@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from featx.cli.flags import in_flags
 from featx.cli.show.terminal import console, line, printable, quiet
 
 if TYPE_CHECKING:
@@ -43,6 +44,6 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
         if quiet():
             continue
         for note in one.notes:
-            line(f"[dim]note: {escape(printable(note))}[/]")
+            line(f"[dim]note: {escape(printable(in_flags(note)))}[/]")
     if not quiet():
         line("[dim]p: McNemar's test on the same images (mid-p), corrected for all pairs by Holm's procedure[/]")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from featx.cli.flags import in_flags
 from featx.cli.show.terminal import console, line, printable, quiet
 
 if TYPE_CHECKING:
@@ -32,4 +33,4 @@ def curve(found: "Curve") -> None:
     if found.gain is not None:
         line(found.gain.sentence)
     for note in found.notes:
-        line(f"[dim]note: {escape(printable(note))}[/]")
+        line(f"[dim]note: {escape(printable(in_flags(note)))}[/]")
