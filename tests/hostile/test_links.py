@@ -72,6 +72,9 @@ def test_a_store_that_is_no_file_is_refused(plant: Plant, tmp_path: Path, victim
     plant(tmp_path / "out.h5", victim)
     with pytest.raises(featx.StoreError, match="no regular file"):
         featx.open(tmp_path / "out.h5")
+    for load, error in ((featx.Model.load, featx.ModelError), (featx.Report.load, featx.FeatxError)):
+        with pytest.raises(error, match="no regular file"):
+            load(tmp_path / "out.h5")
 
 
 @pytest.mark.parametrize("name", ["model.skops", "report.json", "report.html", "report.png"])

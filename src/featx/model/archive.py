@@ -19,7 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from featx.classifiers import trusted_steps
 from featx.errors import ModelError
-from featx.files import parse_json, whole
+from featx.files import open_regular, parse_json, whole
 
 FORMAT = "featx model"
 FORMAT_VERSION = 1
@@ -58,9 +58,10 @@ def read(path: Path) -> Any:
         There is no such file, or it is no whole, safe model of a format that this version of featx reads.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
-        raise ModelError(f"can't read model {str(path)!r}: {error.strerror}; make one with fit") from error
+        raise ModelError(f"can't read model {str(path)!r}: {error.strerror or error}; make one with fit") from error
     return _unseal(data, path)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from featx.errors import FeatxError, Reason
-from featx.files import parse_json, write_whole
+from featx.files import open_regular, parse_json, write_whole
 from featx.leakage import Leak
 from featx.reports.images import Images
 from featx.statistics import table
@@ -248,10 +248,11 @@ class Report:
             The file can't be read or is no report.
         """
         try:
-            return cls.from_json(Path(path).read_text(encoding="utf-8"))
+            with open_regular(Path(path)) as file:
+                return cls.from_json(file.read().decode("utf-8"))
         except OSError as error:
             raise FeatxError(
-                f"can't read the report {path}: {error.strerror}; give the JSON file of a score"
+                f"can't read the report {path}: {error.strerror or error}; give the JSON file of a score"
             ) from error
         except ValueError as error:
             raise FeatxError(f"{path} is no report of this featx: {error}; score the model again") from error
