@@ -1,0 +1,14 @@
+"""The manifest: the ordered list of images with their labels and, if known, splits and groups.
+
+`featx.manifest.listing`  the manifest itself, made of the images that are listed
+`featx.manifest.folders`  the files below a folder, each folder entered once
+`featx.manifest.classes`  splits and classes of a folder, from the names of its sub-folders
+`featx.manifest.tables`   the images that a CSV names
+`featx.manifest.drawing`  a smaller manifest, drawn evenly from the classes
+`featx.manifest.finding`  `find`, which chooses among them
+"""
+
+from featx.manifest.finding import find
+from featx.manifest.listing import SPLITS, Failure, Manifest
+
+__all__ = ["SPLITS", "Failure", "Manifest", "find"]

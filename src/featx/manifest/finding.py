@@ -1,0 +1,68 @@
+"""The choice of what lists the images of a source: its folders, or its rows."""
+
+import os
+import stat
+from pathlib import Path
+
+from featx.errors import SourceError, UsageError
+from featx.manifest.classes import from_folder
+from featx.manifest.drawing import limited
+from featx.manifest.listing import WHAT_TO_GIVE, Manifest
+from featx.manifest.tables import from_csv
+
+
+def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list[Manifest]:
+    """List the images of a folder or a CSV.
+
+    Every regular file that is not hidden is taken for an image: what it is shows when its bytes are read.
+
+    Parameters
+    ----------
+    source : path
+        A folder of images (no labels); a folder with one sub-folder per class, whose deeper levels keep the class; a
+        folder of splits (sub-folders named train, val, valid, validation or test, in any case, and no others); or
+        a CSV (UTF-8) with a header and the column ``path`` (or ``file_name``, ``image``), relative to the CSV or
+        absolute, and optionally ``label``, ``split``, ``group``.
+    limit : int, optional
+        Choose so many images of each manifest, evenly over its classes.
+    seed : int
+        Seed of that choice.
+
+    Returns
+    -------
+    list of Manifest
+        One per split, in the order train, val, test, others; exactly one where there are no splits. Never empty, and
+        none of them is.
+
+    Raises
+    ------
+    SourceError
+        Nothing there, nothing in it, a folder that can't be listed, a CSV that can't be understood.
+    UsageError
+        A limit below 1, or a seed below 0.
+
+    Notes
+    -----
+    Files and folders with a leading dot are ignored. Links are followed, but not into a folder that they are in.
+    Sockets, pipes and devices are never listed. A dangling link, and a file that a CSV names and that isn't there, is
+    listed with size and time -1.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit {limit} asked for: choose 1 image or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed} asked for: give 0 or more")
+    try:
+        given = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100  (resolve would follow links)
+    except RuntimeError as error:  # there is no such user
+        raise SourceError(f"{source}: {error}; {WHAT_TO_GIVE}") from error
+    try:
+        mode = given.stat().st_mode
+    except OSError as error:
+        raise SourceError(f"{given}: {error.strerror or error}; {WHAT_TO_GIVE}") from error
+    if stat.S_ISDIR(mode):
+        manifests = from_folder(given)
+    elif stat.S_ISREG(mode) and given.suffix.lower() == ".csv":
+        manifests = from_csv(given)
+    else:
+        raise SourceError(f"{given} is neither a folder nor a .csv file; {WHAT_TO_GIVE}")
+    return [manifest if limit is None else limited(manifest, limit, seed) for manifest in manifests]
