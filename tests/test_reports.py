@@ -363,6 +363,28 @@ ODD_NAMES = (
 )
 
 
+@pytest.mark.parametrize("right", range(9))
+def test_a_score_is_held_against_what_needs_no_model(right):
+    """Six images of `a` and two of `b`: always answering `a` gets 75 %, a random guess of three classes 33.3 %."""
+    y = np.array([0] * 6 + [1] * 2)
+    predicted = np.where(np.arange(8) < right, y, 2)
+    report = make_report(metrics=evaluate(y, predicted, classes=NAMES[:3]))
+    assert report.baseline == f"always answering {NAMES[0]!r} would get 75.0%, guessing at random 33.3%"
+    if right <= 6:
+        assert report.doubt == f"this is no better than always answering {NAMES[0]!r}"
+    else:
+        # Even 8 of 8 leave the interval's lower end at 67.6 %.
+        assert report.doubt.startswith("8 images are too few to show that this is better than")
+    assert report.baseline in report._repr_html_().replace("&#x27;", "'")
+
+
+def test_images_of_classes_never_seen_cannot_be_guessed():
+    report = make_report(n=400, unseen=1)
+    known = sum(one.support for one in report.metrics.per_class[:3])
+    assert report.baseline.endswith(f"guessing at random {known / 400 / 3:.1%}")
+    assert 0 < known < 400
+
+
 @pytest.mark.parametrize(
     ("k", "names", "unseen"), [(1, NAMES, 0), (2, NAMES, 1), (10, ODD_NAMES, 1), (60, NAMES, 0), (230, NAMES, 0)]
 )

@@ -81,3 +81,19 @@ def test_one_score_computes_the_calibration_once(paint: Painter, monkeypatch: py
     assert report.reliability is not None
     assert report.metrics.calibration_error == report.reliability.error
     assert computed["bootstrap"] == 1
+
+
+def test_a_class_that_is_never_predicted_is_named_with_what_may_help(paint: Painter) -> None:
+    grey = {"common": (120, 120, 120), "rare": (120, 120, 120)}
+    paint(Path("data/train"), classes={"common": grey["common"]}, each=60)
+    paint(Path("data/train"), classes={"rare": grey["rare"]}, each=5, seed=1)
+    store = featx.extract("data/train", **MEANS)
+    report = featx.score(featx.fit(store, C=1e-4, folds=5, out="a.skops"))
+    (note,) = [one for one in report.notes if one.startswith("never predicted")]
+    assert note.startswith("never predicted: 'rare' (5 images)")
+    assert '`class_weight="balanced"`' in note
+    assert report.baseline.startswith("always answering 'common' would get 92.3%")
+    # What was done already, and what a classifier can't do, is not advised.
+    for options in ({"clf": "logreg", "C": 1e-4, "class_weight": "balanced"}, {"clf": "knn"}):
+        notes = featx.score(featx.fit(store, folds=5, out="b.skops", **options)).notes
+        assert not any("class_weight" in one for one in notes)

@@ -13,7 +13,7 @@ from featx.classifiers.convergence import convergence_logged
 from featx.classifiers.features import ROWS_AT_ONCE, check_features
 from featx.classifiers.recipes import Axis, Params, Recipe
 from featx.classifiers.scores import Verdict, class_probabilities, class_scores, has_probabilities, judge
-from featx.classifiers.table import RECIPES, find_recipe
+from featx.classifiers.table import RECIPES, find_recipe, weighing
 
 
 def trusted_steps() -> tuple[type, ...]:
@@ -41,4 +41,5 @@ __all__ = [
     "judge",
     "make_classifier",
     "trusted_steps",
+    "weighing",
 ]

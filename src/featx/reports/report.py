@@ -135,7 +135,8 @@ class Report:
             rows.append((metric.title, f"{value:{form}}", ends))
         level = self.metrics.intervals["accuracy"].level
         header = ("figure", "value", f"{level:.0%} interval")
-        return notebook.html_table(f"{self.model}, scored on {self.scored_on}", rows, header=header, notes=self.notes)
+        notes = [*filter(None, (self.baseline, self.doubt)), *self.notes]
+        return notebook.html_table(f"{self.model}, scored on {self.scored_on}", rows, header=header, notes=notes)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Table for pandas of all figures, a row for each.
@@ -180,6 +181,35 @@ class Report:
     def unseen(self) -> tuple[str, ...]:
         """Classes among the scored images that the model never had; their images count as errors."""
         return self.metrics.classes[len(self.classes) :]
+
+    @property
+    def baseline(self) -> str:
+        """Sentence for people: the accuracy of always naming the commonest class, and that of a random guess."""
+        commonest, share = self._commonest
+        known = sum(one.support for one in self.metrics.per_class[: len(self.classes)])
+        guess = known / self.metrics.n / len(self.classes)
+        return f"always answering {commonest!r} would get {share:.1%}, guessing at random {guess:.1%}"
+
+    @property
+    def doubt(self) -> str | None:
+        """Sentence for people where the model isn't clearly better than always naming the commonest class."""
+        commonest, share = self._commonest
+        accuracy, interval = self.metrics.accuracy, self.metrics.intervals["accuracy"]
+        if interval.low > share:
+            return None
+        if accuracy <= share:
+            return f"this is no better than always answering {commonest!r}"
+        ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
+        return (
+            f"{self.metrics.n:,} images are too few to show that this is better than always answering {commonest!r}: "
+            f"the accuracy may be anything from {ends}"
+        )
+
+    @property
+    def _commonest(self) -> tuple[str, float]:
+        """The class with the most images, the first of several, and its share of them."""
+        most = max(self.metrics.per_class, key=lambda one: one.support)
+        return most.name, most.support / self.metrics.n
 
     def to_json(self) -> str:
         """JSON with a field per line, ASCII only; a value that is no finite number is null.

@@ -44,6 +44,11 @@ def reports(scored: "Sequence[Report]") -> None:
         console(data=True).print(table)
     if quiet():
         return
+    for sentence in dict.fromkeys(report.baseline for report in scored):
+        line(f"[dim]for comparison: {escape(printable(sentence))}[/]")
+    for report in scored:
+        if report.doubt is not None:
+            line(f"[yellow]{escape(printable(report.model))}[/]: {escape(printable(report.doubt))}")
     notes = dict.fromkeys(note for report in scored for note in report.notes)
     for note in notes:
         line(f"[dim]note: {escape(printable(in_flags(note)))}[/]")

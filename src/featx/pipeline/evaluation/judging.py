@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.classifiers import weighing
 from featx.errors import DataError
 from featx.model import Model
 from featx.pipeline.evaluation import leaks
@@ -15,7 +16,7 @@ from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.naming import TEST_SOURCE
 from featx.reports import Images, Report
 from featx.selection.calibration import cross_calibrated
-from featx.statistics import LabelError, ScoredImages, label_errors, measured, scored_images
+from featx.statistics import LabelError, Metrics, ScoredImages, label_errors, measured, scored_images
 from featx.store import FeatureStore
 
 
@@ -186,6 +187,8 @@ def report_of(
         notes.append("the backbone is untrained: these figures say nothing about it with its trained weights")
     there = training if isinstance(training, Training) else None
     scored = judged.checked()
+    figures = measured(scored)
+    notes += _never_predicted(model, figures)
     return Report(
         model=model.name,
         scored_on=judged.scored_on,
@@ -193,7 +196,7 @@ def report_of(
         clf=model.clf,
         params=model.params,
         classes=model.classes,
-        metrics=measured(scored),
+        metrics=figures,
         spec=model.spec.to_json(),
         fingerprint=model.spec.fingerprint,
         untrained=model.untrained,
@@ -215,6 +218,20 @@ def _words(leaked: NDArray[np.bool_], n: int) -> list[str]:
     if not (count := int(leaked.sum())):
         return []
     return [f"the model was fitted on {count} of the {n} images, or on copies of them: the figures are too high"]
+
+
+def _never_predicted(model: Model, figures: Metrics) -> list[str]:
+    """Name the classes that the model never predicts, with what may help."""
+    known = figures.per_class[: len(model.classes)]
+    predicted = figures.confusion.sum(axis=0)
+    missed = [one for one, named in zip(known, predicted, strict=False) if one.support and not named]
+    if not missed:
+        return []
+    names = ", ".join(f"{one.name!r} ({one.support:,} images)" for one in missed)
+    rare = any(one.support < figures.n / len(known) for one in missed)
+    can_weigh = model.clf in weighing() and model.params.get("class_weight") is None
+    advice = '; fitted with `class_weight="balanced"`, rare classes count as much as common ones'
+    return [f"never predicted: {names}{advice if rare and can_weigh else ''}"]
 
 
 def _images(judged: Judged, paths: tuple[str, ...], store: FeatureStore) -> Images:

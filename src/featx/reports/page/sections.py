@@ -90,7 +90,9 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
         '<p class="ends" aria-hidden="true"><span>0 %</span><span>100 %</span></p>\n'
         f"<p>{right:,} of {count(metrics.n, 'image')} {'is' if metrics.n == 1 else 'are'} classified right. On other "
         f"images of the same kind the accuracy is likely between {100 * interval.low:.0f} and "
-        f'{100 * interval.high:.0f} %.</p>\n<dl class="figures">{cards}</dl>'
+        f"{100 * interval.high:.0f} %.</p>\n<p>{_sentence(report.baseline)}"
+        f"{'' if report.doubt is None else f' <strong>{_sentence(report.doubt)}</strong>'}</p>\n"
+        f'<dl class="figures">{cards}</dl>'
     )
 
 
