@@ -1,4 +1,5 @@
 import os
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from featx.errors import SourceError, UsageError
-from featx.manifest import Manifest, find
+from featx.manifest import Manifest, difference, find
 
 
 def fill(root: Path, *paths: str) -> Path:
@@ -241,3 +242,120 @@ def test_a_seed_is_no_negative_number(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(UsageError, match="seed -1"):
         find(tmp_path, limit=1, seed=-1)
+
+
+SPLIT_NAMES = {
+    "train": ("Training", "TRAIN", "training_set", "train-images", "trainset"),
+    "val": ("valid", "Validation", "eval", "dev", "val_images"),
+    "test": ("Testing", "test set", "test_data", "testset"),
+}
+
+
+@pytest.mark.parametrize(("split", "name"), [(split, name) for split, names in SPLIT_NAMES.items() for name in names])
+def test_a_split_has_many_names(tmp_path: Path, split: str, name: str) -> None:
+    """As a sub-folder, as the folder that is given, and as a value in a CSV."""
+    other = "train" if split != "train" else "test"
+    fill(tmp_path / "data", f"{name}/cat/1.jpg", f"{other}/cat/1.jpg")
+    assert {one.name: one.split for one in find(tmp_path / "data")} == {name: split, other: other}
+    assert only(find(tmp_path / "data" / name)).split == split
+    (tmp_path / "list.csv").write_text(f"path,split\na.jpg,{name}\nb.jpg,mine\n")
+    assert [one.split for one in find(tmp_path / "list.csv")] == [split, "mine"]
+
+
+def test_a_word_that_all_splits_share_tells_nothing(tmp_path: Path) -> None:
+    root = fill(tmp_path, "seg_train/sea/1.jpg", "seg_test/sea/1.jpg")
+    assert {one.name: (one.split, one.classes) for one in find(root)} == {
+        "seg_train": ("train", ("sea",)),
+        "seg_test": ("test", ("sea",)),
+    }
+
+
+@pytest.mark.parametrize("names", [("tester", "testing"), ("training", "bus"), ("devil", "dev"), ("a", "b")])
+def test_what_is_no_split_is_a_class(tmp_path: Path, names: tuple[str, str]) -> None:
+    root = fill(tmp_path / "all", *(f"{name}/1.jpg" for name in names))
+    assert only(find(root)).classes == tuple(sorted(names))
+
+
+def test_empty_folders_and_those_of_systems_decide_nothing(tmp_path: Path) -> None:
+    root = fill(
+        tmp_path / "data",
+        "train/cat/1.jpg",
+        "test/cat/1.jpg",
+        "__MACOSX/train/._1.jpg",
+        "__MACOSX/train/1.jpg",
+        ".ipynb_checkpoints/1.jpg",
+        "notes/.keep",
+        "train/@eaDir/1.jpg",
+        "train/dog/.hidden/1.jpg",
+    )
+    (root / "empty" / "deep").mkdir(parents=True)
+    assert [(one.split, one.paths, one.classes) for one in find(root)] == [
+        ("train", ("cat/1.jpg",), ("cat",)),
+        ("test", ("cat/1.jpg",), ("cat",)),
+    ]
+
+
+def test_what_featx_wrote_is_no_image(tmp_path: Path) -> None:
+    root = fill(
+        tmp_path / "data",
+        "train/cat/1.jpg",
+        "test/cat/1.jpg",
+        "artifacts/features/data-x.h5",
+        "artifacts/models/m.skops",
+        "artifacts/reports/m.png",
+        "train/store.h5",
+        "train/cat/store.h5.lock",
+        "train/store.h5.partial",
+    )
+    assert [(one.split, one.paths) for one in find(root)] == [("train", ("cat/1.jpg",)), ("test", ("cat/1.jpg",))]
+    # A class of that name is one.
+    fill(tmp_path / "scans", "artifacts/reports/1.png", "artifacts/2.png", "clean/1.png")
+    assert only(find(tmp_path / "scans")).paths == ("artifacts/2.png", "artifacts/reports/1.png", "clean/1.png")
+
+
+LEVELS = {
+    "a folder in a folder of its own": (["pets/cat/1.jpg", "pets/dog/1.jpg"], r"one class, pets.* cat, dog; .*/pets$"),
+    "two of them": (["a/b/cat/1.jpg", "a/b/dog/1.jpg"], r"one class, a,.* cat, dog; .*/a/b$"),
+    "splits by other names": (
+        ["fold1/x/1.jpg", "fold1/y/1.jpg", "fold2/x/1.jpg", "fold2/y/1.jpg"],
+        r"x, y; .*/fold1 or ",
+    ),
+    "sub-folders of other names": (["cat/a/1.jpg", "cat/b/1.jpg", "dog/c/1.jpg"], None),
+    "one sub-folder each": (["cat/images/1.jpg", "dog/images/1.jpg"], None),
+    "a loose file": (["pets/cat/1.jpg", "pets/dog/1.jpg", "1.jpg"], None),
+    "one class": (["cat/1.jpg", "cat/2.jpg"], None),
+}
+
+
+@pytest.mark.parametrize(("files", "words"), LEVELS.values(), ids=LEVELS.keys())
+def test_classes_that_seem_to_lie_deeper_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, files: list[str], words: str | None
+) -> None:
+    find(fill(tmp_path / "photos", *files))
+    assert [bool(re.search(words or "", one.getMessage())) for one in caplog.records] == [True] * (words is not None)
+
+
+ALIKE = {
+    ("Cat", "cat"): "case",
+    ("Stra\u00dfe", "strasse"): "case",
+    ("caf\u00e9", "cafe\u0301"): "their Unicode form",
+    ("1", "01"): "the way a number is written",
+    ("1", "1.0"): "the way a number is written",
+    ("sea lion", "sea_lion"): "blanks, hyphens or underscores",
+    ("Sea lion", "sea-lion"): "several small ways",
+    ("cat", "cats"): None,
+    ("1", "10"): None,
+    ("a1", "a01"): None,
+}
+
+
+@pytest.mark.parametrize(("names", "words"), ALIKE.items(), ids=map("-".join, ALIKE))
+def test_names_that_are_nearly_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: tuple[str, str], words: str | None
+) -> None:
+    assert difference(*names) == difference(*reversed(names)) == words
+    (tmp_path / "list.csv").write_text(
+        "path,label\n" + "".join(f"{i}.jpg,{n}\n" for i, n in enumerate((*names, "dog")))
+    )
+    assert len(only(find(tmp_path / "list.csv")).classes) == 3
+    assert [f"differ in {words} only" in one.getMessage() for one in caplog.records] == [True] * (words is not None)

@@ -10,7 +10,7 @@ import pytest
 
 import featx
 from conftest import Painter
-from featx import manifest
+from featx.manifest import folders
 from featx.store import sealed
 
 MEANS: dict[str, Any] = {"backbone": "mean-colour", "workers": 2}
@@ -66,7 +66,7 @@ def test_one_cross_validated_score_opens_the_training_store_once(paint: Painter,
 def test_one_score_lists_each_folder_once(paint: Painter, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     model = _fitted(paint)
     paint(Path("data/test"), each=3, seed=1)
-    listed = _counted(monkeypatch, manifest, "_visible", lambda folder: str(Path(folder).relative_to(Path.cwd())))
+    listed = _counted(monkeypatch, folders, "visible", lambda folder: str(Path(folder).relative_to(Path.cwd())))
     report = featx.score(model, source)
     assert report.metrics.n == 9
     classes = [f"data/test/{name}" for name in ("blue", "green", "red")]
@@ -97,3 +97,13 @@ def test_a_class_that_is_never_predicted_is_named_with_what_may_help(paint: Pain
     for options in ({"clf": "logreg", "C": 1e-4, "class_weight": "balanced"}, {"clf": "knn"}):
         notes = featx.score(featx.fit(store, folds=5, out="b.skops", **options)).notes
         assert not any("class_weight" in one for one in notes)
+
+
+def test_a_class_that_nearly_has_the_name_of_one_of_the_model_is_said(paint: Painter) -> None:
+    model = _fitted(paint)
+    paint(Path("data/test"), each=3, classes={"Red": (200, 30, 30), "blue": (30, 30, 200), "other": (0, 0, 0)})
+    notes = [note for note in featx.score(model).notes if "never saw" in note]
+    assert [("'Red' and the model's 'red' differ in case only" in note, note.count("differ")) for note in notes] == [
+        (True, 1),
+        (False, 0),
+    ]

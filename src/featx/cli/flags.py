@@ -63,7 +63,8 @@ def _flag(marked: re.Match[str]) -> str:
     if name not in PARAMETERS:
         return marked[0]
     flag = f"--{name.replace('_', '-')}"
-    return flag if value in (None, "True") else f"{flag} {value}"
+    # A text is quoted in Python only.
+    return flag if value in (None, "True") else f"{flag} {value.strip(chr(34))}"
 
 
 class FlagFormatter(logging.Formatter):

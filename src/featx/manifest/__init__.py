@@ -4,11 +4,13 @@
 `featx.manifest.folders`  the files below a folder, each folder entered once
 `featx.manifest.classes`  splits and classes of a folder, from the names of its sub-folders
 `featx.manifest.tables`   the images that a CSV names
+`featx.manifest.alike`    names of classes that people take for the same
 `featx.manifest.drawing`  a smaller manifest, drawn evenly from the classes
 `featx.manifest.finding`  `find`, which chooses among them
 """
 
+from featx.manifest.alike import difference
 from featx.manifest.finding import find
-from featx.manifest.listing import SPLITS, Failure, Manifest
+from featx.manifest.listing import Failure, Manifest
 
-__all__ = ["SPLITS", "Failure", "Manifest", "find"]
+__all__ = ["Failure", "Manifest", "difference", "find"]

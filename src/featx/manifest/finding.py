@@ -1,14 +1,18 @@
 """The choice of what lists the images of a source: its folders, or its rows."""
 
+import logging
 import os
 import stat
 from pathlib import Path
 
 from featx.errors import SourceError, UsageError
+from featx.manifest.alike import sets_alike
 from featx.manifest.classes import from_folder
 from featx.manifest.drawing import limited
 from featx.manifest.listing import WHAT_TO_GIVE, Manifest
 from featx.manifest.tables import from_csv
+
+logger = logging.getLogger(__name__)
 
 
 def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list[Manifest]:
@@ -20,7 +24,8 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
     ----------
     source : path
         A folder of images (no labels); a folder with one sub-folder per class, whose deeper levels keep the class; a
-        folder of splits (sub-folders named train, val, valid, validation or test, in any case, and no others); or
+        folder of splits (sub-folders named train, val or test, or in such a way: Training, valid, dev, test_set; and no
+        others); or
         a CSV (UTF-8) with a header and the column ``path`` (or ``file_name``, ``image``), relative to the CSV or
         absolute, and optionally ``label``, ``split``, ``group``.
     limit : int, optional
@@ -43,7 +48,9 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
 
     Notes
     -----
-    Files and folders with a leading dot are ignored. Links are followed, but not into a folder that they are in.
+    Files and folders with a leading dot are ignored, and so are ``__MACOSX`` and its like, stores and models of featx,
+    and what it wrote below ``artifacts``. Folders without a file are neither classes nor splits. Links are followed,
+    but not into a folder that they are in.
     Sockets, pipes and devices are never listed. A dangling link, and a file that a CSV names and that isn't there, is
     listed with size and time -1.
     """
@@ -65,4 +72,10 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
         manifests = from_csv(given)
     else:
         raise SourceError(f"{given} is neither a folder nor a .csv file; {WHAT_TO_GIVE}")
+    for manifest in manifests:
+        for names, words in sets_alike(manifest.classes):
+            shown = " and ".join(repr(name) for name in names)
+            logger.warning(
+                "%s: the classes %s differ in %s only; if they are one, give it one name", given, shown, words
+            )
     return [manifest if limit is None else limited(manifest, limit, seed) for manifest in manifests]

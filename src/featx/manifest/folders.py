@@ -12,6 +12,22 @@ from featx.manifest.listing import MISSING
 
 logger = logging.getLogger(__name__)
 
+SYSTEM_FOLDERS = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+"""Folders that systems put beside those of people, in lower case: what they hold is a copy, a preview or waste."""
+
+ARTIFACTS = {
+    "features": (".h5",),
+    "models": (".skops",),
+    "reports": (".json",),
+    "exports": (".npz", ".csv", ".parquet"),
+}
+"""The folders below ``artifacts`` that featx writes, and what files in each are called."""
+
+_OWN_FILES = (".h5", ".h5.lock", ".h5.partial", ".skops")
+"""Ends of the names of files that featx writes wherever it is told to."""
+
 
 def walk(root: Path) -> Iterator[tuple[str, int | None, int]]:
     """Yield path, size and time of every visible file below a folder; size None for what is no regular file."""
@@ -52,12 +68,37 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def visible(folder: Path) -> list[os.DirEntry[str]]:
-    """List the entries of a folder that are not hidden."""
+    """List the entries of a folder that are neither hidden nor a system's or featx's own."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(".")]
+            found = [entry for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
         raise _cannot_list(folder, error) from error
+    own = _written_by_featx(folder, found) if folder.name == "artifacts" else set()
+    return [
+        entry
+        for entry in found
+        if entry.name not in own
+        and not entry.name.endswith(_OWN_FILES)
+        and not (entry.name.lower() in SYSTEM_FOLDERS and is_folder(entry))
+    ]
+
+
+def _written_by_featx(artifacts: Path, entries: list[os.DirEntry[str]]) -> set[str]:
+    """Find the folders of stores, models, reports and exports, all of them where one has such a file."""
+    own = {entry.name for entry in entries if entry.name in ARTIFACTS and is_folder(entry)}
+    for name in own:
+        try:
+            if any(file.endswith(ARTIFACTS[name]) for file in os.listdir(artifacts / name)):  # noqa: PTH208  (names only)
+                return own
+        except OSError as error:
+            raise _cannot_list(artifacts / name, error) from error
+    return set()
+
+
+def is_empty(folder: Path) -> bool:
+    """Tell whether no visible file lies anywhere below a folder."""
+    return next(walk(folder), None) is None
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:

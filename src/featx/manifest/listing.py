@@ -1,6 +1,7 @@
 """The manifest itself, made of the images that a folder or a CSV lists."""
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,18 @@ from featx.errors import Reason, SourceError
 WHAT_TO_GIVE = "give a folder of images, a folder with one sub-folder per class, or a .csv with a column path"
 """Advice where a source can't be taken."""
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of folders that are splits, in lower case, and the split that each means."""
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "validate", "eval", "evaluation", "dev", "development"),
+    "test": ("test", "testing"),
+}
+"""Each split, and the words that mean it."""
+
+_SPLIT_NAME = re.compile(
+    r"(?:images?|data)?(?:"
+    + "|".join(f"(?P<{split}>{'|'.join(words)})" for split, words in SPLITS.items())
+    + r")(?:set|data|dataset|images?|imgs?|split)?"
+)
 
 MISSING = (-1, -1)
 """Size and time of a file that isn't there."""
@@ -61,6 +72,12 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images of each class, in the order of the classes."""
+        labelled = self.labels[self.labels >= 0]
+        return dict(zip(self.classes, np.bincount(labelled, minlength=len(self.classes)).tolist(), strict=True))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -99,6 +116,16 @@ class Listed:
     mtime_ns: int
 
 
+def split_named(name: str) -> str | None:
+    """Find the split that a name means.
+
+    >>> [split_named(name) for name in ("Training", "test_set", "valid", "cats")]
+    ['train', 'test', 'val', None]
+    """
+    match = _SPLIT_NAME.fullmatch(re.sub(r"[\W_]+", "", name.lower()))
+    return None if match is None else match.lastgroup
+
+
 def made_of(*, source: Path, root: Path, name: str, listed: list[Listed], split: str | None = None) -> Manifest:
     """Sort images, and number their classes."""
     if not listed:
@@ -111,7 +138,7 @@ def made_of(*, source: Path, root: Path, name: str, listed: list[Listed], split:
         source=source,
         root=root,
         name=name or "images",  # the root of the file system has no name
-        split=split or SPLITS.get(name.lower()),
+        split=split or split_named(name),
         paths=tuple(image.path for image in listed),
         labels=np.array([index[image.label] for image in listed], np.int32),
         classes=classes,
@@ -124,7 +151,7 @@ def made_of(*, source: Path, root: Path, name: str, listed: list[Listed], split:
 
 def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
     """Sort manifests: train, val, test, then others by name."""
-    known = list(dict.fromkeys(SPLITS.values()))
+    known = list(SPLITS)
     return sorted(
         manifests, key=lambda one: (known.index(one.split) if one.split in known else len(known), os.fsencode(one.name))
     )

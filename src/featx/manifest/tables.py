@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from featx.errors import SourceError
-from featx.manifest.listing import MISSING, SPLITS, Listed, Manifest, in_order, made_of
+from featx.manifest.listing import MISSING, Listed, Manifest, in_order, made_of, split_named
 
 _PATH_COLUMNS = ("path", "file_name", "image")
 _EXTRA = "\0extra"
@@ -35,7 +35,7 @@ def from_csv(file: Path) -> list[Manifest]:
             root=file.parent,
             name=names[split],
             listed=listed,
-            split=split or SPLITS.get(file.stem.lower()),
+            split=split or split_named(file.stem),
         )
         for split, listed in by_split.items()
     )
@@ -65,7 +65,7 @@ def _rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, Listed]]:
             size, mtime_ns = _status(file.parent / path, where)
             label, split, group = (row.get(name, "").strip() for name in ("label", "split", "group"))
             listed = Listed(path=path, label=label, group=group, size=size, mtime_ns=mtime_ns)
-            yield SPLITS.get(split.lower(), split), listed
+            yield split_named(split) or split, listed
     except csv.Error as error:
         raise SourceError(f"{file}, line {reader.line_num}: no CSV ({error}); correct the line") from error
 

@@ -11,6 +11,9 @@ from featx.pipeline.filling.job import Extraction
 ADVICE_SECONDS = 30
 """A shorter run needs no advice."""
 
+NAMED_CLASSES = 10
+"""Classes that are named with the number of their images."""
+
 ADVICE = {
     "decode": "the backbone waits for decoded images: more --workers, if there are cores, or smaller image files",
     "backbone": "the backbone takes the time: a GPU, a smaller --backbone or --image-size is faster",
@@ -37,6 +40,7 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     rate = "" if one.speed is None else f", {one.speed:,.0f} images/s"
     line(f"[bold]{escape(shorten(one.target))}[/]  {shape}")
     line(f"  {counts}{rate}")
+    line(f"  {escape(printable(_classes(one)))}")
     if one.timings:
         parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in one.timings.items())
         line(f"  [dim]{_seconds(one.seconds)} in all: {parts}[/]")
@@ -59,6 +63,7 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
         "extracted": one.extracted,
         "reused": one.reused,
         "failed": one.failed,
+        "classes": one.classes,
         "feature_shape": list(one.feature_shape),
         "untrained": one.untrained,
         "fallback": None if one.fallback is None else in_flags(one.fallback),
@@ -68,6 +73,22 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
             {"path": failure.path, "reason": failure.reason, "message": failure.message} for failure in one.failures
         ],
     }
+
+
+def _classes(one: Extraction) -> str:
+    """Name the classes with their images, the largest first where there are too many to name."""
+    without = one.found - sum(one.classes.values())
+    if not one.classes:
+        return "no labels: classes are sub-folders, or the column label of a CSV"
+    counts = list(one.classes.items())
+    if len(counts) > NAMED_CLASSES:
+        counts = sorted(counts, key=lambda item: -item[1])[:NAMED_CLASSES]
+    named = ", ".join(f"{name} {count:,}" for name, count in counts)
+    more = len(one.classes) - len(counts)
+    text = f"{len(one.classes)} class{'es' if len(one.classes) > 1 else ''}: {named}" + (
+        f" and {more:,} more" if more else ""
+    )
+    return text + (f"; {without:,} without a label" if without else "")
 
 
 def _bytes(size: float) -> str:

@@ -1,6 +1,7 @@
 """From the predictions of a model to a report: figures, leaks, likely label errors."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from featx.classifiers import weighing
 from featx.errors import DataError
+from featx.manifest import difference
 from featx.model import Model
 from featx.pipeline.evaluation import leaks
 from featx.pipeline.evaluation.training import Missing, Training
@@ -95,7 +97,7 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
     labels = np.array([classes.index(name) for name in store.classes])[store.labels[labelled]]
     X = store.features[labelled]
     notes = [
-        f"the model never saw the class {name!r}: its {count} images count as errors"
+        f"the model never saw the class {name!r}: its {count} images count as errors{_nearly(name, model.classes)}"
         for name in unseen
         if (count := int((labels == classes.index(name)).sum()))
     ]
@@ -113,6 +115,14 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
         rows=labelled,
         notes=tuple(notes),
     )
+
+
+def _nearly(name: str, classes: Iterable[str]) -> str:
+    """Name the class that this one differs from in a small way only, if there is one."""
+    for other in classes:
+        if (words := difference(name, other)) is not None:
+            return f"; {name!r} and the model's {other!r} differ in {words} only: if they are one, give it one name"
+    return ""
 
 
 def cross_validated(model: Model, training: Training | None) -> Judged:

@@ -165,6 +165,8 @@ class Extraction:
     found, extracted, reused, failed : int
         Images: listed, computed by this run, taken over from earlier work, without a row. In a dry run `extracted`
         counts those that would be computed.
+    classes : dict of str to int
+        Images listed of each class; the others of those found have no label.
     seconds : float
         Wall time of this run.
     timings : dict of str to float
@@ -187,6 +189,7 @@ class Extraction:
     extracted: int
     reused: int
     failed: int = 0
+    classes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     timings: dict[str, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()

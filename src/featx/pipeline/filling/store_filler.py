@@ -188,6 +188,7 @@ class StoreFiller:
             extracted=extracted,
             reused=reused,
             failed=len(self._failures),
+            classes=self.images.counts,
             failures=tuple(self._failures[path] for path in self.images.paths if path in self._failures),
             untrained=self.runner.untrained,
             fallback=self.runner.fallback,
