@@ -276,6 +276,48 @@ def test_every_format_gives_the_same_tensors(name, files):
 
 
 @pytest.mark.keras
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
+@pytest.mark.parametrize("way", ["functional", "frozen", "sequential", "deep"])
+def test_a_network_inside_a_model_of_ones_own_is_found(files, keras, tmp_path, ending, way):
+    """As Keras's guides build it: the network is one layer of a model, and was frozen or trained there."""
+    _, _, bare = files
+    network = keras.models.clone_model(bare)
+    network.set_weights(bare.get_weights())
+    network.trainable = way != "frozen"
+    images = keras.Input((SIDE, SIDE, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, -1)(images)
+    if way == "sequential":
+        model = keras.Sequential([network, keras.layers.Dense(2)])
+    elif way == "deep":
+        inner = keras.Model(images, keras.layers.Dense(4)(network(scaled)))
+        model = keras.Sequential([inner, keras.layers.Dense(2)])
+    else:
+        model = keras.Model(images, keras.layers.Dense(2)(network(scaled)))
+    file = tmp_path / f"own{ending}"
+    (model.save_weights if ending == ".weights.h5" else model.save)(file)
+    if (way, ending) == ("deep", ".h5"):
+        # Its tensors lie among those of the layers around it, trainable ones first.
+        with pytest.raises(WeightsError, match=r"another network|save_weights"):
+            resolve(request(weights=str(file)))
+    else:
+        assert resolve(request(weights=str(file)))[0].weights == digest_tensors(bare.get_weights())
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("ending", [".h5", ".weights.h5"])
+def test_a_network_that_a_model_holds_twice_is_not_guessed(files, keras, tmp_path, ending):
+    _, _, bare = files
+    first, second = keras.models.clone_model(bare), keras.models.clone_model(bare)
+    first.name, second.name = "left", "right"
+    images = keras.Input((SIDE, SIDE, 3))
+    model = keras.Model(images, keras.layers.Concatenate()([first(images), second(images)]))
+    file = tmp_path / f"twins{ending}"
+    (model.save_weights if ending == ".weights.h5" else model.save)(file)
+    with pytest.raises(WeightsError, match=r"2 times.*get_layer"):
+        resolve(request(weights=str(file)))
+
+
+@pytest.mark.keras
 def test_features_and_their_shape(files, keras):
     folder, _, bare = files
     images = pixels(5)

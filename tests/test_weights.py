@@ -86,6 +86,25 @@ def test_file_digest_is_remembered_until_the_file_changes(homes):
     assert weights.file_digest(file) not in (one, "as remembered")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("net.pth", "PyTorch"),
+        ("NET.SAFETENSORS", "safetensors"),
+        ("net.onnx", "ONNX"),
+        ("net.ckpt", "checkpoint"),
+        ("saved", "SavedModel"),
+    ],
+)
+def test_weights_of_other_programs_are_named_with_the_way_out(homes, name, words):
+    (homes / "saved").mkdir()
+    (homes / "saved" / "saved_model.pb").write_bytes(b"")
+    if name != "saved":
+        (homes / name).write_bytes(b"PK")
+    with pytest.raises(WeightsError, match=rf"{words}.*save_weights"):
+        weights.locate(str(homes / name), filename="net.h5")
+
+
 def test_file_digest_of_a_missing_file_is_a_weights_error(homes):
     with pytest.raises(WeightsError, match="can't be read"):
         weights.file_digest(homes / "gone.h5")

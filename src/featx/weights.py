@@ -72,6 +72,11 @@ def locate(weights: str, *, filename: str | None) -> WeightsSource:
     if weights == UNTRAINED:
         return WeightsSource(kind="none", path=None, recorded=UNTRAINED)
     path = Path(weights).expanduser().absolute()
+    if (other := _other_format(path)) is not None:
+        raise WeightsError(
+            f"`weights={weights}`: {path} is {other}, which can't be read; load it where it was made, put its tensors "
+            "into Keras's network, and give what `network.save_weights('NAME.weights.h5')` wrote"
+        )
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no file"
         raise WeightsError(
@@ -79,6 +84,26 @@ def locate(weights: str, *, filename: str | None) -> WeightsSource:
             "or the word imagenet or none"
         )
     return WeightsSource(kind="file", path=path, recorded=str(path))
+
+
+def _other_format(path: Path) -> str | None:
+    """Say what a file or folder of weights is, by its name, where it is none of Keras's."""
+    if path.is_dir():
+        return "a SavedModel of TensorFlow" if (path / "saved_model.pb").is_file() else None
+    return next((what for suffixes, what in _OTHER_FORMATS.items() if path.name.lower().endswith(suffixes)), None)
+
+
+_OTHER_FORMATS = {
+    (".pt", ".pth", ".ckpt", ".bin"): "a checkpoint, most likely of PyTorch",
+    (".safetensors",): "a file of safetensors",
+    (".index", ".data-00000-of-00001"): "a part of a checkpoint of TensorFlow",
+    (".onnx",): "a network for ONNX",
+    (".tflite",): "a network for LiteRT",
+    (".pb", ".pbtxt"): "a graph of TensorFlow",
+    (".npz", ".npy"): "a file of NumPy arrays",
+    (".pkl", ".pickle", ".joblib", ".skops"): "a file of Python objects",
+}
+"""Ends of names of files that other programs keep weights in, and what those are."""
 
 
 def digest_tensors(tensors: Iterable[NDArray[Any]]) -> str:
