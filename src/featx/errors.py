@@ -40,7 +40,7 @@ not-an-image
 truncated
     An image format, but data is cut off or corrupt.
 too-large
-    Its header announces more pixels than allowed.
+    Its header announces more pixels than allowed, or decoding it would take more work or memory than any picture needs.
 unsupported
     An image format that featx doesn't decode.
 crashed, timeout

@@ -79,10 +79,7 @@ def decode_whole(data: bytes | memoryview, max_pixels: int) -> tuple[Pixels, int
     The array may be read-only. Errors are those of `decode`.
     """
     kind, pixels = sniff(data), None
-    if kind == "jpeg" and (header := jpeg.read_header(data)):
-        check_size(header.width, header.height, max_pixels)
-        if not jpeg.is_whole(data, header):
-            raise ImageError("truncated", "jpeg: the data of the picture breaks off without an end marker")
+    if kind == "jpeg" and (header := checked_header(data, max_pixels)):
         # cv2 inverts Adobe's CMYK or not, depending on its version.
         pixels = _decode_ordinary_jpeg(data) if header.components != 4 else None
         if pixels is not None and not header.tagged:
@@ -93,6 +90,17 @@ def decode_whole(data: bytes | memoryview, max_pixels: int) -> tuple[Pixels, int
     if pixels is None:
         return pillow.decode(data, kind, max_pixels)
     return pixels, pillow.jpeg_orientation(data)
+
+
+def checked_header(data: bytes | memoryview, max_pixels: int) -> jpeg.Header | None:
+    """Refuse a JPEG that is too large, has too many scans or breaks off; give its header if it is an ordinary one."""
+    header = jpeg.read_header(data)
+    if header is not None:
+        check_size(header.width, header.height, max_pixels)
+    jpeg.check_scans(data, header)
+    if header is not None and not jpeg.is_whole(data, header):
+        raise ImageError("truncated", "jpeg: the data of the picture breaks off without an end marker")
+    return header
 
 
 def _decode_ordinary_jpeg(data: bytes | memoryview) -> Pixels | None:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from featx.errors import ImageError
-from featx.images import decoding, jpeg
+from featx.images import decoding
 from featx.images.decoding import DEFAULT_MAX_PIXELS
 from featx.images.formats import sniff
 from featx.images.geometry import upright
@@ -58,10 +58,9 @@ def thumbnail(data: bytes | memoryview, *, side: int, quality: int = 80, max_pix
 
 def _reduced(data: bytes | memoryview, *, side: int, max_pixels: int) -> Pixels | None:
     """Decode an ordinary, much larger JPEG at a fraction of its size; None for anything else."""
-    if sniff(data) != "jpeg" or (header := jpeg.read_header(data)) is None or header.components == 4:
+    if sniff(data) != "jpeg" or (header := decoding.checked_header(data, max_pixels)) is None:
         return None
-    # What is too large or cut off is judged, and worded, in one place.
-    if header.width * header.height > max_pixels or not jpeg.is_whole(data, header):
+    if header.components == 4:
         return None
     for factor, flag in _REDUCED:
         if max(header.width, header.height) >= 2 * factor * side:
