@@ -231,7 +231,17 @@ def test_looking_costs_nothing(code: str) -> None:
     assert (done.returncode, done.stderr.strip()) == (0, "[]")
 
 
-OVERVIEW = ("featx", "cli", "cli.commands", "cli.options", "cli.overview", "cli.stopping", "errors", "version")
+OVERVIEW = (
+    "featx",
+    "cli",
+    "cli.commands",
+    "cli.options",
+    "cli.overview",
+    "cli.stopping",
+    "cli.streams",
+    "errors",
+    "version",
+)
 """Modules of featx that `featx --help` may load: no command among them."""
 
 

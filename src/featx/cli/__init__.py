@@ -2,10 +2,10 @@
 
 import contextlib
 import errno
-import io
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ import featx
 from featx.cli import options as shared
 from featx.cli.commands import COMMANDS, Commands, new_typer, set_verbosity
 from featx.cli.stopping import MESSAGE, Stopping
+from featx.cli.streams import guard_streams, printable
 from featx.errors import FeatxError, Interrupted
 
 REFUSALS = frozenset(
@@ -23,9 +24,28 @@ REFUSALS = frozenset(
 """Errors of the operating system that say that a place is at fault, and not the program."""
 
 
+@contextlib.contextmanager
+def _printable_complaints() -> Iterator[None]:
+    """Make printable what typer says of the words of a command line, which may come from a folder's listing."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message") and isinstance(message := getattr(error, "message", None), str):
+            vars(error)["message"] = printable(message, keep="\n")
+        raise
+
+
 class _Group(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes | {"commands": Commands()})
+
+    def make_context(self, *arguments: Any, **more: Any) -> Any:
+        with _printable_complaints():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _printable_complaints():
+            return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         # Where the user's TYPER_USE_RICH wants plain text, typer writes it.
@@ -76,11 +96,12 @@ def _options(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-def _said(error: FeatxError) -> str:
-    """Write an error as a line of the command line."""
+def _say(text: str) -> None:
+    """Write an error as one line of the command line."""
     from featx.cli.flags import in_flags
 
-    return f"featx: {in_flags(str(error))}"
+    sys.stderr.write(f"featx: {printable(in_flags(text))}\n")
+    sys.stderr.flush()
 
 
 def main() -> None:
@@ -88,24 +109,22 @@ def main() -> None:
     # Daemons start without them.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name may be any bytes, and comes out as it went in
-            stream.reconfigure(errors="surrogateescape")
+    guard_streams()
     with Stopping() as stopping:
         try:
             app()
         except BaseException as end:
             if stopping.signal is not None and getattr(end, "code", None) != 0:
                 # Whatever the interrupt became on its way: typer makes it an exit code, a half-loaded library an error.
-                typer.echo(_said(end) if isinstance(end, Interrupted) else MESSAGE, err=True)
+                _say(str(end) if isinstance(end, Interrupted) else MESSAGE)
                 stopping.told = True
                 sys.exit(stopping.exit_code)
             if isinstance(end, FeatxError):
-                typer.echo(_said(end), err=True)
+                _say(str(end))
                 sys.exit(end.exit_code)
             if isinstance(end, OSError) and end.errno in REFUSALS:
                 with contextlib.suppress(OSError):
                     sys.stdout.close()  # or the interpreter tries once more to write what is left
-                typer.echo(f"featx: {end.filename or 'the output'}: {end.strerror}", err=True)
+                _say(f"{end.filename or 'the output'}: {end.strerror}")
                 sys.exit(1)
             raise

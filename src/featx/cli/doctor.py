@@ -42,13 +42,12 @@ def doctor(
 
 
 def _show(finding: "Finding") -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from featx.cli import show
 
     screen = show.console(data=True)
-    words = (_WORDS[finding.state], f"[bold]{finding.name}[/]", escape(show.printable(finding.text)))
+    words = (_WORDS[finding.state], f"[bold]{finding.name}[/]", show.shown(finding.text))
     if not screen.is_terminal:
         screen.print(*words, sep="\t", soft_wrap=True)
         return

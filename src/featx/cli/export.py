@@ -29,6 +29,7 @@ def export(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
+    safe_csv: shared.SafeCsv = False,
     json: shared.Json = False,
 ) -> None:
     """Write a feature store's features, with paths and labels, to a file that other programs read.
@@ -36,13 +37,11 @@ def export(
     The memory that is needed does not grow with the store. Every row is checked against its checksum; if one is
     damaged, the export ends with an error and leaves no file.
     """
-    from rich.markup import escape
-
     from featx.cli import show
     from featx.pipeline import exporting
 
-    target = exporting.export(store, to=to, out=out, overwrite=overwrite)
+    target = exporting.export(store, to=to, out=out, overwrite=overwrite, safe_csv=safe_csv)
     if json:
         show.as_json({"file": str(target), "bytes": target.stat().st_size})
     elif not show.quiet():
-        show.line(f"[bold]{escape(show.shorten(target))}[/]  {target.stat().st_size / 1e6:,.1f} MB")
+        show.line(f"[bold]{show.shorten(target)}[/]  {target.stat().st_size / 1e6:,.1f} MB")

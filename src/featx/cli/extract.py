@@ -151,6 +151,7 @@ def extract(
             rich_help_panel=shared.FAILURES,
         ),
     ] = Job.max_errors,
+    safe_csv: shared.SafeCsv = Job.safe_csv,
     json: shared.Json = False,
 ) -> None:
     """Compute the features of images with a frozen network and cache them in an HDF5 file.
@@ -186,6 +187,7 @@ def extract(
                 check=check,
                 retry_failed=retry_failed,
                 failures=failures,
+                safe_csv=safe_csv,
                 strict=strict,
                 max_errors=max_errors,
                 dry_run=dry_run,

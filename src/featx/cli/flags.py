@@ -8,6 +8,8 @@ reports and findings go through `in_flags` on their way to the terminal.
 import logging
 import re
 
+from featx.cli.streams import printable
+
 PARAMETERS = frozenset(
     {
         "backbone",
@@ -37,6 +39,7 @@ PARAMETERS = frozenset(
         "quick",
         "resize",
         "runtime",
+        "safe_csv",
         "split",
         "strict",
         "to",
@@ -68,8 +71,9 @@ def _flag(marked: re.Match[str]) -> str:
 
 
 class FlagFormatter(logging.Formatter):
-    """Formats a log line, its parameters as flags."""
+    """Formats a log line, its parameters as flags and its message as one printable line."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Format a record."""
-        return in_flags(super().format(record))
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
+        """Format a record without its traceback."""
+        record.message = printable(in_flags(record.message))
+        return super().formatMessage(record)

@@ -35,6 +35,7 @@ def predict(
     device: shared.Device = RunOptions.device,
     batch_size: shared.BatchSize = RunOptions.batch_size,
     workers: shared.Workers = RunOptions.workers,
+    safe_csv: shared.SafeCsv = False,
     json: shared.Json = False,
 ) -> None:
     """Label images, and write a CSV to stdout with the label, its confidence and a probability for each class.
@@ -55,4 +56,4 @@ def predict(
         batch_size=batch_size,
         workers=workers,
     )
-    show.predictions(batches, json=json)
+    show.predictions(batches, json=json, safe_csv=safe_csv)

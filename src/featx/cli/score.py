@@ -44,6 +44,7 @@ def score(
     are given without them as well.
     """
     from featx.cli import show
+    from featx.cli.streams import write_data
     from featx.pipeline.naming import report_path
     from featx.pipeline.scoring import score_all
 
@@ -60,7 +61,7 @@ def score(
             progress=progress,
         )
     if json:
-        typer.echo("[" + ",".join(report.to_json() for report in reports) + "]")
+        write_data("[" + ",".join(report.to_json() for report in reports) + "]\n")
     else:
         show.reports(reports)
     show.pages([report_path(report.model).with_suffix(".html") for report in reports], open_them=open_page)

@@ -8,7 +8,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-MESSAGE = "featx: stopped; what is done is kept, and the same command goes on from there"
+MESSAGE = "stopped; what is done is kept, and the same command goes on from there"
 
 GRACE_SECONDS = 1.5
 """Time to put things away; afterwards the process is ended as it is, which costs a store no more than a kill does."""
@@ -87,5 +87,5 @@ class Stopping:
         time.sleep(GRACE_SECONDS)
         if not self.told:
             with contextlib.suppress(OSError):
-                os.write(self._stderr, f"{MESSAGE}\n".encode())
+                os.write(self._stderr, f"featx: {MESSAGE}\n".encode())
         os._exit(128 + number)

@@ -70,13 +70,11 @@ def verify(
 
 def _show(found: "Verification") -> None:
     """Show the result of a verification to people; damage is an error, and shown as one."""
-    from rich.markup import escape
-
     from featx.cli import show
 
     if show.quiet():
         return
-    name = escape(show.shorten(found.path))
+    name = show.shorten(found.path)
     if found.ok:
         show.line(f"[bold]{name}[/]  sound: {found.rows:,} rows agree with their checksums")
     if found.repaired:
@@ -85,7 +83,7 @@ def _show(found: "Verification") -> None:
         sample = found.sample
         show.line(f"  {sample.compared:,} rows computed again, {len(sample.differing):,} differ")
         if sample.changed:
-            first = escape(show.printable(sample.changed[0]))
+            first = show.shown(sample.changed[0])
             show.line(f"  {len(sample.changed):,} images have another content now, such as {first}")
         show.failures(sample.unread)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from featx.errors import StoreError, UsageError
 from featx.files import whole
 from featx.pipeline.naming import export_path
+from featx.pipeline.spreadsheets import safe_text
 
 if TYPE_CHECKING:
     from featx.store import FeatureStore
@@ -28,7 +29,12 @@ BLOCK_BYTES = 16 << 20
 
 
 def export(
-    store: "FeatureStore | Path | str", *, to: Format, out: Path | str | None = None, overwrite: bool = False
+    store: "FeatureStore | Path | str",
+    *,
+    to: Format,
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    safe_csv: bool = False,
 ) -> Path:
     """Write a store's features, with paths, labels, split and groups, to a file for other programs.
 
@@ -47,6 +53,9 @@ def export(
         File or folder; ``artifacts/exports/<store>.<format>`` by default.
     overwrite : bool
         Replace a file that is there.
+    safe_csv : bool
+        Put an apostrophe before paths and names in a csv which a spreadsheet would take for formulas; numbers stay as
+        they are.
 
     Returns
     -------
@@ -56,7 +65,7 @@ def export(
     Raises
     ------
     UsageError
-        No such format, or ``parquet`` without pyarrow.
+        No such format, ``parquet`` without pyarrow, or `safe_csv` with another format than csv.
     StoreError
         `store` is no whole feature store or has damaged rows, the file is there already, or it can't be written.
 
@@ -72,12 +81,17 @@ def export(
         raise UsageError(f"`to={to}`: not one of {', '.join(FORMATS)}")
     if (needed := _NEEDS.get(to)) and importlib.util.find_spec(needed) is None:
         raise UsageError(f"`to={to}` needs {needed}, which is not installed: run `pip install 'featx[{to}]'`")
+    if safe_csv and to != "csv":
+        raise UsageError(f"`safe_csv=True` is for csv, and was given with `to={to}`: leave it out")
     store = open_store(store) if isinstance(store, Path | str) else store
     target = export_path(store.path, to=to, out=None if out is None else Path(out))
     if not overwrite:
         _refuse_present(target)
     with _new_file(target, overwrite=overwrite) as file:
-        _WRITERS[to](file, store)
+        if safe_csv:
+            _write_csv(file, store, safe=True)
+        else:
+            _WRITERS[to](file, store)
     return target
 
 
@@ -135,7 +149,7 @@ def _columns(store: "FeatureStore") -> dict[str, Callable[[slice], list[str] | l
     return columns
 
 
-def _write_csv(file: IO[bytes], store: "FeatureStore") -> None:
+def _write_csv(file: IO[bytes], store: "FeatureStore", *, safe: bool = False) -> None:
     columns, width = _columns(store), store.features.shape[1]
     # All text in quotes: a path may hold commas, quotes and line ends of every kind.
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
@@ -146,7 +160,7 @@ def _write_csv(file: IO[bytes], store: "FeatureStore") -> None:
     quoted = csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="")
     for part, features in _blocks(store):
         for words, feature in zip(zip(*(give(part) for give in columns.values()), strict=True), features, strict=True):
-            quoted.writerow(words)
+            quoted.writerow(map(safe_text, words) if safe else words)
             text.write(line.getvalue() + numbers % tuple(feature.tolist()))
             line.seek(0)
             line.truncate()

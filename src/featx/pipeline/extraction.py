@@ -36,6 +36,7 @@ def extract(
     check: Check = Job.check,
     retry_failed: bool = Job.retry_failed,
     failures: Path | str | None = Job.failures,
+    safe_csv: bool = Job.safe_csv,
     strict: bool = Job.strict,
     max_errors: str | None = Job.max_errors,
     limit: int | None = Job.limit,
@@ -93,6 +94,8 @@ def extract(
         Try images again that failed before and haven't changed.
     failures : path, optional
         CSV to be written of the images that have no row: path, reason, message.
+    safe_csv : bool
+        Put an apostrophe before paths and messages in that CSV which a spreadsheet would take for formulas.
     strict : bool
         Let no image fail.
     max_errors : str, optional
@@ -152,6 +155,7 @@ def extract(
         check=check,
         retry_failed=retry_failed,
         failures=None if failures is None else Path(failures),
+        safe_csv=safe_csv,
         strict=strict,
         max_errors=max_errors,
         limit=limit,

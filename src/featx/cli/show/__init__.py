@@ -6,7 +6,7 @@ from featx.cli.show.fitting import model, model_record
 from featx.cli.show.prediction import predictions
 from featx.cli.show.progress import TerminalProgress
 from featx.cli.show.scoring import pages, reports
-from featx.cli.show.terminal import as_json, console, failures, line, printable, quiet, shorten, step
+from featx.cli.show.terminal import as_json, console, failures, line, quiet, shorten, shown, step
 
 __all__ = [
     "TerminalProgress",
@@ -21,9 +21,9 @@ __all__ = [
     "model_record",
     "pages",
     "predictions",
-    "printable",
     "quiet",
     "reports",
     "shorten",
+    "shown",
     "step",
 ]

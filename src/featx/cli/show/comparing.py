@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import console, line, printable, quiet
+from featx.cli.show.terminal import console, line, quiet, shown
 
 if TYPE_CHECKING:
     from featx.statistics.comparison import Comparisons
@@ -20,12 +19,12 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
     """A table for each set of images, best model first, with the differences to the best."""
     for one in found:
         table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
-        table.title = f"scored on {escape(printable(one.scored_on))}"
+        table.title = f"scored on {shown(one.scored_on)}"
         for index, heading in enumerate(HEADINGS):
             table.add_column(heading, justify="right" if 0 < index < len(HEADINGS) - 1 else "left", no_wrap=True)
         for ranked, pair in zip(one.models, (None, *one.with_best), strict=True):
             row = [
-                escape(printable(ranked.model)),
+                shown(ranked.model),
                 f"{ranked.accuracy:.1%}",
                 f"{ranked.interval.low:.1%} - {ranked.interval.high:.1%}",
             ]
@@ -44,6 +43,6 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
         if quiet():
             continue
         for note in one.notes:
-            line(f"[dim]note: {escape(printable(in_flags(note)))}[/]")
+            line(f"[dim]note: {shown(in_flags(note))}[/]")
     if not quiet():
         line("[dim]p: McNemar's test on the same images (mid-p), corrected for all pairs by Holm's procedure[/]")

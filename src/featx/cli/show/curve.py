@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import console, line, printable, quiet
+from featx.cli.show.terminal import console, line, quiet, shown
 
 if TYPE_CHECKING:
     from featx.reports.curve import Curve
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
 
 def curve(found: "Curve") -> None:
     """A learning curve as a table on stdout, and what it says on stderr."""
-    name = escape(printable(found.name)) + (" [yellow]UNTRAINED[/]" if found.untrained else "")
+    name = shown(found.name) + (" [yellow]UNTRAINED[/]" if found.untrained else "")
     table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
-    table.title = f"{name}, tested on {escape(printable(found.tested_on))}"
+    table.title = f"{name}, tested on {shown(found.tested_on)}"
     for heading in ("images per class", "accuracy", "95 % interval", "spread over draws", "draws"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in found.rows:
@@ -31,6 +30,6 @@ def curve(found: "Curve") -> None:
     if quiet():
         return
     if found.gain is not None:
-        line(found.gain.sentence)
+        line(shown(found.gain.sentence))
     for note in found.notes:
-        line(f"[dim]note: {escape(printable(in_flags(note)))}[/]")
+        line(f"[dim]note: {shown(in_flags(note))}[/]")

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 
-from featx.cli.show.terminal import as_json, console, printable
+from featx.cli.show.terminal import as_json, console, shown
 
 if TYPE_CHECKING:
     from featx.backbones import Entry
@@ -17,7 +16,7 @@ def description(found: dict[str, Any]) -> None:
     screen = console(data=True)
 
     def row(name: str, value: Any, indent: int) -> None:
-        start = f"{'  ' * indent}[bold]{escape(printable(name.replace('_', ' ')))}[/]"
+        start = f"{'  ' * indent}[bold]{shown(name.replace('_', ' '))}[/]"
         if isinstance(value, dict):
             screen.print(start, soft_wrap=True)
             for key, inner in value.items():
@@ -28,10 +27,10 @@ def description(found: dict[str, Any]) -> None:
                 text = "  ".join(
                     f"{key} {item:.4g}" if isinstance(item, float) else str(item) for key, item in inner.items()
                 )
-                screen.print(f"{'  ' * (indent + 1)}{escape(printable(text))}", soft_wrap=True)
+                screen.print(f"{'  ' * (indent + 1)}{shown(text)}", soft_wrap=True)
         else:
             text = " x ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
-            screen.print(f"{start}  {escape(printable(text))}", soft_wrap=True)
+            screen.print(f"{start}  {shown(text)}", soft_wrap=True)
 
     for name, value in found.items():
         if value not in (None, [], {}):

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from rich.markup import escape
-
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import failures, line, printable, shorten
+from featx.cli.show.terminal import failures, line, shorten, shown
 from featx.pipeline.filling.job import Extraction
 
 ADVICE_SECONDS = 30
@@ -38,18 +36,18 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     if len(one.feature_shape) > 1:
         shape += f", each {' x '.join(map(str, one.feature_shape))} flattened"
     rate = "" if one.speed is None else f", {one.speed:,.0f} images/s"
-    line(f"[bold]{escape(shorten(one.target))}[/]  {shape}")
+    line(f"[bold]{shorten(one.target)}[/]  {shape}")
     line(f"  {counts}{rate}")
-    line(f"  {escape(printable(_classes(one)))}")
+    line(f"  {shown(_classes(one))}")
     if one.timings:
-        parts = ", ".join(f"{name} {_seconds(seconds)}" for name, seconds in one.timings.items())
+        parts = ", ".join(f"{shown(name)} {_seconds(seconds)}" for name, seconds in one.timings.items())
         line(f"  [dim]{_seconds(one.seconds)} in all: {parts}[/]")
     if one.seconds > ADVICE_SECONDS and one.bottleneck is not None:
         line(f"  [dim]{ADVICE[one.bottleneck]}[/]")
     if one.untrained:
         line("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
     if one.fallback is not None:
-        line(f"  [yellow]{escape(printable(in_flags(one.fallback)))}[/]")
+        line(f"  [yellow]{shown(in_flags(one.fallback))}[/]")
     failures(one.failures)
 
 

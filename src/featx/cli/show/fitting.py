@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 
-from featx.cli.show.terminal import console, line, quiet, shorten
+from featx.cli.show.terminal import console, line, quiet, shorten, shown
 
 if TYPE_CHECKING:
     from featx.model import Model
@@ -17,11 +16,11 @@ def model(path: Path, fitted: "Model") -> None:
     """A fitted model and the sweep that chose it."""
     if quiet():
         return
-    line(f"[bold]{escape(shorten(path))}[/]")
+    line(f"[bold]{shorten(path)}[/]")
     selection = fitted.selection
     if selection.rows:
         names = list(selection.params)
-        table = Table(*names, "accuracy", "spread over folds", box=None, pad_edge=True)
+        table = Table(*map(shown, names), "accuracy", "spread over folds", box=None, pad_edge=True)
         for row in selection.rows:
             chosen = row is selection.chosen
             table.add_row(
@@ -53,12 +52,12 @@ def ranking(models: "Mapping[Path, Model]") -> None:
     for store, fits in by_store.items():
         if quiet() or len(fits) < 2:
             continue
-        line(f"[bold]{escape(shorten(Path(store)))}[/], the best by cross-validation first")
+        line(f"[bold]{shorten(Path(store))}[/], the best by cross-validation first")
         table = Table("classifier", "accuracy", "spread over folds", "model", box=None, pad_edge=True)
         for path, fitted in fits:
             chosen = fitted.selection.chosen
             figures = ("not cross-validated", "") if chosen is None else (f"{chosen.mean:.1%}", f"± {chosen.std:.1%}")
-            table.add_row(fitted.clf, *figures, escape(shorten(path)))
+            table.add_row(shown(fitted.clf), *figures, shorten(path))
         console().print(table)
 
 

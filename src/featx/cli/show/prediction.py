@@ -1,22 +1,22 @@
 """Predictions as CSV or JSON."""
 
-import csv
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from featx.cli.show.terminal import as_json, failures, line, quiet
+from featx.cli.streams import printable, write_data
+from featx.pipeline.spreadsheets import safe_text, to_csv
 
 if TYPE_CHECKING:
     from featx.manifest import Failure
     from featx.pipeline.prediction import Predictions
 
 
-def predictions(batches: "Iterable[Predictions]", *, json: bool) -> None:
+def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool = False) -> None:
     """Predictions as CSV, batch by batch, or JSON on stdout, the failures named on stderr."""
     records: list[dict[str, Any]] = []
     failed: list[Failure] = []
-    writer = csv.writer(sys.stdout, lineterminator="\n")
     images = abstained = 0
     asked: float | None = None
     for found in batches:
@@ -24,10 +24,7 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool) -> None:
         if json:
             records += found.records()
         else:
-            if not images and len(found):
-                writer.writerow(_header(found))
-            writer.writerows(_rows(found))
-            sys.stdout.flush()
+            write_data(_csv(found, header=not images, safe=safe_csv))
         images += len(found)
         abstained += int(found.abstained.sum())
         asked = found.min_confidence
@@ -39,13 +36,21 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool) -> None:
         line(f"{abstained:,} of {images:,} images left unlabelled: less sure than {asked:g}")
 
 
+def _csv(found: "Predictions", *, header: bool, safe: bool) -> str:
+    """Write predictions as lines of CSV; on a terminal each cell printable, line ends in names included."""
+    rows = [*([_header(found)] if header and len(found) else []), *_rows(found, safe=safe)]
+    if sys.stdout.isatty():
+        rows = [[printable(cell) for cell in row] for row in rows]
+    return to_csv(rows, quote=safe)
+
+
 def _header(found: "Predictions") -> list[str]:
     if found.confidence is None:
         return ["path", "label", *(f"margin_{name}" for name in found.classes)]
     return ["path", "label", "confidence", *(f"probability_{name}" for name in found.classes)]
 
 
-def _rows(found: "Predictions") -> Iterable[list[str]]:
+def _rows(found: "Predictions", *, safe: bool) -> Iterable[list[str]]:
     if found.confidence is None or found.probabilities is None:
         values = found.margins.tolist()
     else:
@@ -54,4 +59,5 @@ def _rows(found: "Predictions") -> Iterable[list[str]]:
             for confidence, row in zip(found.confidence.tolist(), found.probabilities.tolist(), strict=True)
         ]
     for path, label, row in zip(found.paths, found.labels.tolist(), values, strict=True):
-        yield [path, label, *(f"{value:.6g}" for value in row)]
+        texts = (safe_text(path), safe_text(label)) if safe else (path, label)
+        yield [*texts, *(f"{value:.6g}" for value in row)]

@@ -4,7 +4,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,7 +18,8 @@ from rich.text import Text
 
 from featx.cli.show import terminal
 from featx.cli.show.extraction import summary
-from featx.cli.show.terminal import console, printable, quiet
+from featx.cli.show.terminal import console, quiet
+from featx.cli.streams import guard_streams, printable
 from featx.pipeline.filling.job import Extraction
 from featx.progress import LONG_SECONDS, Step
 
@@ -86,10 +86,11 @@ class TerminalProgress:
             return
         if self.bars is None:
             speed = [] if self.unit is None else [_Speed(self.unit)]
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *speed)
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), *speed)
             self.bars = Progress(*columns, TimeRemainingColumn(), console=screen, transient=True)
             self.bars.start()
-        label = escape(printable(task.stem)) if self.label is None else self.label
+            guard_streams()  # rich put streams of its own before stdout and stderr, which obey escape sequences
+        label = printable(task.stem) if self.label is None else self.label
         self.tasks[task] = self.bars.add_task(label, total=total, completed=done)
 
     def advance(self, task: Path, *, done: int, failed: int) -> None:

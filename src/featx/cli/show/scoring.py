@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import console, line, printable, quiet, shorten
+from featx.cli.show.terminal import console, line, quiet, shorten, shown
 
 if TYPE_CHECKING:
     from featx.leakage import Leak
@@ -26,35 +25,35 @@ def reports(scored: "Sequence[Report]") -> None:
     from featx.statistics.table import METRICS
 
     found = rows(scored)
-    shown = [metric for metric in METRICS if metric.heading]
+    metrics = [metric for metric in METRICS if metric.heading]
     for scored_on in dict.fromkeys(row["scored_on"] for row in found):
         table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
-        table.title = f"scored on {escape(printable(scored_on))}"
+        table.title = f"scored on {shown(scored_on)}"
         table.add_column("model", justify="left", no_wrap=True)
-        for metric in shown:
+        for metric in metrics:
             for heading in (metric.heading, "95 % interval")[: 1 + metric.ends_in_tables]:
                 table.add_column(heading, justify="right", no_wrap=True)
         for row in found:
             if row["scored_on"] != scored_on:
                 continue
             table.add_row(
-                escape(printable(row["model"])) + (" [yellow]UNTRAINED[/]" if row["untrained"] else ""),
-                *(cell for metric in shown for cell in _cells(row, metric)),
+                shown(row["model"]) + (" [yellow]UNTRAINED[/]" if row["untrained"] else ""),
+                *(cell for metric in metrics for cell in _cells(row, metric)),
             )
         console(data=True).print(table)
     if quiet():
         return
     for sentence in dict.fromkeys(report.baseline for report in scored):
-        line(f"[dim]for comparison: {escape(printable(sentence))}[/]")
+        line(f"[dim]for comparison: {shown(sentence)}[/]")
     for report in scored:
         if report.doubt is not None:
-            line(f"[yellow]{escape(printable(report.model))}[/]: {escape(printable(report.doubt))}")
+            line(f"[yellow]{shown(report.model)}[/]: {shown(report.doubt)}")
     notes = dict.fromkeys(note for report in scored for note in report.notes)
     for note in notes:
-        line(f"[dim]note: {escape(printable(in_flags(note)))}[/]")
+        line(f"[dim]note: {shown(in_flags(note))}[/]")
     for report in scored:
         if report.without_leaks is not None:
-            line(f"without them: {escape(printable(report.model))} {report.without_leaks.headline}")
+            line(f"without them: {shown(report.model)} {shown(report.without_leaks.headline)}")
     _named("in training too", [_leak(leak) for report in scored for leak in report.leaks if leak.where == "train-test"])
     _named(
         "under two labels", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"]
@@ -89,7 +88,7 @@ def _named(heading: str, texts: Sequence[str]) -> None:
     """Name the first few of a list in full; the report has them all."""
     found = list(dict.fromkeys(texts))
     for text in found[:NAMED]:
-        line(f"  [yellow]{heading}[/] {escape(printable(text))}")
+        line(f"  [yellow]{heading}[/] {shown(text)}")
     if len(found) > NAMED:
         line(f"  and {len(found) - NAMED:,} more, which the page shows")
 
@@ -97,6 +96,6 @@ def _named(heading: str, texts: Sequence[str]) -> None:
 def pages(paths: "Sequence[Path]", *, open_them: bool) -> None:
     """Name the pages of reports, and show them in the browser where that is wanted."""
     for path in paths:
-        shown = open_them and webbrowser.open(path.absolute().as_uri())
-        if not quiet() or (open_them and not shown):
-            line(f"{'opened' if shown else 'page'}: {escape(shorten(path.absolute()))}")
+        opened = open_them and webbrowser.open(path.absolute().as_uri())
+        if not quiet() or (open_them and not opened):
+            line(f"{'opened' if opened else 'page'}: {shorten(path.absolute())}")

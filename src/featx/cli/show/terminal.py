@@ -3,14 +3,16 @@
 import json as json_format
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 
 from featx.cli.flags import in_flags
+from featx.cli.streams import behind, printable, write_data
 
 if TYPE_CHECKING:
     from featx.manifest import Failure
@@ -19,10 +21,22 @@ FAILURES_SHOWN = 10
 """Failures named on the terminal; the store has them all."""
 
 
+class _PrintableConsole(Console):
+    """Lets only rich's own escape sequences through, for texts that nobody made printable before."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield the parts of what is printed."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text, keep="\n\t"), segment.style)
+
+
 def console(*, data: bool = False) -> Console:
     """Console for data (stdout), or for everything else (stderr); a file or pipe is as wide as any table."""
     stream = sys.stdout if data else sys.stderr
-    return Console(file=stream, highlight=False, emoji=False, width=None if stream.isatty() else 200)
+    return _PrintableConsole(file=behind(stream), highlight=False, emoji=False, width=None if stream.isatty() else 200)
 
 
 def line(text: str) -> None:
@@ -32,7 +46,7 @@ def line(text: str) -> None:
 
 def as_json(value: Any) -> None:
     """Write a value to stdout as JSON."""
-    sys.stdout.write(json_format.dumps(value, indent=2, ensure_ascii=True) + "\n")
+    write_data(json_format.dumps(value, indent=2, ensure_ascii=True) + "\n")
 
 
 def quiet() -> bool:
@@ -45,21 +59,20 @@ def quiet() -> bool:
 def step(text: str) -> None:
     """Say what happens next, for people."""
     if not quiet():
-        line(f"[cyan]{escape(printable(in_flags(text)))}[/]")
+        line(f"[cyan]{shown(in_flags(text))}[/]")
 
 
-def printable(path: Path | str) -> str:
-    """A path for a terminal: control characters escaped, bytes that are no text shown as such."""
-    text = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+def shown(text: object) -> str:
+    """Escape a text for rich: printable, and square brackets are no markup."""
+    return escape(printable(text))
 
 
 def shorten(path: Path) -> str:
-    """A path as seen from the working folder, where it is below it."""
+    """Write a path for rich, as seen from the working folder where it is below it."""
     try:
-        return printable(path.relative_to(Path.cwd()))
+        return shown(path.relative_to(Path.cwd()))
     except ValueError:
-        return printable(path)
+        return shown(path)
 
 
 def failures(failed: "Sequence[Failure]") -> None:
@@ -67,7 +80,7 @@ def failures(failed: "Sequence[Failure]") -> None:
     if not failed:
         return
     for failure in failed[:FAILURES_SHOWN]:
-        line(f"  [red]{failure.reason}[/] {escape(printable(failure.path))}: {escape(printable(failure.message))}")
+        line(f"  [red]{shown(failure.reason)}[/] {shown(failure.path)}: {shown(failure.message)}")
     if len(failed) > FAILURES_SHOWN:
         rest = Counter(failure.reason for failure in failed[FAILURES_SHOWN:])
         line("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))

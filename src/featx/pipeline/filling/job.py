@@ -88,6 +88,8 @@ class Job:
         Try images again that failed before, also where their files are unchanged.
     failures : Path or None
         CSV to be written of the images that have no row: path, reason, message.
+    safe_csv : bool
+        Write paths and messages in that CSV so that no spreadsheet takes one for a formula.
     one_split : bool
         Refuse a source of several splits.
     strict : bool
@@ -109,6 +111,7 @@ class Job:
     check: Check = "mtime"
     retry_failed: bool = False
     failures: Path | None = None
+    safe_csv: bool = False
     strict: bool = False
     max_errors: str | None = None
     dry_run: bool = False

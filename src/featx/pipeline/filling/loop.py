@@ -1,8 +1,6 @@
 """The loop of stage one: list images, decode them batch by batch, and fill every store that lacks them."""
 
-import csv
 import dataclasses
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,6 +17,7 @@ from featx.pipeline.filling.job import Extraction, Job, RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders
 from featx.pipeline.filling.store_filler import StoreFiller, common_digests
 from featx.pipeline.naming import beside, store_path
+from featx.pipeline.spreadsheets import safe_text, to_csv
 from featx.progress import SILENT, Progress
 
 
@@ -101,7 +100,7 @@ def extract_with(
             progress.end(target, extraction)
             extractions.append(extraction)
     if job.failures is not None and not job.dry_run:
-        _write_failures(job.failures, extractions)
+        _write_failures(job.failures, extractions, safe=job.safe_csv)
     _check_failures(job, extractions)
     return extractions
 
@@ -146,7 +145,7 @@ def _fill(images: Manifest, fillers: Sequence[StoreFiller], progress: Progress) 
             raise Interrupted(f"stopped: {kept} are kept; the same command goes on from there") from stop
 
 
-def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
+def _write_failures(file: Path, extractions: Iterable[Extraction], *, safe: bool) -> None:
     """Write a CSV of the images without a row, each once, with its full path."""
     failed = {
         os.path.join(one.store.root, failure.path): failure  # noqa: PTH118  (the path as it was listed)
@@ -154,14 +153,14 @@ def _write_failures(file: Path, extractions: Iterable[Extraction]) -> None:
         if one.store is not None
         for failure in one.failures
     }
-    lines = io.StringIO(newline="")
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(("path", "reason", "message"))
-    writer.writerows((path, failure.reason, failure.message) for path, failure in failed.items())
+    rows: list[tuple[str, ...]] = [("path", "reason", "message")]
+    rows += [(path, one.reason, one.message) for path, one in failed.items()]
+    if safe:
+        rows = [tuple(map(safe_text, row)) for row in rows]
     try:
         with whole(file) as opened:
             # A path may be any bytes, and is written as those.
-            opened.write(lines.getvalue().encode("utf-8", "surrogateescape"))
+            opened.write(to_csv(rows, quote=safe).encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise FeatxError(
             f"the failures can't be written to {file} ({error.strerror or error}): name another file (`failures`); "
