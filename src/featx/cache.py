@@ -1,20 +1,51 @@
 """The cache folder of featx, and small results that are remembered in it."""
 
+import functools
 import hashlib
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from featx.files import parse_json, whole
+from featx.ownership import make_private, others_rights, own_file
 
 logger = logging.getLogger(__name__)
 
 
 def cache_home() -> Path:
-    """Return featx's cache folder: FEATX_CACHE, else ``featx`` under XDG_CACHE_HOME or ``~/.cache``."""
+    """Return the cache folder that is used: the wanted one or, where other users may change that, a temporary one."""
+    folder = wanted_home()
+    return folder if cache_fault(folder) is None else _temporary_home(folder)
+
+
+def cache_fault(folder: Path) -> str | None:
+    """Say in one sentence why a cache folder isn't used; None where it is."""
+    if (rights := others_rights(folder)) is None:
+        return None
+    return (
+        f"{folder} isn't used as featx's cache, since {rights}; exported backbones are kept for this run only. Set "
+        "FEATX_CACHE to a folder that is yours alone, or take these rights away"
+    )
+
+
+@functools.cache
+def _temporary_home(instead_of: Path) -> Path:
+    """Make a cache folder for the rest of this process, and log why."""
+    logger.warning("%s", cache_fault(instead_of))
+    _temporary.append(tempfile.TemporaryDirectory(prefix="featx-cache-", ignore_cleanup_errors=True))
+    return Path(_temporary[-1].name)
+
+
+_temporary: list[tempfile.TemporaryDirectory[str]] = []
+"""Folders that are removed when the process ends."""
+
+
+def wanted_home() -> Path:
+    """Return the cache folder that is wanted: FEATX_CACHE, else ``featx`` under XDG_CACHE_HOME or ``~/.cache``."""
     if configured := os.environ.get("FEATX_CACHE"):
         return Path(configured).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx"
@@ -23,7 +54,8 @@ def cache_home() -> Path:
 def remembered(key: Sequence[str | int | None]) -> dict[str, Any] | None:
     """Return the value that `remember` kept under a key; None if there is none, or it can't be read or trusted."""
     try:
-        entry = parse_json(_index_file(key).read_text(encoding="utf-8"))
+        with _index_file(key).open(encoding="utf-8") as file:
+            entry = parse_json(file.read()) if own_file(os.fstat(file.fileno())) else None
     except (OSError, ValueError):
         return None
     # The key is stored too, so a renamed entry is ignored.
@@ -50,7 +82,9 @@ def remember(key: Sequence[str | int | None], value: Mapping[str, Any]) -> None:
     """
     target = _index_file(key)
     try:
+        make_private(target.parent)
         with whole(target) as file:
+            os.fchmod(file.fileno(), 0o600)  # others may not write to it, whatever the umask
             file.write(json.dumps({"key": list(key), "value": dict(value)}).encode("ascii"))
     except OSError as error:
         logger.info("not remembered in %s: %s", target.parent, error)

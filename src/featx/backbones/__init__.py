@@ -1,12 +1,14 @@
 """The table of backbones, and the graph of a spec; the only package that imports Keras.
 
 ``table`` is data; ``resolving`` turns a request into a spec; ``build`` makes the graph; ``loading`` fills it with
-weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO;
+weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO, and
+``entries`` keeps what comes of it in the cache folder;
 ``session`` imports Keras, late and quietly, and holds what differs between its backends.
 """
 
 from featx.backbones.build import build
-from featx.backbones.exporting import Exported, ExportError, exported, failed_exports, float32_convolutions
+from featx.backbones.entries import Exported, ExportError
+from featx.backbones.exporting import exported, failed_exports, float32_convolutions, kept_exports
 from featx.backbones.loading import cached
 from featx.backbones.resolving import Request, feature_shape, resolve
 from featx.backbones.session import (
@@ -41,6 +43,7 @@ __all__ = [
     "find",
     "find_device",
     "float32_convolutions",
+    "kept_exports",
     "limit_threads",
     "on_device",
     "resolve",

@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,20 @@ import numpy as np
 
 from featx import children
 from featx.backbones.build import build
+from featx.backbones.entries import (
+    ABOUT,
+    FOLDER,
+    GRAPH,
+    Exported,
+    ExportError,
+    Key,
+    describe,
+    described_source,
+    entries,
+    open_entry,
+    settle,
+    temporary,
+)
 from featx.backbones.session import backend_name, silent
 from featx.backbones.table import find
 from featx.cache import all_remembered, cache_home, remember, remembered
@@ -47,31 +60,8 @@ EXPORT_FORMAT = 2
 # with more than one ("is not initialized").
 _FLOAT32_CONVOLUTIONS = {"mobilenet_v2": 3}
 
-_GRAPH, _WEIGHTS, _ABOUT, _FAILURE = "graph.xml", "graph.bin", "about.json", "failure.json"
+_FAILURE = "failure.json"
 _TOLERANCE = 1e-3
-_ABANDONED_S = 24 * 3600.0
-
-_Key = tuple[str | int | None, ...]
-
-
-class ExportError(Exception):
-    """A graph that can't be exported to OpenVINO's format; the choice of a runtime then falls back to Keras."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Exported:
-    """A graph in OpenVINO's format.
-
-    Parameters
-    ----------
-    graph : Path
-        The ``.xml``, its weights beside it: ``(b, H, W, 3)`` uint8, any b, to ``(b, d)`` float32.
-    feature_shape : tuple of int
-        Shape of one feature before it was flattened.
-    """
-
-    graph: Path
-    feature_shape: tuple[int, ...]
 
 
 def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
@@ -95,17 +85,17 @@ def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
         As `featx.backbones.build`, where that ran in this process.
     """
     key = _key(spec)
-    entry = cache_home() / "openvino" / hashlib.sha256(json.dumps(key).encode("ascii")).hexdigest()[:32]
-    if (found := _open(entry, key)) is not None:
+    entry = cache_home() / FOLDER / hashlib.sha256(json.dumps(key).encode("ascii")).hexdigest()[:32]
+    if (found := open_entry(entry, key)) is not None:
         return found
     if (known := remembered(_failure_key(key))) is not None:
         raise ExportError(str(known.get("reason")))
     logger.info("%s is exported to OpenVINO, once, into %s", spec.backbone, entry)
     try:
-        with _temporary(entry.parent) as folder:
+        with temporary(entry.parent) as folder:
             _make(spec, source, folder, key)
-            _describe(folder, key)
-            return _settle(folder, entry, key)
+            describe(folder, key, source)
+            return settle(folder, entry, key)
     except OSError as error:
         raise ExportError(f"{entry.parent}: {error.strerror or error}") from error
 
@@ -118,6 +108,25 @@ def failed_exports() -> dict[str, str]:
         for key, value in all_remembered("no-export")
         if key[1] == EXPORT_FORMAT and tuple(key[-4:]) == current
     }
+
+
+def kept_exports() -> Iterator[tuple[Path, ExtractionSpec, WeightsSource | None]]:
+    """Find the sound graphs in the cache folder that the versions installed here would use.
+
+    Yields
+    ------
+    entry : Path
+        Folder of the graph.
+    spec : ExtractionSpec
+        A spec that it is used for.
+    source : WeightsSource or None
+        Source of the weights; None where they are gone or aren't recorded.
+    """
+    current = (importlib.metadata.version("keras"), importlib.metadata.version("openvino"))
+    for entry, about in entries().items():
+        key = tuple(about["key"])
+        if key[:1] == (EXPORT_FORMAT,) and key[-2:] == current and open_entry(entry, key) is not None:
+            yield entry, _spec(key), described_source(about)
 
 
 def float32_convolutions(backbone: str) -> int:
@@ -138,10 +147,10 @@ def export(spec: ExtractionSpec, source: WeightsSource, folder: Path) -> None:
     model, feature_shape = build(dataclasses.replace(spec, precision="float32", runtime=None), source)
     try:
         with silent(), _no_telemetry():
-            _convert(model, folder / _GRAPH)
-        _plain_roots(folder / _GRAPH)
-        _keep_float32(folder / _GRAPH, float32_convolutions(spec.backbone))
-        _compare(model, folder / _GRAPH, spec.image_size)
+            _convert(model, folder / GRAPH)
+        _plain_roots(folder / GRAPH)
+        _keep_float32(folder / GRAPH, float32_convolutions(spec.backbone))
+        _compare(model, folder / GRAPH, spec.image_size)
     except (OSError, MemoryError, ExportError):
         raise
     except Exception as error:
@@ -149,7 +158,7 @@ def export(spec: ExtractionSpec, source: WeightsSource, folder: Path) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         # Whatever Keras, TensorFlow or OpenVINO raise: there is another runtime.
         raise ExportError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
-    (folder / _ABOUT).write_text(json.dumps({"feature_shape": list(feature_shape)}), encoding="ascii")
+    (folder / ABOUT).write_text(json.dumps({"feature_shape": list(feature_shape)}), encoding="ascii")
 
 
 def export_in_child(spec: str, source: dict[str, Any], folder: str) -> int:
@@ -164,14 +173,14 @@ def export_in_child(spec: str, source: dict[str, Any], folder: str) -> int:
     return 0
 
 
-def _make(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) -> None:
+def _make(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: Key) -> None:
     if "keras" in sys.modules and backend_name() == "tensorflow":
         export(spec, source, folder)
     else:
         _have_exported(spec, source, folder, key)
 
 
-def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: _Key) -> None:
+def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, key: Key) -> None:
     """Export in a child process, so that TensorFlow's memory and threads stay out of this one."""
     words = children.command(
         "featx.backbones.exporting:export_in_child",
@@ -291,60 +300,7 @@ def _no_telemetry() -> Iterator[None]:
             os.environ["CI"] = before
 
 
-@contextlib.contextmanager
-def _temporary(parent: Path) -> Iterator[Path]:
-    """Make a folder that is removed afterwards, and remove those that killed processes left."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(".making-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _describe(folder: Path, key: _Key) -> None:
-    about = parse_json((folder / _ABOUT).read_text(encoding="ascii"))
-    about |= {"key": list(key), "sha256": {name: _digest(folder / name) for name in (_GRAPH, _WEIGHTS)}}
-    (folder / _ABOUT).write_text(json.dumps(about, indent=1), encoding="ascii")
-
-
-def _settle(folder: Path, entry: Path, key: _Key) -> Exported:
-    """Rename a finished folder to the entry's name, unless another process was first."""
-    for attempt in range(3):
-        with contextlib.suppress(OSError):
-            folder.rename(entry)
-        if (found := _open(entry, key)) is not None:
-            return found
-        # What is there is damaged: out of the way, into the folder that will be removed.
-        with contextlib.suppress(OSError):
-            entry.rename(folder / f"damaged-{attempt}")
-    raise ExportError(f"{entry} can't be replaced; delete it")
-
-
-def _open(entry: Path, key: _Key) -> Exported | None:
-    """Open an entry; None if it is missing or no longer what was written."""
-    if not entry.is_dir():
-        return None
-    try:
-        about = parse_json((entry / _ABOUT).read_text(encoding="ascii"))
-        sound = about["key"] == list(key) and all(
-            _digest(entry / name) == about["sha256"][name] for name in (_GRAPH, _WEIGHTS)
-        )
-        feature_shape = tuple(int(side) for side in about["feature_shape"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("%s can't be read and is exported again: %s", entry, error)
-        return None
-    if not sound:
-        logger.warning("%s is damaged and is exported again", entry)
-        return None
-    return Exported(graph=entry / _GRAPH, feature_shape=feature_shape)
-
-
-def _key(spec: ExtractionSpec) -> _Key:
+def _key(spec: ExtractionSpec) -> Key:
     return (
         EXPORT_FORMAT,
         spec.backbone,
@@ -358,7 +314,21 @@ def _key(spec: ExtractionSpec) -> _Key:
     )
 
 
-def _failure_key(key: _Key) -> _Key:
+def _spec(key: Key) -> ExtractionSpec:
+    """Return a spec of a graph's key; resizing plays no part in it."""
+    _, backbone, weights, layer, pooling, height, width, preprocessing, *_ = key
+    fields: dict[str, Any] = {
+        "backbone": backbone,
+        "weights": weights,
+        "layer": layer,
+        "pooling": pooling,
+        "image_size": (height, width),
+        "preprocessing": preprocessing,
+    }
+    return ExtractionSpec(**fields)
+
+
+def _failure_key(key: Key) -> Key:
     """Return the key of a failure: everything it may depend on, which is more than a finished graph depends on."""
     return ("no-export", *key, *_where())
 
@@ -369,8 +339,3 @@ def _where() -> tuple[str | None, str | None]:
         return platform.python_version(), importlib.metadata.version("tensorflow")
     except importlib.metadata.PackageNotFoundError:
         return platform.python_version(), None
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

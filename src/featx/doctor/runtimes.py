@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx import runtimes
-from featx.backbones import configured_backend, failed_exports, find
+from featx.backbones import configured_backend, failed_exports, find, kept_exports
 from featx.cache import remember, remembered
 from featx.doctor import golden
 from featx.doctor.finding import Finding
@@ -20,8 +20,8 @@ from featx.doctor.golden import Known
 from featx.errors import FeatxError
 from featx.runtimes import RuntimeOptions
 from featx.runtimes.choosing import gpu_for_keras
-from featx.spec import PixelRules, Precision
-from featx.weights import locate
+from featx.spec import ExtractionSpec, PixelRules, Precision
+from featx.weights import WeightsSource, locate
 
 Pixels = dict[PixelRules, NDArray[np.uint8]]
 
@@ -29,6 +29,11 @@ _REDUCED: tuple[Precision, ...] = ("bfloat16", "float16")
 
 # Keras first: where it is loaded already, exporting to OpenVINO takes two seconds and not twenty.
 _ORDER = ("keras", "openvino")
+
+FORGED = (
+    "somebody else may have changed it: delete that folder, and extract again with `overwrite=True` what was computed "
+    "with it"
+)
 
 _ADVICE = "its features are not to be trusted; install featx in a fresh environment, and report it if this stays"
 
@@ -45,7 +50,58 @@ def examine(*, quick: bool) -> Iterator[Finding]:
     yield _choice(networks[0])
     for name in _ORDER:
         yield _left_out(name, networks, quick=quick) or check(name, networks, pixels)
+    if not quick and importlib.util.find_spec("openvino") is not None:
+        yield from exports(networks[0].tolerance)
     yield from _fallbacks()
+
+
+def exports(tolerance: float) -> Iterator[Finding]:
+    """Compare every exported backbone in the cache folder with Keras, since its digests show damage, not forgery.
+
+    Parameters
+    ----------
+    tolerance : float
+        Largest relative error of features.
+    """
+    wrong, unknown = [], []
+    errors: dict[str, float] = {}
+    try:
+        for entry, spec, source in kept_exports():
+            if source is None:
+                unknown.append(spec.backbone)
+                continue
+            error = _error_of_export(spec, source)
+            errors[str(entry)] = error
+            if not error <= tolerance:
+                wrong.append(f"{spec.backbone} in {entry} (off by {error:.0e})")
+    except Exception as error:  # noqa: BLE001  (as in `check`)
+        text = f"exported backbones can't be compared with Keras ({_said(error)}); {_ADVICE}"
+        yield Finding(name="exports", state="failed", text=text)
+        return
+    facts = {"errors": _plain(errors)}
+    if wrong:
+        text = f"other features than Keras's: {', '.join(wrong)}; {FORGED}"
+        yield Finding(name="exports", state="failed", text=text, facts=facts)
+        return
+    text = f"{len(errors)} exported backbones give Keras's features"
+    if unknown:
+        text += f"; not compared, since their weights aren't where they were: {', '.join(sorted(set(unknown)))}"
+    yield Finding(name="exports", state="note" if unknown else "ok", text=text, facts=facts)
+
+
+def _error_of_export(spec: ExtractionSpec, source: WeightsSource) -> float:
+    """Compute how far an exported graph's features of two random images are from Keras's."""
+    images = np.random.default_rng(0).integers(0, 256, (2, *spec.image_size, 3), dtype=np.uint8)
+    features = []
+    for name in _ORDER:
+        ready = runtimes.runtime(spec, source, RuntimeOptions(runtime=name, device="cpu", batch_size=len(images)))
+        features.append(ready(images).astype(np.float64))
+        ready.close()
+    wanted, found = features
+    # An untrained network may overflow, in one program as in the other.
+    if not np.isfinite(wanted).all():
+        return 0.0
+    return float(np.linalg.norm(found - wanted) / max(np.linalg.norm(wanted), np.finfo(np.float32).tiny))
 
 
 def check_pixels(formula: Known, pixels: NDArray[np.uint8]) -> Finding:

@@ -13,7 +13,7 @@ from typing import Any
 
 from featx.backbones import cached, configured_backend, table
 from featx.batches.ring import Ring
-from featx.cache import cache_home
+from featx.cache import cache_fault, wanted_home
 from featx.doctor.finding import Finding
 from featx.machine import available_cores
 from featx.pipeline.filling.job import RunOptions
@@ -61,7 +61,9 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield _ring()
     yield _weights()
     yield cache("KERAS_HOME", keras_home(), "Keras's weights")
-    yield cache("FEATX_CACHE", cache_home(), "exported backbones, digests of weights")
+    yield cache(
+        "FEATX_CACHE", wanted_home(), "exported backbones, digests of weights", fault=cache_fault(wanted_home())
+    )
     yield working_folder(folder)
 
 
@@ -173,12 +175,14 @@ def _weights() -> Finding:
     return Finding(name="weights", state="ok" if here else "note", text=text, facts={"imagenet": here})
 
 
-def cache(name: str, folder: Path, what: str) -> Finding:
-    """Report if a cache folder can be used, and how much is in it."""
+def cache(name: str, folder: Path, what: str, *, fault: str | None = None) -> Finding:
+    """Report if a cache folder can be used, and how much is in it; `fault` says why it is not."""
     there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     size = sum(_size(Path(parent, file)) for parent, _, files in os.walk(folder) for file in files)
     facts = {"path": str(folder), "writable": writable, "bytes": size}
+    if fault is not None:
+        return Finding(name=name, state="note", text=fault, facts=facts)
     if not writable:
         text = f"{folder} can't be written: nothing is kept there; allow it, or set {name} to another folder"
         return Finding(name=name, state="note", text=text, facts=facts)

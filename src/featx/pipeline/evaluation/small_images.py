@@ -14,6 +14,7 @@ from featx.cache import cache_home
 from featx.errors import DecoderError
 from featx.files import whole
 from featx.leakage import SIDE, WIDTH, reduced
+from featx.ownership import make_private, own_file
 from featx.pipeline.filling.job import RunOptions
 from featx.spec import PixelRules
 from featx.store import FeatureStore
@@ -108,8 +109,10 @@ def _entry(digests: NDArray[np.uint8]) -> Path:
 def _load(entry: Path, n: int) -> NDArray[np.uint8]:
     """Load the pictures that an earlier run kept; the last column is 1 where there is one."""
     try:
-        kept: NDArray[np.uint8] = np.load(entry, allow_pickle=False)
-        os.utime(entry)
+        kept: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+        if own_file(entry.stat()):
+            kept = np.load(entry, allow_pickle=False)
+            os.utime(entry)
     except (OSError, ValueError, EOFError):
         kept = np.empty((0, 0), np.uint8)
     if kept.shape == (n, WIDTH + 1) and kept.dtype == np.uint8:
@@ -120,7 +123,9 @@ def _load(entry: Path, n: int) -> NDArray[np.uint8]:
 def _save(entry: Path, kept: NDArray[np.uint8]) -> None:
     """Keep pictures for the next run; a cache that can't be written costs time and nothing else."""
     try:
+        make_private(entry.parent)
         with whole(entry) as file:
+            os.fchmod(file.fileno(), 0o600)
             np.save(file, kept, allow_pickle=False)
         by_use = sorted(entry.parent.glob("*.npy"), key=lambda file: file.stat().st_mtime_ns)
         for old in by_use[:-_LATEST]:

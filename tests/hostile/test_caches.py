@@ -1,0 +1,157 @@
+"""Caches, weights and stores that other users wrote, or may write to."""
+
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import featx
+from conftest import Painter
+from featx import cache, ownership
+from featx.backbones import Request, exported, resolve
+from featx.doctor import golden, runtimes, surroundings
+
+SMALL = {"backbone": "mobilenet-0.25", "weights": "none", "image_size": 32}
+
+
+def test_a_cache_that_others_may_write_to_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shared = tmp_path / "shared" / "cache"
+    shared.mkdir(parents=True)
+    monkeypatch.setenv("FEATX_CACHE", str(shared))
+    assert cache.cache_home() == shared
+    cache.remember(("k",), {"x": 1})
+    for open_to_all in (shared, shared.parent):
+        open_to_all.chmod(0o777)
+        with caplog.at_level(logging.WARNING, "featx"):
+            cache._temporary_home.cache_clear()
+            assert cache.remembered(("k",)) is None
+        assert caplog.messages[-1].count("\n") == 0
+        assert f"others may write to {open_to_all}" in caplog.messages[-1]
+        assert "FEATX_CACHE" in caplog.messages[-1]
+        cache.remember(("k",), {"x": 2})
+        assert cache.remembered(("k",)) == {"x": 2}  # for the rest of this process
+        finding = surroundings.cache("FEATX_CACHE", shared, "graphs", fault=cache.cache_fault(shared))
+        assert (finding.state, "isn't used" in finding.text) == ("note", True)
+        open_to_all.chmod(0o755)
+    assert cache.remembered(("k",)) == {"x": 1}
+    (entry,) = (shared / "weights").iterdir()
+    entry.chmod(0o666)  # somebody may have written it when the folder was open
+    assert cache.remembered(("k",)) is None
+
+
+def test_what_featx_makes_in_its_cache_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "new" / "cache"))
+    before = os.umask(0)
+    try:
+        cache.remember(("k",), {"x": 1})
+    finally:
+        os.umask(before)
+    made = [tmp_path / "new", *(tmp_path / "new").rglob("*")]
+    assert len(made) == 4
+    assert all(not path.stat().st_mode & 0o077 for path in made)
+    assert cache.remembered(("k",)) == {"x": 1}
+
+
+@pytest.fixture
+def somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run as another user than the one to whom the files of this test belong, who isn't root."""
+    if os.geteuid() == 0:
+        for path in (tmp_path, *tmp_path.rglob("*")):
+            os.lchown(path, 4321, 4321)
+    monkeypatch.setattr(os, "geteuid", lambda: 5432)
+
+
+def test_folders_and_links_of_another_user_are_not_trusted(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to("/usr")
+    assert ownership.others_rights(folder) is None
+    assert ownership.others_rights(Path("/usr/nowhere")) is None
+    request.getfixturevalue("somebody_else")
+    assert "another user" in str(ownership.others_rights(folder / "not" / "there"))
+    assert "another user" in str(ownership.others_rights(tmp_path / "link"))
+    assert ownership.others_rights(Path("/usr/nowhere")) is None  # root's
+    assert not ownership.own_file(folder.stat())
+
+
+def test_the_sticky_bit_guards_what_lies_below_and_not_the_folder_itself(tmp_path: Path) -> None:
+    sticky = tmp_path / "tmp"
+    (sticky / "cache").mkdir(parents=True, mode=0o755)
+    sticky.chmod(0o1777)
+    assert ownership.others_rights(sticky / "cache") is None
+    assert ownership.others_rights(sticky / "later") is None
+    assert f"may write to {sticky}" in str(ownership.others_rights(sticky))
+    (tmp_path / "way").symlink_to(sticky)
+    assert f"may write to {sticky}" in str(ownership.others_rights(tmp_path / "way"))
+    sticky.chmod(0o777)
+    (tmp_path / "way").unlink()
+    (tmp_path / "way").symlink_to(sticky / "cache")
+    assert f"may write to {sticky}" in str(ownership.others_rights(tmp_path / "way"))
+
+
+def test_a_group_of_one_is_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(0o775)
+    monkeypatch.setattr(ownership, "_private_group", lambda number: True)
+    assert ownership.others_rights(folder) is None
+    monkeypatch.setattr(ownership, "_private_group", lambda number: False)
+    assert "may write" in str(ownership.others_rights(folder))
+
+
+def scale_constant(entry: Path, by: float) -> None:
+    """Forge an exported graph: its largest constant scaled, its digests put right."""
+    import openvino
+    from openvino import opset13
+
+    graph = entry / "graph.xml"
+    model = openvino.Core().read_model(graph)
+    floats = [
+        node
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "Constant" and node.get_element_type() == openvino.Type.f32
+    ]
+    node = max(floats, key=lambda one: one.get_data().size)
+    node.output(0).replace(opset13.constant(np.asarray(node.get_data()) * np.float32(by)).output(0))
+    openvino.serialize(model, entry / "forged.xml")
+    del model, node, floats
+    for ending in ("xml", "bin"):
+        (entry / f"forged.{ending}").replace(entry / f"graph.{ending}")
+    about = json.loads((entry / "about.json").read_text())
+    about["sha256"] = {name: hashlib.sha256((entry / name).read_bytes()).hexdigest() for name in about["sha256"]}
+    (entry / "about.json").write_text(json.dumps(about))
+
+
+@pytest.mark.keras
+def test_a_forged_graph_is_told_by_sample_and_doctor(
+    paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+    source = paint(tmp_path / "data", each=2)
+    right = featx.extract(source, **SMALL, runtime="openvino", out=tmp_path / "right.h5")
+    assert featx.verify(right.path, sample=3).ok
+    (finding,) = runtimes.exports(golden.known()[1].tolerance)
+    assert finding.state == "ok", finding.text
+    graph = exported(*resolve(Request(**SMALL))).graph
+    scale_constant(graph.parent, 1.01)
+    wrong = featx.extract(source, **SMALL, runtime="openvino", out=tmp_path / "apart" / "wrong.h5")
+    assert featx.verify(wrong.path).ok  # checksums can't tell
+    assert np.abs(wrong.features - right.features).max() > 1e-3 * np.abs(right.features).max()
+    for store in (right, wrong):
+        found = featx.verify(store.path, sample=3)
+        assert not found.ok
+        assert len(found.sample.differing) == 3
+        assert str(graph.parent) in " ".join(found.problems)
+    (finding,) = runtimes.exports(golden.known()[1].tolerance)
+    assert finding.state == "failed"
+    assert str(graph.parent) in finding.text
+    graph.parents[2].chmod(0o777)
+    again = featx.extract(source, **SMALL, runtime="openvino", out=tmp_path / "again" / "again.h5")
+    assert np.array_equal(again.features, right.features)
