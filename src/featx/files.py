@@ -12,9 +12,38 @@ from typing import IO, Any, BinaryIO
 
 from featx.errors import FeatxError
 
+LEVELS = 4
+"""Folders around a file in which `moved` looks: ``artifacts/features``, ``artifacts``, the project's, the one above."""
+
 
 class NotOwnFile(OSError):
     """A link, a pipe or the like in the place of a file of featx."""
+
+
+def moved(recorded: Path, *, near: Path) -> Iterator[Path]:
+    """Yield what may have been moved, together with a file, from a place that was recorded: the likeliest first.
+
+    Of a project that is now called ``new``, and a file of it, ``old/data/train`` is looked for as ``new/data/train``.
+
+    Parameters
+    ----------
+    recorded : Path
+        Where a file or folder was, absolute.
+    near : Path
+        A file that was moved with it, absolute.
+
+    Yields
+    ------
+    Path
+        A file or folder that is there, its path ending as the recorded one does; what it holds isn't looked at.
+    """
+    parts = recorded.parts[1:]
+    for folder in near.parents[:LEVELS]:
+        for start in range(1, len(parts)):
+            found = folder.joinpath(*parts[start:])
+            with contextlib.suppress(OSError, ValueError):
+                if found != recorded and found.exists():
+                    yield found
 
 
 @contextlib.contextmanager

@@ -40,6 +40,15 @@ MovedWeights = Annotated[
         metavar="FILE",
     ),
 ]
+MovedRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        help="Folder of the images, if it is neither where it was nor near the store.",
+        metavar="FOLDER",
+        show_default="found",
+    ),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(

@@ -27,6 +27,7 @@ from featx.classifiers import (
 from featx.errors import DataError, ModelError, SpecMismatch
 from featx.files import parse_json
 from featx.model import archive
+from featx.model.origin import Origin
 from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec
@@ -36,36 +37,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """The feature store that a model was fitted on.
-
-    Parameters
-    ----------
-    name : str
-        Stem of the store's file.
-    path : str
-        Where the store was.
-    content_digest : str
-        Digest of everything in the store.
-    spec : ExtractionSpec
-        What its features are.
-    weights_source : str
-        Where the backbone's weights came from: ``"imagenet"``, a file's path, or ``"none"``.
-    """
-
-    name: str
-    path: str
-    content_digest: str
-    spec: ExtractionSpec
-    weights_source: str
-
-    @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the spec, 64 hexadecimal digits."""
-        return self.spec.fingerprint
 
 
 def _short(value: Any) -> str:
@@ -115,6 +86,8 @@ class Model:
         Of what made it.
     created : str
         When, ISO 8601, UTC.
+    file : Path or None
+        The file that it was loaded from, absolute; not a part of it.
     """
 
     name: str
@@ -129,6 +102,7 @@ class Model:
     calibration: Calibration | None = None
     versions: Mapping[str, str] = field(default_factory=_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    file: Path | None = None
 
     def __repr__(self) -> str:
         k, n = len(self.classes), len(self.labels)
@@ -315,7 +289,7 @@ class Model:
         path = Path(path)
         contents = archive.read(path)
         try:
-            model = replace(cls._from_contents(contents), name=path.stem)
+            model = replace(cls._from_contents(contents), name=path.stem, file=path.absolute())
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{str(path)!r} is no model: its contents don't fit together ({error}); fit again"

@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from featx.classifiers import Blueprint, convergence_logged
 from featx.classifiers.fitting import fit_pipeline
 from featx.errors import DataError
-from featx.model.fitted import Model, Origin
+from featx.model.fitted import Model
+from featx.model.origin import Origin
 from featx.progress import SILENT, Progress
 from featx.selection import DEFAULT_OPTIONS, SelectionOptions, select
 from featx.selection.calibration import fit_calibration

@@ -299,7 +299,9 @@ def runner_of(model: Model, *, weights: Path | str | None, options: RunOptions) 
         The weights are gone from where the model has them from, or are others now.
     """
     made = f"the model {model.name}"
-    return runner_again(model.spec, made=made, recorded=model.weights_source, weights=weights, options=options)
+    return runner_again(
+        model.spec, made=made, recorded=model.weights_source, near=model.file, weights=weights, options=options
+    )
 
 
 def _check_confidence(model: Model, min_confidence: float | None) -> None:

@@ -112,6 +112,7 @@ def verify(
     repair: bool = False,
     sample: int | None = None,
     seed: int = 0,
+    root: Path | str | None = None,
     weights: Path | str | None = None,
     runtime: str = RunOptions.runtime,
     device: str = RunOptions.device,
@@ -134,6 +135,8 @@ def verify(
         can, such as weights or preprocessing that changed.
     seed : int
         Of that draw.
+    root : path, optional
+        Where the folder of the images is now. By default where it was, or near the store, if both were moved together.
     weights : path, optional
         Where the backbone's weights are now, if no longer where the store has them from.
     runtime, device, batch_size, workers, max_pixels, timeout
@@ -167,19 +170,19 @@ def verify(
     )
     repaired: tuple[str, ...] = ()
     if repair and (found.broken or found.paths):
-        repaired = _repair(path, weights=weights, options=run)
+        repaired = _repair(path, root=root, weights=weights, options=run)
         found = check(path)
     compared = None
     if sample is not None and not found.broken:
-        compared = _sample(open_store(path), found, count=sample, seed=seed, weights=weights, options=run)
+        compared = _sample(open_store(path, root=root), found, count=sample, seed=seed, weights=weights, options=run)
     return Verification(
         path=path, rows=found.rows, broken=found.broken, damaged=found.paths, repaired=repaired, sample=compared
     )
 
 
-def _repair(path: Path, *, weights: Path | str | None, options: RunOptions) -> tuple[str, ...]:
+def _repair(path: Path, *, root: Path | str | None, weights: Path | str | None, options: RunOptions) -> tuple[str, ...]:
     """Extract the damaged rows again; their images."""
-    with Repair(path) as repair:
+    with Repair(path, root=root) as repair:
         store = repair.store
         made_by = store.runtime.partition("-")[0]
         if options.runtime == "auto" and made_by in RUNTIMES:
@@ -285,7 +288,7 @@ def _extract_again(runner: BackboneRunner, store: FeatureStore, rows: NDArray[np
         return
     with decoders(runner) as processes:
         wanted = ((row, store.paths[row]) for row in rows.tolist())
-        for batch in processes.batches(Path(store.root), wanted):
+        for batch in processes.batches(store.folder, wanted):
             same = (batch.decoded.digests == store.digests[batch.decoded.slots]).all(axis=1)
             images = batch.images[same]
             yield _Again(
@@ -299,7 +302,9 @@ def _extract_again(runner: BackboneRunner, store: FeatureStore, rows: NDArray[np
 
 def _runner(store: FeatureStore, *, weights: Path | str | None, options: RunOptions) -> BackboneRunner:
     made = f"the store {store.path}"
-    return runner_again(store.spec, made=made, recorded=store.weights_source, weights=weights, options=options)
+    return runner_again(
+        store.spec, made=made, recorded=store.weights_source, near=store.path, weights=weights, options=options
+    )
 
 
 def _named(paths: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ from featx.store.contents import Provenance
 from featx.store.partial import Partial, partial_path
 from featx.store.planning import plan, remove_leftovers
 from featx.store.repairing import Repair
-from featx.store.rows import StoredRows, Unfinished, fingerprint_of, rows_of, unfinished
+from featx.store.rows import StoredRows, Unfinished, files_of, fingerprint_of, rows_of, unfinished
 from featx.store.sealed import FeatureStore, open_store
 from featx.store.verifying import Findings, check
 
@@ -31,6 +31,7 @@ __all__ = [
     "StoredRows",
     "Unfinished",
     "check",
+    "files_of",
     "fingerprint_of",
     "open_store",
     "partial_path",

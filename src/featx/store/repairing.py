@@ -30,6 +30,8 @@ class Repair:
     ----------
     path : Path
         The store.
+    root : Path or str, optional
+        As for `open_store`.
 
     Attributes
     ----------
@@ -46,7 +48,7 @@ class Repair:
         Another process writes it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, root: Path | str | None = None) -> None:
         self._path = Path(path).absolute()
         self._copy = self._path.with_name(self._path.name + ".repairing")
         with store_errors(self._path, "a repaired copy"):
@@ -59,7 +61,7 @@ class Repair:
                     f"{self._path} can't be repaired row by row: {'; '.join(found.broken)}; extract it again "
                     "(`overwrite=True` replaces it)"
                 )
-            self.store = open_store(self._path)
+            self.store = open_store(self._path, root=root)
         except BaseException:
             self._lock.release()
             raise

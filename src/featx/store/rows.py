@@ -11,6 +11,7 @@ from featx.files import open_regular
 from featx.store.format import LayoutError
 from featx.store.layout import intact, scan
 from featx.store.partial import partial_path
+from featx.store.text import decode
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,17 @@ def unfinished(target: Path) -> Unfinished | None:
             return Unfinished(fingerprint=layout.text("fingerprint"), root=layout.text("root"), done=done)
     except (LayoutError, OSError):
         return None
+
+
+def files_of(path: Path) -> list[tuple[str, int]]:
+    """List the files whose rows a sealed or partial store has, by path and size in bytes; none if it can't be read."""
+    try:
+        with open_regular(path) as file:
+            columns = scan(file).read_all(file)
+    except (LayoutError, OSError):
+        return []
+    done = np.flatnonzero(columns["status"])
+    return list(zip(np.array(decode(columns, "paths"), object)[done], columns["sizes"][done].tolist(), strict=True))
 
 
 def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:

@@ -1,6 +1,7 @@
 """Open a sealed feature store for reading."""
 
 import math
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx import notebook
 from featx.errors import Reason, StoreError
-from featx.files import open_regular
+from featx.files import moved, open_regular
 from featx.manifest import Failure
 from featx.spec import ExtractionSpec
 from featx.store.disk import reason
@@ -21,6 +22,9 @@ from featx.store.text import decode, decode_attribute
 
 if TYPE_CHECKING:
     import pandas as pd
+
+LOOKED_FOR = 5
+"""Images by which the folder of a store is known."""
 
 _ADVICE = "give a file that featx extract wrote, or extract again"
 
@@ -192,8 +196,21 @@ class FeatureStore:
 
     @property
     def root(self) -> str:
-        """Folder that the paths are relative to."""
+        """Folder that the paths are relative to, as it was called when the store was made."""
         return self._text("root")
+
+    @cached_property
+    def folder(self) -> Path:
+        """Folder that the images are in now: `root`, or where it was moved to together with the store.
+
+        It is taken for moved where none of the first images is below `root`, and one is below a folder of the same
+        name near the store.
+        """
+        root, first = Path(self.root), [failure.path for failure in self.failures[:1]] + [*self.paths[:LOOKED_FOR]]
+        for folder in (root, *moved(root, near=self.path)):
+            if any(os.path.lexists(folder / path) for path in first):
+                return folder
+        return root
 
     @property
     def featx_version(self) -> str:
@@ -239,7 +256,7 @@ class FeatureStore:
         return decode_attribute(self._attributes, name)
 
 
-def open_store(path: Path | str) -> FeatureStore:
+def open_store(path: Path | str, *, root: Path | str | None = None) -> FeatureStore:
     """Open a sealed feature store for reading.
 
     All but the features is read and held against the content digest; the features are mapped. The file isn't kept
@@ -249,6 +266,8 @@ def open_store(path: Path | str) -> FeatureStore:
     ----------
     path : Path or str
         The file.
+    root : Path or str, optional
+        Where the folder of its images is now (`FeatureStore.folder`), if it was moved elsewhere than the store.
 
     Returns
     -------
@@ -272,7 +291,10 @@ def open_store(path: Path | str) -> FeatureStore:
             columns = layout.read_all(file)
         if broken := disagreements(layout, columns):
             raise LayoutError(f"was altered after it was written ({', '.join(broken)} no longer agrees)")
-        return FeatureStore(path, layout, columns)
+        store = FeatureStore(path, layout, columns)
+        if root is not None:
+            store.folder = Path(root).absolute()
+        return store
     except LayoutError as error:
         raise StoreError(f"{path} {error}; {_ADVICE}") from error
     except OSError as error:

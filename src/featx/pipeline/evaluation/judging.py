@@ -189,7 +189,7 @@ def report_of(
     """
     store = judged.store
     paths = () if store is None else tuple(store.paths[row] for row in judged.rows)
-    root = "" if store is None else store.root
+    root = "" if store is None else str(store.folder)
     found = leaks.find(model, None if judged.crossed else store, training=training, options=options)
     leaked = found.leaked(paths)
     notes = [*judged.notes, *_words(leaked, len(judged.labels)), *found.notes]
@@ -211,7 +211,7 @@ def report_of(
         fingerprint=model.spec.fingerprint,
         untrained=model.untrained,
         root=root,
-        training_root="" if there is None else there.store.root,
+        training_root="" if there is None else str(there.store.folder),
         images=None if store is None else _images(judged, paths, store),
         reliability=scored.reliability,
         leaks=found.pairs,

@@ -78,7 +78,7 @@ def _spread(kept: NDArray[np.uint8], every: NDArray[np.intp]) -> None:
 
 def _read(store: FeatureStore, rows: list[int], kept: NDArray[np.uint8], until: float, options: RunOptions) -> int:
     """Fill in as many rows as there is time for, and say how many."""
-    root, count = Path(store.root), 0
+    root, count = store.folder, 0
     if not root.is_dir() or time.monotonic() >= until:
         return 0
     how = DecodeOptions(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
+from featx.files import moved
 from featx.model import Model
 from featx.store import FeatureStore, open_store
 
@@ -34,7 +35,7 @@ class Training:
 
     def seen_from(self, root: str) -> tuple[str, ...]:
         """Paths of the images as seen from a folder."""
-        below = os.path.relpath(self.store.root, root)
+        below = os.path.relpath(self.store.folder, root)
         return tuple(os.path.normpath(Path(below, path)) for path in self.paths)
 
 
@@ -53,15 +54,30 @@ class Missing:
 
 def training_of(model: Model) -> Training | Missing:
     """Open the store that a model was fitted on."""
-    origin = model.origin
-    try:
-        store = open_store(Path(origin.path))
-    except FeatxError:
-        return Missing(reason=f"the training store {origin.path} is gone")
+    recorded = Path(model.origin.path)
+    beside = [] if model.file is None else moved(recorded, near=model.file)
+    found = False
+    for path in (recorded, *beside):
+        try:
+            store = open_store(path)
+        except FeatxError:
+            continue
+        found = True
+        if (rows := _fitted_rows(model, store)) is not None:
+            return Training(store=store, rows=rows)
+    return Missing(reason=f"the training store {recorded} is {'another one now' if found else 'gone'}")
+
+
+def _fitted_rows(model: Model, store: FeatureStore) -> NDArray[np.int64] | None:
+    """Find the rows of a store that a model was fitted on; None where it isn't the store.
+
+    Extracted again after its images were moved, it has other paths and times, and the same images.
+    """
     rows = _rows_of(keys(model.digests), keys(store.digests))
-    if store.content_digest != origin.content_digest or rows is None:
-        return Missing(reason=f"the training store {origin.path} is another one now")
-    return Training(store=store, rows=rows)
+    if rows is None or store.content_digest == model.origin.content_digest:
+        return rows
+    same = store.spec.fingerprint == model.spec.fingerprint and len(rows) == np.count_nonzero(store.labels >= 0)
+    return rows if same else None
 
 
 def keys(digests: NDArray[np.uint8]) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from featx.store import (
     FeatureStore,
     StoredRows,
     Unfinished,
+    files_of,
     fingerprint_of,
     open_store,
     partial_path,
@@ -135,7 +136,7 @@ class Earlier:
         Raises
         ------
         StoreError
-            It is no store, or one of another folder, or one that would lose most of its rows.
+            It is no store, or one of other images, or one that would lose most of its rows.
         SpecMismatch
             It was made under another spec.
         """
@@ -148,7 +149,10 @@ class Earlier:
         done = 0 if begun is None else begun.done
         if stamp is None:
             return cls(target=target, reread=reread, done=done)
-        matched = cls._match(_open(target, images, spec), images, reread=reread, retry=retry)
+        store = _open(target, images, spec)
+        # In another folder a file of the same name and time may be another one: its bytes decide.
+        moved = Path(store.root) != images.root
+        matched = cls._match(store, images, reread=reread or moved, retry=retry)
         return dataclasses.replace(matched, stamp=stamp, done=done)
 
     @classmethod
@@ -174,7 +178,8 @@ class Earlier:
                 and not _readable_now(failure, images)
             },
             rows_by_path=rows_by_path,
-            same_names=len(there) == len(store)
+            same_names=Path(store.root) == images.root
+            and len(there) == len(store)
             and len(images) == store.found
             and all(failure.path in now for failure in store.failures)
             and _same_names(store, images, there),
@@ -271,7 +276,7 @@ def _refuse_to_drop(begun: Unfinished, target: Path, images: Manifest, spec: Ext
     what = f"{begun.done} rows of an unfinished run are kept for {target}"
     if begun.fingerprint != spec.fingerprint:
         raise StoreError(f"{what}, under another spec; {_ADVICE}")
-    if begun.root != os.fspath(images.root):
+    if begun.root != os.fspath(images.root) and not _moved(files_of(partial_path(target)), images):
         raise StoreError(f"{what}, of the images of {begun.root}, not of {images.root}; {_ADVICE}")
     if begun.done > 2 * len(images):
         raise StoreError(f"{what}, and {images.root} holds only {len(images)} images now; {_ADVICE}")
@@ -285,9 +290,16 @@ def _open(target: Path, images: Manifest, spec: ExtractionSpec) -> FeatureStore:
         raise StoreError(f"{error}; {_ADVICE}") from error
     if differences := spec.differences(store.spec):
         raise SpecMismatch(f"{target} was made under another spec; {_ADVICE}", differences)
-    if Path(store.root) != images.root:
+    if Path(store.root) != images.root and not _moved(zip(store.paths, store.sizes.tolist(), strict=True), images):
         raise StoreError(f"{target} holds the images of {store.root}, not of {images.root}; {_ADVICE}")
     return store
+
+
+def _moved(files: Iterable[tuple[str, int]], images: Manifest) -> bool:
+    """Tell whether most of the files of another folder, by path and size, are among the images listed now."""
+    now = set(zip(images.paths, images.sizes.tolist(), strict=True))
+    found = [file in now for file in files]
+    return sum(found) > len(found) / 2
 
 
 def _readable_now(failure: Failure, images: Manifest) -> bool:

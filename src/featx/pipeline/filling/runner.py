@@ -15,6 +15,7 @@ from featx import backbones, runtimes
 from featx.backbones import Request
 from featx.batches import DecodeOptions, Decoders
 from featx.errors import SpecMismatch, WeightsError
+from featx.files import moved
 from featx.pipeline.filling.job import RunOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
@@ -132,6 +133,7 @@ def runner_again(
     *,
     made: str,
     recorded: str,
+    near: Path | None,
     weights: Path | str | None = None,
     options: RunOptions | None = None,
 ) -> BackboneRunner:
@@ -145,6 +147,8 @@ def runner_again(
         What was made with it, for messages.
     recorded : str
         Where its weights were then.
+    near : Path or None
+        Its file, near which the weights are where both were moved together.
     weights : path, optional
         Where they are now, if no longer there.
     options : RunOptions, optional
@@ -161,7 +165,7 @@ def runner_again(
         runner = BackboneRunner.resolve(
             Request(
                 backbone=wanted.backbone,
-                weights=str(weights or recorded),
+                weights=str(weights or weights_now(recorded, near=near)),
                 layer=wanted.layer,
                 pooling=wanted.pooling,
                 image_size=wanted.image_size,
@@ -186,6 +190,14 @@ def runner_again(
         )
         raise SpecMismatch(what, differences)
     return runner
+
+
+def weights_now(recorded: str, *, near: Path | None) -> str:
+    """Find a weights file that was moved together with what was made with it; as recorded where there is none."""
+    file = Path(recorded)
+    if near is None or not file.is_absolute() or file.is_file():
+        return recorded
+    return next((str(path) for path in moved(file, near=near) if path.is_file()), recorded)
 
 
 def decoders(runner: BackboneRunner, *, known: NDArray[np.uint8] | None = None) -> Decoders:
