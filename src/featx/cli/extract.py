@@ -63,6 +63,9 @@ def extract(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Compute nothing; only say what would be done.")
     ] = Job.dry_run,
+    path_column: shared.PathColumn = Job.path_column,
+    label_column: shared.LabelColumn = Job.label_column,
+    root: shared.Root = Job.root,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -179,6 +182,9 @@ def extract(
                 batch_size=batch_size,
                 workers=workers,
                 max_pixels=max_pixels,
+                path_column=path_column,
+                label_column=label_column,
+                root=root,
                 split=split,
                 limit=limit,
                 seed=seed,

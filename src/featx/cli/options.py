@@ -10,6 +10,7 @@ import typer
 
 FEATURE = "Feature"
 PIXELS = "Pixels"
+TABLE = "A CSV of images"
 SPEED = "Speed"
 FAILURES = "Images that fail"
 CLASSIFIER = "Classifier"
@@ -122,6 +123,27 @@ SafeCsv = Annotated[
         "--safe-csv",
         help="Write paths and names in the CSV so that no spreadsheet takes one for a formula: with ' before it.",
         rich_help_panel=OUTPUT,
+    ),
+]
+PathColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that holds the paths.", metavar="NAME", show_default="path or alike", rich_help_panel=TABLE
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that holds the labels.", metavar="NAME", show_default="label or alike", rich_help_panel=TABLE
+    ),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that the paths are relative to.",
+        metavar="FOLDER",
+        show_default="that of the CSV",
+        rich_help_panel=TABLE,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.", rich_help_panel=OUTPUT)]

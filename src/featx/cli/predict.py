@@ -11,7 +11,10 @@ from featx.pipeline.filling.job import RunOptions
 
 def predict(
     images: Annotated[
-        list[Path], typer.Argument(help="Image files, or folders of them.", metavar="IMAGE", show_default=False)
+        list[Path],
+        typer.Argument(
+            help="Image files, folders of them, or CSVs that name them.", metavar="IMAGE", show_default=False
+        ),
     ],
     model: Annotated[
         Path | None,
@@ -30,6 +33,8 @@ def predict(
             show_default="label every image",
         ),
     ] = None,
+    path_column: shared.PathColumn = None,
+    root: shared.Root = None,
     weights: shared.MovedWeights = None,
     runtime: shared.Runtime = RunOptions.runtime,
     device: shared.Device = RunOptions.device,
@@ -50,6 +55,8 @@ def predict(
         model,
         images,
         min_confidence=min_confidence,
+        path_column=path_column,
+        root=root,
         weights=weights,
         runtime=runtime,
         device=device,

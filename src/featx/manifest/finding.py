@@ -8,14 +8,17 @@ from pathlib import Path
 from featx.errors import SourceError, UsageError
 from featx.manifest.alike import sets_alike
 from featx.manifest.classes import from_folder
+from featx.manifest.columns import AS_USUAL, TableOptions
 from featx.manifest.drawing import limited
 from featx.manifest.listing import WHAT_TO_GIVE, Manifest
-from featx.manifest.tables import from_csv
+from featx.manifest.tables import SUFFIXES, from_csv
 
 logger = logging.getLogger(__name__)
 
 
-def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list[Manifest]:
+def find(
+    source: Path | str, *, limit: int | None = None, seed: int = 0, table: TableOptions = AS_USUAL
+) -> list[Manifest]:
     """List the images of a folder or a CSV.
 
     Every regular file that is not hidden is taken for an image: what it is shows when its bytes are read.
@@ -26,12 +29,14 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
         A folder of images (no labels); a folder with one sub-folder per class, whose deeper levels keep the class; a
         folder of splits (sub-folders named train, val or test, or in such a way: Training, valid, dev, test_set; and no
         others); or
-        a CSV (UTF-8) with a header and the column ``path`` (or ``file_name``, ``image``), relative to the CSV or
-        absolute, and optionally ``label``, ``split``, ``group``.
+        a CSV with a header and the column ``path`` (or another one that certainly holds the paths), relative to the CSV
+        or absolute, and optionally ``label``, ``split``, ``group``.
     limit : int, optional
         Choose so many images of each manifest, evenly over its classes.
     seed : int
         Seed of that choice.
+    table : TableOptions
+        The way to read a CSV.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
     SourceError
         Nothing there, nothing in it, a folder that can't be listed, a CSV that can't be understood.
     UsageError
-        A limit below 1, or a seed below 0.
+        A limit below 1, a seed below 0, or options of a CSV for a folder.
 
     Notes
     -----
@@ -67,9 +72,11 @@ def find(source: Path | str, *, limit: int | None = None, seed: int = 0) -> list
     except OSError as error:
         raise SourceError(f"{given}: {error.strerror or error}; {WHAT_TO_GIVE}") from error
     if stat.S_ISDIR(mode):
+        if table:
+            raise UsageError(f"`path_column`, `label_column` and `root` are for a CSV, and {given} is a folder")
         manifests = from_folder(given)
-    elif stat.S_ISREG(mode) and given.suffix.lower() == ".csv":
-        manifests = from_csv(given)
+    elif stat.S_ISREG(mode) and given.suffix.lower() in SUFFIXES:
+        manifests = from_csv(given, table)
     else:
         raise SourceError(f"{given} is neither a folder nor a .csv file; {WHAT_TO_GIVE}")
     for manifest in manifests:

@@ -56,6 +56,10 @@ class Manifest:
         Images of one group stay together in cross-validation.
     sizes, mtimes_ns : (n,) int64
         File size in bytes and modification time in nanoseconds when listed; -1 where the file was missing.
+    notes : tuple of str
+        Lines for people about the way in which the source was read.
+    absent : str
+        The first file that was missing and a guess at the reason, for people; empty where there is none to tell.
     """
 
     source: Path
@@ -68,6 +72,8 @@ class Manifest:
     groups: tuple[str, ...] | None
     sizes: NDArray[np.int64]
     mtimes_ns: NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+    absent: str = ""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -126,7 +132,16 @@ def split_named(name: str) -> str | None:
     return None if match is None else match.lastgroup
 
 
-def made_of(*, source: Path, root: Path, name: str, listed: list[Listed], split: str | None = None) -> Manifest:
+def made_of(
+    *,
+    source: Path,
+    root: Path,
+    name: str,
+    listed: list[Listed],
+    split: str | None = None,
+    notes: tuple[str, ...] = (),
+    absent: str = "",
+) -> Manifest:
     """Sort images, and number their classes."""
     if not listed:
         raise SourceError(f"no images in {root}: it holds no file that is not hidden; {WHAT_TO_GIVE}")
@@ -146,6 +161,8 @@ def made_of(*, source: Path, root: Path, name: str, listed: list[Listed], split:
         groups=tuple(image.group or image.path for image in listed) if grouped else None,
         sizes=np.array([image.size for image in listed], np.int64),
         mtimes_ns=np.array([image.mtime_ns for image in listed], np.int64),
+        notes=notes,
+        absent=absent,
     )
 
 

@@ -1,86 +1,213 @@
-"""The images that a CSV names."""
+"""The images that a CSV names, one row for each file."""
 
-import csv
+import logging
+import os
 import stat
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from featx.errors import SourceError
+from featx.manifest.columns import Columns, TableOptions, choose_columns, columns_line, knows_paths, path_column
+from featx.manifest.encoding import LINE_END, as_shown, checked_text
 from featx.manifest.listing import MISSING, Listed, Manifest, in_order, made_of, split_named
+from featx.manifest.records import Records, parse_line, read_records
+from featx.manifest.spellings import Folder, Located, is_url
 
-_PATH_COLUMNS = ("path", "file_name", "image")
-_EXTRA = "\0extra"
+logger = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".csv", ".tsv"})
+"""Suffixes of tables, in lower case."""
+
+_NO_LABEL = frozenset({"nan", "NaN", "NAN", "null", "NULL", "None", "NA", "N/A", "n/a", "<NA>", "#N/A"})
+"""Texts that programs write where a label is missing."""
 
 
-def from_csv(file: Path) -> list[Manifest]:
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A row of a CSV that names an image."""
+
+    line: int
+    located: Located
+    label: str = ""
+    split: str = ""
+    group: str = ""
+
+    @property
+    def meaning(self) -> tuple[str, str, str]:
+        return self.label, self.split, self.group
+
+
+def from_csv(file: Path, options: TableOptions) -> list[Manifest]:
     """List the images of a CSV, as a manifest for each of its splits."""
-    by_split: dict[str, list[Listed]] = {}
-    try:
-        # Paths are bytes to the file system: what is no UTF-8 goes through unchanged.
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            for split, listed in _rows(file, lines):
-                by_split.setdefault(split, []).append(listed)
-    except OSError as error:
-        raise SourceError(
-            f"{file} can't be read ({error.strerror or error}); allow it, or give another source"
-        ) from error
-    if not by_split:
+    folder = _folder(file, options)
+    records = read_records(file, knows_paths(options))
+    columns = choose_columns(records, options, folder.identity)
+    rows = list(_one_for_each_file(file, _rows(records, columns, folder)))
+    if not rows:
         raise SourceError(f"{file} has a header and no rows; name one image per line")
+    notes = (_reading(records, columns_line(records, columns), rows),)
+    _warn_of_labels(file, rows)
+    by_split: dict[str, list[_Row]] = {}
+    for row in rows:
+        by_split.setdefault(row.split, []).append(row)
     names = {split: f"{file.stem}-{split}".replace("/", "_") if split else file.stem for split in by_split}
     if len(set(names.values())) < len(names):
         raise SourceError(f"{file}: the splits {', '.join(by_split)} would share a name; give them others")
     return in_order(
         made_of(
             source=file,
-            root=file.parent,
+            root=folder.root,
             name=names[split],
-            listed=listed,
+            listed=[_listed(row) for row in found],
             split=split or split_named(file.stem),
+            notes=notes,
+            absent=_absent(found, folder),
         )
-        for split, listed in by_split.items()
+        for split, found in by_split.items()
     )
 
 
-def _rows(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, Listed]]:
-    """Yield split and image of each row of a CSV."""
-    reader = csv.DictReader(lines, restkey=_EXTRA, restval="")
-    seen: dict[str, int] = {}
-    try:
-        header = [name.strip().lower() for name in reader.fieldnames or ()]
-        reader.fieldnames = header
-        column = next((name for name in _PATH_COLUMNS if name in header), None)
-        if column is None:
-            found = ", ".join(header) or "no header"
-            raise SourceError(f"{file}, line 1: no column path (or file_name, image), found {found}; name the column")
-        for row in reader:
-            where = f"{file}, line {reader.line_num}"
-            if _EXTRA in row:
-                raise SourceError(f"{where}: more fields than the header has; put a path with commas in quotes")
-            if not row[column]:
-                raise SourceError(f"{where}: the {column} is empty; name an image, or delete the line")
-            path = _relative(row[column], file.parent)
-            if path in seen:
-                raise SourceError(f"{where}: {path} is already on line {seen[path]}; delete one of them")
-            seen[path] = reader.line_num
-            size, mtime_ns = _status(file.parent / path, where)
-            label, split, group = (row.get(name, "").strip() for name in ("label", "split", "group"))
-            listed = Listed(path=path, label=label, group=group, size=size, mtime_ns=mtime_ns)
-            yield split_named(split) or split, listed
-    except csv.Error as error:
-        raise SourceError(f"{file}, line {reader.line_num}: no CSV ({error}); correct the line") from error
+def is_table(path: Path) -> bool:
+    """Tell whether a path is a file that is read as a CSV."""
+    return path.suffix.lower() in SUFFIXES and os.path.isfile(path)  # noqa: PTH113  (pathlib's raises for odd names)
 
 
-def _relative(path: str, root: Path) -> str:
-    """Remove meaningless parts of a path (``./``, ``//``, the root itself), so that one image has one name."""
-    plain = PurePosixPath(path)
-    return str(plain.relative_to(root) if plain.is_relative_to(root) else plain)
+def paths_in(file: Path, options: TableOptions) -> tuple[Path, list[str]]:
+    """List the paths that a CSV names, in its order, whatever their labels are; and the folder they are relative to."""
+    folder = _folder(file, options)
+    records = read_records(file, knows_paths(options))
+    columns = Columns(path=path_column(records, options, folder.identity))
+    rows = list(_one_for_each_file(file, _rows(records, columns, folder)))
+    logger.info("%s", _reading(records, f"paths from the column {records.names[columns.path]}", rows))
+    if absent := _absent(rows, folder):
+        logger.warning("%s: %s", file, absent)
+    return folder.root, [row.located.path for row in rows]
 
 
-def _status(path: Path, where: str) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except (OSError, ValueError):  # ValueError: a null character in the path
-        return MISSING
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceError(f"{where}: {path} is no regular file; name an image")
-    return status.st_size, status.st_mtime_ns
+def _folder(file: Path, options: TableOptions) -> Folder:
+    if options.root is None:
+        return Folder(file.parent)
+    root = Path(os.path.abspath(os.path.expanduser(options.root)))  # noqa: PTH100, PTH111  (resolve would follow links)
+    if not root.is_dir():
+        raise SourceError(f"`root={options.root}` is no folder; give the one that the paths of {file} are relative to")
+    return Folder(root)
+
+
+def _rows(records: Records, columns: Columns, folder: Folder) -> Iterator[_Row]:
+    """Yield the rows of a CSV, each with its file."""
+    file = records.file
+    taken = {name: number for name in ("label", "split", "group") if (number := getattr(columns, name)) is not None}
+    for line, fields in records.rows:
+        written = fields[columns.path]
+        where = f"{file}, line {line}"
+        if not written.strip():
+            raise SourceError(f"{where}: the {records.names[columns.path]} is empty; name an image, or delete the line")
+        located = folder.locate(written)
+        if located.status is None and is_url(written):
+            raise SourceError(
+                f"{where}: {written.strip()} is an address, and featx reads files; download the images and write their "
+                "paths"
+            )
+        if located.status is not None and not stat.S_ISREG(located.status.st_mode):
+            raise SourceError(f"{where}: {located.path} is no regular file; name an image")
+        values = {
+            name: checked_text(f"{where}: the {name}", fields[number], any_bytes=name == "group")
+            for name, number in taken.items()
+        }
+        if any("\n" in field or "\r" in field for field in fields):
+            _refuse_swallowed(records, columns, folder, line, fields)
+        if "split" in values:
+            values["split"] = split_named(values["split"]) or values["split"]
+        yield _Row(line=line, located=located, **values)
+
+
+def _refuse_swallowed(records: Records, columns: Columns, folder: Folder, line: int, fields: Sequence[str]) -> None:
+    """Refuse a row in which a quote that was never meant to open takes in the rows after it."""
+    where = f"{records.file}, line {line}"
+    for position, field in enumerate(fields):
+        first, *more = LINE_END.split(field)
+        if not more:
+            continue
+        name = records.names[position]
+        if position == columns.path and folder.identity(field) is None:
+            raise SourceError(
+                f"{where}: the {name} {first!r} goes on in the next line, and there is no such file; close the quote "
+                "before it"
+            )
+        for number, text in enumerate(more, start=1):
+            inner = parse_line(text, records.delimiter)
+            as_long = len(inner) == len(fields) or (number == len(more) and len(inner) > 1)
+            if as_long and len(inner) > columns.path and folder.identity(inner[columns.path]) is not None:
+                raise SourceError(
+                    f"{where}: a quote opens in {name} and takes in a later row, which names {inner[columns.path]}; "
+                    "close it before"
+                )
+
+
+def _one_for_each_file(file: Path, rows: Iterable[_Row]) -> Iterator[_Row]:
+    """Yield one row for each file; refuse a path that is there twice, and a file under two labels, splits or groups."""
+    by_path: dict[str, _Row] = {}
+    by_file: dict[tuple[int, int], _Row] = {}
+    again: list[tuple[_Row, _Row]] = []
+    for row in rows:
+        path, status = row.located.path, row.located.status
+        if (other := by_path.setdefault(path, row)) is not row:
+            raise SourceError(f"{file}, line {row.line}: {path} is already on line {other.line}; delete one of them")
+        if status is not None and status.st_ino:  # 0 on file systems that number no files
+            other = by_file.setdefault((status.st_dev, status.st_ino), row)
+            if other is not row:
+                if other.meaning != row.meaning:
+                    raise SourceError(
+                        f"{file}, line {row.line}: {path} is the same file as {other.located.path} on line "
+                        f"{other.line}, under another label, split or group; delete one of them"
+                    )
+                again.append((row, other))
+                continue
+        yield row
+    if again:
+        row, other = again[0]
+        logger.warning(
+            "%s: %d rows name a file a second time and are left out (the first, on line %d: %s is the same file as %s)",
+            file,
+            len(again),
+            row.line,
+            row.located.path,
+            other.located.path,
+        )
+
+
+def _warn_of_labels(file: Path, rows: Iterable[_Row]) -> None:
+    """Warn of labels that likely mean that there is none."""
+    labels = Counter(row.label for row in rows)
+    for label in labels.keys() & _NO_LABEL:
+        logger.warning(
+            "%s: %r is taken as a class, with %d images; leave the label empty where there is none",
+            file,
+            label,
+            labels[label],
+        )
+
+
+def _reading(records: Records, text: str, rows: Iterable[_Row]) -> str:
+    """Say how a CSV was read, in one line."""
+    readings = Counter(row.located.reading for row in rows)
+    del readings[""]
+    parts = [text, *records.oddities, *(f"{count:,} paths read {reading}" for reading, count in readings.items())]
+    return f"{records.file.name}: {'; '.join(parts)}"
+
+
+def _absent(rows: Iterable[_Row], folder: Folder) -> str:
+    """Name the first file that isn't there, and say why that may be; empty where all are there."""
+    first = next((row for row in rows if row.located.status is None), None)
+    if first is None:
+        return ""
+    guess = folder.guess(first.located.path)
+    return f"the first, on line {first.line}, is {as_shown(first.located.path)}" + (f"; {guess}" if guess else "")
+
+
+def _listed(row: _Row) -> Listed:
+    status = row.located.status
+    size, mtime_ns = MISSING if status is None else (status.st_size, status.st_mtime_ns)
+    return Listed(path=row.located.path, label=row.label, group=row.group, size=size, mtime_ns=mtime_ns)

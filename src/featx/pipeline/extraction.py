@@ -16,6 +16,9 @@ from featx.store import FeatureStore
 def extract(
     source: Path | str,
     *,
+    path_column: str | None = Job.path_column,
+    label_column: str | None = Job.label_column,
+    root: Path | str | None = Job.root,
     split: str | None = Job.split,
     backbone: str = Request.backbone,
     weights: Path | str = Request.weights,
@@ -53,6 +56,10 @@ def extract(
     source : path
         A folder with a sub-folder per class, a flat folder, or a CSV with a column ``path`` and, if there are any,
         ``label``, ``split`` and ``group``.
+    path_column, label_column : str, optional
+        Columns of the CSV that hold the paths and the labels, if they are called otherwise.
+    root : path, optional
+        Folder that the paths in the CSV are relative to; that of the CSV by default.
     split : str, optional
         Which one, where the source has several (``train``, ``val``, ``test`` under one root, or a CSV's column).
     backbone : str
@@ -149,6 +156,9 @@ def extract(
     )
     job = Job(
         source=Path(source),
+        path_column=path_column,
+        label_column=label_column,
+        root=None if root is None else Path(root),
         split=split,
         out=None if out is None else Path(out),
         overwrite=overwrite,
@@ -211,7 +221,12 @@ def extract_all(
     }
     if options:
         raise TypeError(f"extract_all() got an unexpected keyword argument {next(iter(options))!r}")
-    for kind, name, plain in ((Job, "out", Path), (Job, "failures", Path), (Request, "weights", str)):
+    for kind, name, plain in (
+        (Job, "root", Path),
+        (Job, "out", Path),
+        (Job, "failures", Path),
+        (Request, "weights", str),
+    ):
         if parts[kind].get(name) is not None:
             parts[kind][name] = plain(parts[kind][name])
     requests = [Request(backbone=backbone, **parts[Request]) for backbone in backbones]

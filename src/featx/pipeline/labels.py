@@ -1,6 +1,5 @@
 """Labels and groups for a store's rows, from a CSV and from their paths."""
 
-import csv
 import logging
 import os
 import re
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from featx import manifest
 from featx.errors import SourceError, UsageError
 from featx.store import FeatureStore
 
@@ -26,7 +26,7 @@ def labels_of(store: FeatureStore, file: Path | str) -> tuple[NDArray[np.int32],
     store : FeatureStore
         Its paths are what the CSV's are held against.
     file : path
-        CSV (UTF-8) with a header and the columns ``path``, as in the store or absolute, and ``label``; others are
+        CSV with a header and the columns ``path``, as in the store or absolute, and ``label``; others are
         ignored. Images that it doesn't name, or names with an empty label, have none. It may name images that failed.
 
     Returns
@@ -79,22 +79,13 @@ def groups_by(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:
 
 def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield line number, path and label of each row."""
-    try:
-        # Paths are bytes to the file system: what is no UTF-8 goes through unchanged.
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            reader = csv.DictReader(lines, restval="")
-            header = [name.strip().lower() for name in reader.fieldnames or ()]
-            if missing := [name for name in COLUMNS if name not in header]:
-                found = ", ".join(header) or "no header"
-                raise SourceError(f"{file}, line 1: no column {' or '.join(missing)}, found {found}; name the columns")
-            reader.fieldnames = header
-            for row in reader:
-                if not row["path"]:
-                    raise SourceError(f"{file}, line {reader.line_num}: the path is empty; name an image")
-                yield reader.line_num, row["path"], row["label"].strip()
-    except csv.Error as error:
-        raise SourceError(f"{file} is no CSV ({error}); correct it") from error
-    except OSError as error:
+    records = manifest.read_records(file, lambda header: set(COLUMNS) <= set(header))
+    if missing := [name for name in COLUMNS if name not in records.header]:
         raise SourceError(
-            f"{file} can't be read ({error.strerror or error}); allow it, or give another file"
-        ) from error
+            f"{file}, line 1: no column {' or '.join(missing)}, found {records.listed_names}; name the columns"
+        )
+    path, label = (records.header.index(name) for name in COLUMNS)
+    for line, fields in records.rows:
+        if not fields[path]:
+            raise SourceError(f"{file}, line {line}: the path is empty; name an image")
+        yield line, fields[path], manifest.checked_text(f"{file}, line {line}: the label", fields[label])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx import manifest, notebook
 from featx.errors import ModelError, SourceError, UsageError
-from featx.manifest import Failure
+from featx.manifest import Failure, TableOptions
 from featx.model import Model
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
@@ -143,6 +143,8 @@ def predict(
     images: Sequence[Path | str] | Path | str,
     *,
     min_confidence: float | None = None,
+    path_column: str | None = None,
+    root: Path | str | None = None,
     weights: Path | str | None = None,
     runtime: str = RunOptions.runtime,
     device: str = RunOptions.device,
@@ -158,9 +160,13 @@ def predict(
     model : Model, path or None
         The model; None is the only one under ``artifacts/models``.
     images : path or sequence of paths
-        Image files, or folders of them.
+        Image files, folders of them, or CSVs that name them.
     min_confidence : float, optional
         Images whose label is less probable than this, 0 to 1, get none.
+    path_column : str, optional
+        Column of a CSV that holds the paths; ``path`` or one like it by default.
+    root : path, optional
+        Folder that the paths in a CSV are relative to; that of the CSV by default.
     weights : str, optional
         Where the backbone's weights are now, if no longer where the model has them from.
     runtime, device, batch_size, workers, max_pixels, timeout
@@ -186,6 +192,8 @@ def predict(
             model,
             images,
             min_confidence=min_confidence,
+            path_column=path_column,
+            root=root,
             weights=weights,
             runtime=runtime,
             device=device,
@@ -215,6 +223,8 @@ def predict_batches(
     images: Sequence[Path | str] | Path | str,
     *,
     min_confidence: float | None = None,
+    path_column: str | None = None,
+    root: Path | str | None = None,
     weights: Path | str | None = None,
     runtime: str = RunOptions.runtime,
     device: str = RunOptions.device,
@@ -243,7 +253,8 @@ def predict_batches(
     )
     _check_confidence(model, min_confidence)
     given = [images] if isinstance(images, Path | str) else images
-    paths, failures = _expand([Path(image) for image in given])
+    table = TableOptions(path_column=path_column, root=None if root is None else Path(root))
+    paths, failures = _expand([Path(image) for image in given], table)
     runner = runner_of(model, weights=weights, options=run)
     found = False
     with decoders(runner) as processes:
@@ -348,11 +359,18 @@ def _said(
     )
 
 
-def _expand(given: Sequence[Path]) -> tuple[list[str], list[Failure]]:
-    """Image files, those in folders included, as they were named; and the folders that hold none."""
+def _expand(given: Sequence[Path], table: TableOptions) -> tuple[list[str], list[Failure]]:
+    """Image files, those in folders and CSVs included, as they were named; and the folders that hold none."""
+    if table and not any(manifest.is_table(path) for path in given):
+        raise UsageError("`path_column` and `root` are for a CSV of images, and none is given")
     paths: list[str] = []
     failures: list[Failure] = []
     for path in given:
+        if manifest.is_table(path):
+            folder, named = manifest.paths_in(path.absolute(), table)
+            start = os.path.relpath(folder) if table.root is None and not path.is_absolute() else str(folder)
+            paths += [os.path.join("" if start == "." else start, name) for name in named]  # noqa: PTH118  (as written)
+            continue
         if not os.path.isdir(path):  # noqa: PTH112  (pathlib's raises where a name is too long or not to be looked at)
             paths.append(str(path))
             continue

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from featx.errors import REASONS, Reason, UsageError
 from featx.machine import available_cores
-from featx.manifest import Failure
+from featx.manifest import Failure, TableOptions
 
 if TYPE_CHECKING:
     from featx.spec import ExtractionSpec
@@ -68,6 +68,10 @@ class Job:
     ----------
     source : Path
         Folder or CSV.
+    path_column, label_column : str or None
+        Columns of a CSV that hold the paths and the labels; None looks for those of the usual names.
+    root : Path or None
+        Folder that the paths of a CSV are relative to; None is that of the CSV.
     split : str or None
         Only this one; None is every split that the source has.
     limit : int or None
@@ -101,6 +105,9 @@ class Job:
     """
 
     source: Path
+    path_column: str | None = None
+    label_column: str | None = None
+    root: Path | None = None
     split: str | None = None
     limit: int | None = None
     seed: int = 0
@@ -123,6 +130,11 @@ class Job:
         if self.check not in get_args(Check):
             raise UsageError(f"`check` is one of {', '.join(get_args(Check))}, and is {self.check!r}")
         self.failures_allowed(0)
+
+    @property
+    def table(self) -> TableOptions:
+        """The way to read the source where it is a CSV."""
+        return TableOptions(path_column=self.path_column, label_column=self.label_column, root=self.root)
 
     @property
     def drawn(self) -> str:

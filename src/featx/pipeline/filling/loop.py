@@ -1,6 +1,7 @@
 """The loop of stage one: list images, decode them batch by batch, and fill every store that lacks them."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -18,7 +19,9 @@ from featx.pipeline.filling.runner import BackboneRunner, decoders
 from featx.pipeline.filling.store_filler import StoreFiller, common_digests
 from featx.pipeline.naming import beside, store_path
 from featx.pipeline.spreadsheets import safe_text, to_csv
-from featx.progress import SILENT, Progress
+from featx.progress import SILENT, Progress, Step
+
+logger = logging.getLogger(__name__)
 
 
 def extract_job(
@@ -51,7 +54,7 @@ def extract_job(
 
 def listed(job: Job) -> list[Manifest]:
     """List the images of a job, as a manifest for each of its splits."""
-    found = manifest.find(job.source, limit=job.limit, seed=job.seed)
+    found = manifest.find(job.source, limit=job.limit, seed=job.seed, table=job.table)
     # Models are scored on the test split of a source that has several.
     split = "test" if job.for_scoring and len(found) > 1 and job.split is None else job.split
     chosen = [one for one in found if split in (None, one.split)]
@@ -62,9 +65,24 @@ def listed(job: Job) -> list[Manifest]:
         raise UsageError(
             f"{job.source} has the splits {splits}, and a feature store holds one: name one with `split=NAME`"
         )
+    for images in chosen:
+        _tell_of_absent(images, dry_run=job.dry_run)
     if job.for_scoring:
         chosen = [dataclasses.replace(one, split=one.split or "test") for one in chosen]
     return chosen
+
+
+def _tell_of_absent(images: Manifest, *, dry_run: bool) -> None:
+    """Warn of files that a CSV names and that aren't there; refuse it where none is."""
+    absent = int((images.sizes < 0).sum())
+    if not images.absent or not absent:
+        return
+    if absent == len(images) and not dry_run:
+        raise SourceError(
+            f"none of the {absent} files that {images.source} names is there ({images.absent}); correct the paths, or "
+            "give the folder that they are relative to with `root`"
+        )
+    logger.warning("%s: %d of the %d files are not there (%s)", images.source, absent, len(images), images.absent)
 
 
 def extract_with(
@@ -72,6 +90,8 @@ def extract_with(
 ) -> list[Extraction]:
     """Extract the features of manifests with backbones that are resolved already."""
     extractions = []
+    for note in dict.fromkeys(note for images in manifests for note in images.notes):
+        progress.step(Step(text=note))
     for images in manifests:
         targets = _targets(job, images, runners, several=len(manifests) * len(runners) > 1)
         fillers = [

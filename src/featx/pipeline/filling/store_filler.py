@@ -54,8 +54,19 @@ class StoreFiller:
 
     def planned(self) -> Extraction:
         """Return the extraction that a run would do, for a dry run."""
-        reused, failed = max(len(self.earlier.rows), self.earlier.done), len(self.earlier.failures)
-        return self._extraction(extracted=len(self.images) - reused - failed, reused=reused)
+        self._failures = dict(self.earlier.failures) | self._absent()
+        reused = min(max(len(self.earlier.rows), self.earlier.done), len(self.images) - len(self._failures))
+        return self._extraction(extracted=len(self.images) - reused - len(self._failures), reused=reused)
+
+    def _absent(self) -> dict[str, Failure]:
+        """Images that were missing when they were listed, as failures."""
+        paths = [self.images.paths[slot] for slot in np.flatnonzero(self.images.sizes < 0).tolist()]
+        return {
+            path: Failure(
+                path=path, reason="missing", message="there is no such file", digest=None, size=-1, mtime_ns=-1
+            )
+            for path in paths
+        }
 
     def unchanged(self) -> Extraction | None:
         """Return the finished extraction if the store is already what a run would make; else None."""
