@@ -25,6 +25,14 @@ def decode_into(data, rules, out, *, max_pixels):
     out[:] = pixels(data, (*rules.image_size, 3))
 
 
+def thumbnail_into(data, rules, out, *, max_pixels):
+    """Make a thumbnail of an image, after what the last word behind it says."""
+    from featx.images import thumbnail_into
+
+    ACTIONS.get(bytes(data).rpartition(b" ")[2], good)(b"")
+    thumbnail_into(data, rules, out, max_pixels=max_pixels)
+
+
 def good(rest):
     pass
 

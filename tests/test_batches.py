@@ -354,6 +354,27 @@ print("end", flush=True)
 """
 
 
+def test_no_image_is_waited_for_beyond_a_time(tmp_path):
+    """What is done by then comes, what isn't is no failure, and the processes serve the next list."""
+    contents = [*good(2), b"stuck", *good(9, start=2)]
+    listed = write(tmp_path, contents)
+    with Decoders(RULES, options(workers=2, timeout_s=1000), decoder=FAULTY) as decoders:
+        outcomes = []
+        for until in (0.0, time.monotonic() + 1):
+            outcome = Outcome([], [], [], [], [])
+            for batch in decoders.batches(tmp_path, listed, until=until):
+                outcome.decoded += batch.decoded.slots.tolist()
+                outcome.failures += batch.failures
+            assert not outcome.failures
+            slots = [slot for slot, _ in listed]
+            assert listed[2][0] not in outcome.decoded
+            assert outcome.decoded == [slot for slot in slots if slot in set(outcome.decoded)]
+            outcomes.append(outcome)
+        assert outcomes[0].decoded == []
+        listed, contents = listed[3:], contents[3:]
+        check(run(decoders, tmp_path, listed), tmp_path, listed, contents, batch_size=4)
+
+
 @needs_proc
 def test_processes_die_with_their_parent_even_where_they_hang(tmp_path):
     names = [name for _, name in write(tmp_path, [*good(2), b"stuck", b"stuck"])]

@@ -19,7 +19,7 @@ from PIL import Image
 from featx.errors import ImageError, UsageError
 from featx.images import thumbnail
 from featx.leakage import Leak
-from featx.pipeline.evaluation.thumbnails import thumbnails
+from featx.pipeline.evaluation.thumbnails import Thumbnailer
 from featx.reports import Report
 from featx.reports.images import Images
 from featx.reports.page import positions, render, wanted, wanted_training
@@ -163,15 +163,17 @@ def test_thumbnails_spend_their_budget_on_the_first_paths(tmp_path: Path, monkey
     os.mkfifo(tmp_path / "pipe")
     wants = [paths[3], "pipe", *paths, paths[3], "nul\0"]
     digests = digests_of(tmp_path, paths)
-    every = thumbnails(tmp_path, wants, digests=digests)
+    with Thumbnailer() as maker:
+        every = maker.thumbnails(tmp_path, wants, digests=digests)
     assert list(every) == [paths[3], *(path for path in paths if path not in {paths[2], paths[3], paths[4]})]
     sizes = np.cumsum([len(data) for data in every.values()])
-    some = thumbnails(tmp_path, wants, digests=digests, budget_bytes=int(sizes[4]))
-    assert list(some.items()) == list(every.items())[:5]
-    assert thumbnails(tmp_path / "gone", wants, digests=digests) == {}
     monkeypatch.chdir(tmp_path)
-    assert list(thumbnails(".", paths[:1], digests=digests)) == [paths[0]]
-    assert thumbnails("", paths[:1], digests=digests) == {}
+    with Thumbnailer() as maker:
+        some = maker.thumbnails(tmp_path, wants, digests=digests, budget_bytes=int(sizes[4]))
+        assert list(some.items()) == list(every.items())[:5]
+        assert maker.thumbnails(tmp_path / "gone", wants, digests=digests) == {}
+        assert list(maker.thumbnails(".", paths[:1], digests=digests)) == [paths[0]]
+        assert maker.thumbnails("", paths[:1], digests=digests) == {}
 
 
 def test_an_image_that_is_another_one_now_has_no_thumbnail(tmp_path: Path) -> None:
@@ -179,8 +181,9 @@ def test_an_image_that_is_another_one_now_has_no_thumbnail(tmp_path: Path) -> No
     painted(tmp_path, paths)
     digests = digests_of(tmp_path, paths)
     (tmp_path / "a.png").write_bytes(photo((64, 48)))
-    assert list(thumbnails(tmp_path, paths, digests=digests)) == ["b.png"]
-    assert thumbnails(tmp_path, paths, digests={}) == {}
+    with Thumbnailer() as maker:
+        assert list(maker.thumbnails(tmp_path, paths, digests=digests)) == ["b.png"]
+        assert maker.thumbnails(tmp_path, paths, digests={}) == {}
 
 
 # ---- the map
@@ -286,7 +289,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     report = everything(root=str(folder))
     assert report.images is not None
     painted(folder, report.images.paths)
-    pictures = thumbnails(folder, wanted(report), digests=digests_of(folder, report.images.paths))
+    with Thumbnailer() as maker:
+        pictures = maker.thumbnails(folder, wanted(report), digests=digests_of(folder, report.images.paths))
     many = made(tuple(f"class {index:03} {'long ' * 12}" for index in range(100)), each=3)
     written = {
         "everything": render(report, thumbnails=pictures, training=pictures, positions=scattered(len(report.images))),

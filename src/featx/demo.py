@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from featx.backbones import Request
+from featx.batches import DecodeOptions, Decoders
 from featx.errors import SourceError, WeightsError
 from featx.pipeline.filling.job import Job, RunOptions
 from featx.pipeline.filling.loop import extract_with, listed
@@ -18,6 +19,7 @@ from featx.pipeline.fitting import fit_all
 from featx.pipeline.scoring import score_all
 from featx.progress import SILENT, Progress, Step
 from featx.reports import Report
+from featx.spec import PixelRules
 
 _SPLITS = ("train", "test")
 _TEST_SHARE = 0.2
@@ -165,7 +167,7 @@ def _holds(folder: Path, digits: dict[str, NDArray[np.uint8]]) -> bool:
     found = set(_visible(folder))
     strange = sorted(found - digits.keys())
     # Pixels and not bytes: another release of the PNG encoder compresses the same image differently.
-    strange = strange or [name for name in sorted(found) if not _shows(folder / name, digits[name])]
+    strange = strange or _others(folder, sorted(found), digits)
     if not strange and found == digits.keys():
         return True
     held = f"{strange[0]!r}" if strange else f"only {len(found):,} of {len(digits):,} of them"
@@ -184,9 +186,13 @@ def _visible(folder: Path) -> Iterator[str]:
         yield from (Path(parent, name).relative_to(folder).as_posix() for name in names)
 
 
-def _shows(path: Path, pixels: NDArray[np.uint8]) -> bool:
-    try:
-        with Image.open(path) as image:
-            return image.mode == "L" and np.array_equal(np.asarray(image), np.asarray(_upscaled(pixels)))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):  # what Pillow raises for a broken PNG
-        return False
+def _others(folder: Path, names: list[str], digits: dict[str, NDArray[np.uint8]]) -> list[str]:
+    """Decode images, and give the names of those that are not these digits."""
+    run, same = RunOptions(), set()
+    options = DecodeOptions(workers=run.decoders, batch_size=64, timeout_s=run.timeout)
+    with Decoders(PixelRules(image_size=(_SIZE, _SIZE)), options) as processes:
+        for batch in processes.batches(folder, enumerate(names)):
+            for slot, image in zip(batch.decoded.slots.tolist(), batch.images, strict=True):
+                if np.array_equal(image, np.asarray(_upscaled(digits[names[slot]]).convert("RGB"))):
+                    same.add(names[slot])
+    return [name for name in names if name not in same]

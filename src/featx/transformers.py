@@ -5,6 +5,7 @@
 Both are pretrained in scikit-learn's sense: `fit` learns nothing, so there is nothing to leak.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from featx.backbones import Request
+from featx.batches import DecodeOptions, Decoders
 from featx.errors import ImageError
-from featx.images import decode
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner
 from featx.spec import Interpolation, PixelRules, Pooling, Precision, Resize
+
+_BATCH = 32
 
 
 class _Pretrained(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type information
@@ -79,18 +82,23 @@ class ImageLoader(_Pretrained):
         Raises
         ------
         ImageError
-            A file can't be read as an image; a transformer may not drop rows.
+            A file can't be read as an image, ends its decoder or takes it over a minute; a transformer may not drop
+            rows.
         """
         height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
         rules = PixelRules(image_size=(height, width), resize=self.resize, interpolation=self.interpolation)
         pixels = np.empty((len(X), height, width, 3), np.uint8)
-        for row, path in enumerate(X):
-            try:
-                pixels[row] = decode(Path(path).read_bytes(), rules)
-            except OSError as error:
-                raise ImageError("unreadable", f"{path}: {error.strerror}; every row needs an image") from error
-            except ImageError as error:
-                raise ImageError(error.reason, f"{path}: {error}; every row needs an image") from error
+        if not len(X):
+            return pixels
+        run = RunOptions()
+        options = DecodeOptions(
+            workers=min(run.decoders, len(X)), batch_size=min(_BATCH, len(X)), timeout_s=run.timeout
+        )
+        with Decoders(rules, options) as processes:
+            for batch in processes.batches(Path.cwd(), enumerate(os.fspath(path) for path in X)):
+                for failure in batch.failures:
+                    raise ImageError(failure.reason, f"{failure.path}: {failure.message}; every row needs an image")
+                pixels[batch.decoded.slots] = batch.images
         return pixels
 
 

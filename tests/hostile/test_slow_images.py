@@ -1,12 +1,20 @@
 """Images that keep a decoder busy for minutes, and decoders that never end: they cost an image, not the run."""
 
+import functools
 import io
+import json
+import logging
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import faulty_decoder
+import featx
+from conftest import Painter
+from featx.batches import Decoders
 from featx.errors import ImageError
 from featx.images import decode, thumbnail
 from featx.spec import PixelRules
@@ -56,3 +64,38 @@ def test_markers_that_are_no_scans_of_the_picture_are_not_counted() -> None:
     Image.fromarray(noise).save(file, "JPEG", progressive=True, comment=b"\xff\xda\0\2" * 200)
     scans = b"\xff\xda\0\2" * 200  # of a film behind the picture, as some cameras write it
     assert decode(file.getvalue() + scans, RULES).shape == (4, 4, 3)
+
+
+@pytest.mark.timeout(60)
+def test_a_page_is_made_without_the_thumbnails_of_images_that_stop_decoders(
+    paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = paint(tmp_path / "data", each=4)
+    for name, word in (("red/red 00.png", b" stuck"), ("green/green 01.png", b" abort")):
+        with (source / name).open("ab") as file:
+            file.write(word)
+    model = featx.fit(featx.extract(source, backbone="mean-colour", out=tmp_path / "out.h5"), save=False)
+    monkeypatch.syspath_prepend(str(Path(faulty_decoder.__file__).parent))
+    monkeypatch.setattr("featx.pipeline.evaluation.thumbnails.DECODER", "faulty_decoder:thumbnail_into")
+    with caplog.at_level(logging.WARNING):
+        featx.score(model, out=tmp_path / "report.json", timeout=2)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    shown = dict(zip(data["rows"]["path"], data["rows"]["picture"], strict=True))
+    assert {path for path, picture in shown.items() if picture < 0} == {"red/red 00.png", "green/green 01.png"}
+    (said,) = [record.getMessage() for record in caplog.records if "no thumbnail" in record.getMessage()]
+    assert said.startswith("2 images have no thumbnail in the page: ")
+    assert {"1 timeout", "1 crashed"} == set(said.partition(": ")[2].split(", "))
+
+
+def test_a_transformer_gives_up_on_an_image_that_stops_decoders(
+    paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the process of the notebook it would hang, or end it."""
+    monkeypatch.syspath_prepend(str(Path(faulty_decoder.__file__).parent))
+    faulty = functools.partial(Decoders, decoder="faulty_decoder:decode_into")
+    monkeypatch.setattr("featx.transformers.Decoders", faulty)
+    (tmp_path / "bad.png").write_bytes(b"abort")
+    with pytest.raises(featx.ImageError, match="every row needs an image") as caught:
+        featx.ImageLoader().transform([tmp_path / "bad.png"])
+    assert caught.value.reason == "crashed"

@@ -157,7 +157,7 @@ class Decoders:
         self._ring = self._supervisor = None
         self._resources.close()
 
-    def batches(self, root: Path, images: Iterable[tuple[int, str]]) -> Iterator[Batch]:
+    def batches(self, root: Path, images: Iterable[tuple[int, str]], *, until: float = math.inf) -> Iterator[Batch]:
         """Decode images into batches, in order.
 
         Parameters
@@ -166,6 +166,9 @@ class Decoders:
             Folder that the paths are relative to.
         images : iterable of (int, str)
             Row of the manifest and path. Taken as it is needed, a few batches ahead.
+        until : float
+            Time of `time.monotonic` after which no image is waited for: those that aren't done are left out, and are
+            no failures.
 
         Yields
         ------
@@ -189,7 +192,7 @@ class Decoders:
         try:
             supervisor.start()
             resumed = time.perf_counter()
-            for batch in self._assemble(root, images, self._ring, supervisor):
+            for batch in self._assemble(root, images, self._ring, supervisor, until):
                 self.seconds["wait"] += time.perf_counter() - resumed
                 yield batch
                 resumed = time.perf_counter()
@@ -201,7 +204,7 @@ class Decoders:
                 supervisor.stop()  # with all that was in hand; started again by the next call
 
     def _assemble(
-        self, root: Path, images: Iterable[tuple[int, str]], ring: Ring, supervisor: Supervisor
+        self, root: Path, images: Iterable[tuple[int, str]], ring: Ring, supervisor: Supervisor, until: float
     ) -> Iterator[Batch]:
         folder = os.fsencode(os.path.abspath(root))  # noqa: PTH100  (.. stays what it is; decoders are elsewhere)
         source = iter(images)
@@ -220,11 +223,15 @@ class Decoders:
                 building.release()
             elif not waiting:
                 return
-            elif waiting[0].result is None:
-                supervisor.step()
-            else:
+            elif waiting[0].result is not None:
                 while waiting and waiting[0].result is not None and not building.is_due:
                     building.add(waiting.popleft())
+            elif time.monotonic() < until:
+                supervisor.step(until)
+            else:
+                supervisor.stop()  # its processes may be busy for long
+                source = iter(())
+                waiting = deque(task for task in waiting if task.result is not None)
 
     def _allocate(self) -> Ring:
         height, width = self._rules.image_size

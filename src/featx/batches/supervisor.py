@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import selectors
 import time
 from collections import deque
@@ -70,15 +71,20 @@ class Supervisor:
         self._queue.extend(tasks)
         self._feed()
 
-    def step(self) -> None:
+    def step(self, until: float = math.inf) -> None:
         """Wait until something happens: results come, a process ends, or one has been busy for too long.
+
+        Parameters
+        ----------
+        until : float
+            Time of `time.monotonic` after which it isn't waited for anything.
 
         Raises
         ------
         DecoderError
             A process can't be started, or keeps ending without an image to blame.
         """
-        events = self._selector.select(self._patience())
+        events = self._selector.select(max(0.0, min(self._patience(), until - time.monotonic())))
         if sum(len(process.in_flight) for process in self._processes) >= _MANY:
             # Waking up for every image would cost more than all else that is done for it here.
             time.sleep(_NAP_SECONDS)
@@ -152,7 +158,7 @@ class Supervisor:
         return alive
 
     def _patience(self) -> float:
-        return max(0.0, min(map(self._seconds_left, self._processes)))
+        return min(map(self._seconds_left, self._processes))
 
     def _seconds_left(self, process: DecoderProcess) -> float:
         """Return the seconds until a process counts as hung."""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from featx.batches import DecodeOptions, Decoders
 from featx.errors import DecoderError
-from featx.images import DEFAULT_MAX_PIXELS
 from featx.spec import ExtractionSpec
 
 _TIMEOUT_S = 60.0
@@ -85,7 +84,7 @@ def pixels(one: Known, *, decoder: str = "featx.images:decode_into") -> NDArray[
     DecoderError
         No decoder process can be started, or a picture can't be decoded.
     """
-    options = DecodeOptions(workers=1, batch_size=len(one.files), max_pixels=DEFAULT_MAX_PIXELS, timeout_s=_TIMEOUT_S)
+    options = DecodeOptions(workers=1, batch_size=len(one.files), timeout_s=_TIMEOUT_S)
     with _folder() as folder, Decoders(one.spec.pixels, options, decoder=decoder) as decoders:
         (batch,) = decoders.batches(folder, enumerate(one.files))
         if batch.failures:

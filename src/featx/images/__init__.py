@@ -4,6 +4,6 @@ The rules are written down in ``docs/pixels.md``, under the version number that 
 """
 
 from featx.images.decoding import DEFAULT_MAX_PIXELS, decode, decode_into
-from featx.images.thumbnail import thumbnail
+from featx.images.thumbnail import thumbnail, thumbnail_into
 
-__all__ = ["DEFAULT_MAX_PIXELS", "decode", "decode_into", "thumbnail"]
+__all__ = ["DEFAULT_MAX_PIXELS", "decode", "decode_into", "thumbnail", "thumbnail_into"]

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from featx.errors import ImageError
 from featx.images import decoding
@@ -9,6 +10,7 @@ from featx.images.decoding import DEFAULT_MAX_PIXELS
 from featx.images.formats import sniff
 from featx.images.geometry import upright
 from featx.images.resizing import Pixels
+from featx.spec import PixelRules
 
 # libjpeg decodes at an eighth, a quarter or half of the size at a fraction of the cost.
 _REDUCED = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
@@ -54,6 +56,32 @@ def thumbnail(data: bytes | memoryview, *, side: int, quality: int = 80, max_pix
     if not written:
         raise ImageError("unsupported", f"{width} x {height} pixels that cv2 does not write as JPEG")
     return encoded.tobytes()
+
+
+def thumbnail_into(
+    data: bytes | memoryview, rules: PixelRules, out: NDArray[np.uint8], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> None:
+    """Make a thumbnail in the place of pixels: a decoder for `featx.batches.Decoders`.
+
+    Parameters
+    ----------
+    data, max_pixels
+        As for `thumbnail`.
+    rules : PixelRules
+        The longer side of their size is that of the thumbnail.
+    out : (H, W, 3) uint8
+        C-contiguous. Overwritten with the length of a JPEG file, 4 bytes from the lowest to the highest, and the file.
+
+    Raises
+    ------
+    ImageError
+        As for `thumbnail`, or there is no room for the file.
+    """
+    made = thumbnail(data, side=max(rules.image_size), max_pixels=max_pixels)
+    record = np.frombuffer(len(made).to_bytes(4, "little") + made, np.uint8)
+    if len(record) > out.size:
+        raise ImageError("unsupported", f"a thumbnail of {len(made):,} bytes, {out.size - 4:,} at most are allowed")
+    out.reshape(-1)[: len(record)] = record
 
 
 def _reduced(data: bytes | memoryview, *, side: int, max_pixels: int) -> Pixels | None:

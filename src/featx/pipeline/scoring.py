@@ -10,6 +10,7 @@ from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageE
 from featx.model import Model
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
+from featx.pipeline.evaluation.thumbnails import Thumbnailer
 from featx.pipeline.evaluation.training import Training, training_of
 from featx.pipeline.filling.job import Job, RunOptions
 from featx.pipeline.filling.loop import extract_with, listed
@@ -91,12 +92,13 @@ def score(
         store = labelled_store(model, source, weights=weights, options=run, progress=progress)
     training = training_of(model)
     there = training if isinstance(training, Training) else None
-    judged = cross_validated(model, there) if store is None else on_store(model, store)
-    report = report_of(model, judged, training, options=run, command=command)
     target = report_path(model.name) if out is None else Path(out)
-    report.save(target)
-    reports.plot_confusion(report, target.with_suffix(".png"))
-    write_page(report, judged, there, target.with_suffix(".html"))
+    with Thumbnailer(run) as thumbnailer:
+        judged = cross_validated(model, there) if store is None else on_store(model, store)
+        report = report_of(model, judged, training, options=run, command=command)
+        report.save(target)
+        reports.plot_confusion(report, target.with_suffix(".png"))
+        write_page(report, judged, there, target.with_suffix(".html"), thumbnailer=thumbnailer)
     return report
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from featx.files import write_whole
 from featx.pipeline.evaluation.judging import Judged
-from featx.pipeline.evaluation.thumbnails import thumbnails
+from featx.pipeline.evaluation.thumbnails import Thumbnailer
 from featx.pipeline.evaluation.training import Training, keys
 from featx.reports import Report, page
 
 
-def write_page(report: Report, judged: Judged, training: Training | None, path: Path | str) -> None:
+def write_page(
+    report: Report, judged: Judged, training: Training | None, path: Path | str, *, thumbnailer: Thumbnailer
+) -> None:
     """Write a report as one HTML file that needs no other, whole or not at all.
 
     Only images that are still what was extracted are shown.
@@ -23,6 +25,8 @@ def write_page(report: Report, judged: Judged, training: Training | None, path: 
         What the model was fitted on.
     path : Path or str
         Replaced where it exists; folders are made.
+    thumbnailer : Thumbnailer
+        Processes that make its thumbnails.
 
     Raises
     ------
@@ -38,10 +42,11 @@ def write_page(report: Report, judged: Judged, training: Training | None, path: 
         every = len(judged.rows) == len(store)
         positions = page.positions(store.features if every else store.features[judged.rows])
         scored |= dict(zip(report.images.paths, keys(store.digests[judged.rows]), strict=True))
+    make = thumbnailer.thumbnails
     text = page.render(
         report,
-        thumbnails=thumbnails(report.root, page.wanted(report, positions=positions), digests=scored),
-        training=thumbnails(report.training_root, page.wanted_training(report), digests=trained),
+        thumbnails=make(report.root, page.wanted(report, positions=positions), digests=scored),
+        training=make(report.training_root, page.wanted_training(report), digests=trained),
         positions=positions,
     )
     write_whole(Path(path), text.encode("utf-8", "surrogateescape"))

@@ -87,14 +87,12 @@ def _read(store: FeatureStore, rows: list[int], kept: NDArray[np.uint8], until: 
     logger.info("reading %d images of %s again, to compare them as pictures", len(rows), store.path.name)
     try:
         with Decoders(RULES, how) as processes:
-            for batch in processes.batches(root, ((row, store.paths[row]) for row in rows)):
+            for batch in processes.batches(root, ((row, store.paths[row]) for row in rows), until=until):
                 slots = batch.decoded.slots
                 unchanged = (batch.decoded.digests == store.digests[slots]).all(axis=1)
                 kept[slots[unchanged], :WIDTH] = reduced(batch.images[unchanged])
                 kept[slots[unchanged], WIDTH] = 1
                 count += int(unchanged.sum())
-                if time.monotonic() >= until:
-                    break
     except DecoderError as error:
         logger.warning("images can't be compared as pictures: %s", error)
     return count
