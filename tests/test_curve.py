@@ -285,6 +285,17 @@ def test_intervals_widen_with_what_makes_them_uncertain():
     assert 0.95 < perfect.interval.low < 1
 
 
+@pytest.mark.parametrize("value", [True, False])
+def test_a_curve_may_end_with_all_images_right_or_all_wrong(value):
+    """Draws that share most images say nothing of their variance: it is taken from the size before, and isn't 0."""
+    (before,) = simulated(np.random.default_rng(0), {10: 0.6}, draw=2.0)
+    last = Trials(images_per_class=20, images=40.0, right=np.full((200, 3), value), shared=0.95)
+    end = summarise([before, last], folds=np.zeros(200, int), units=np.arange(200))[0][-1]
+    assert end.accuracy == value
+    assert (end.interval.high == 1) == value
+    assert 0 < (end.interval.low if value else 1 - end.interval.high) < 1
+
+
 def test_a_gain_is_told_for_what_it_is():
     rng = np.random.default_rng(0)
     folds, units = np.zeros(2000, int), np.arange(2000)

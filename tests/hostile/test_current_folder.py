@@ -30,6 +30,12 @@ def trap(tmp_path: Path) -> Path:
         mark = f"open({str(tmp_path / 'marks')!r}, 'a').write({name!r} + '\\n')\n"
         (folder / f"{name}.py").write_text(mark)
         (folder / f"{name}_package").mkdir()
+    # Each of these settings starts a program or imports a module where it is believed.
+    (folder / "matplotlibrc").write_text("text.usetex: True\nbackend: module://json\nfigure.dpi: 1\n")
+    (folder / "programs").mkdir()
+    for name in ("latex", "dvipng", "gs"):
+        (folder / "programs" / name).write_text(f"#!/bin/sh\necho {name} >> {tmp_path / 'marks'}\nexit 1\n")
+        (folder / "programs" / name).chmod(0o755)
     rng = np.random.default_rng(0)
     for name in ("one", "two"):
         (folder / "data" / name).mkdir(parents=True)
@@ -45,7 +51,8 @@ def run(trap: Path, tmp_path: Path) -> Run:
 
     def run(*words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
         places = os.pathsep.join(str(Path(place).absolute()) for place in sys.path if place)
-        environment = children.environment(PYTHONPATH=places, FEATX_CACHE=str(tmp_path / "cache"))
+        programs = f"{trap / 'programs'}{os.pathsep}{os.environ['PATH']}"
+        environment = children.environment(PYTHONPATH=places, PATH=programs, FEATX_CACHE=str(tmp_path / "cache"))
         return subprocess.run(
             [*before, sys.executable, "-c", MAIN, *words],
             cwd=trap,
@@ -85,13 +92,21 @@ def test_neither_does_the_export_nor_does_tensorflow_load_a_library_there(run: R
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace, which lists what a process opens")
-def test_nothing_there_is_opened_but_what_was_asked_for(run: Run, trap: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["extract", "score", "curve"])
+def test_nothing_there_is_opened_but_what_was_asked_for(run: Run, trap: Path, tmp_path: Path, command: str) -> None:
     log = tmp_path / "log"
     calls = "trace=open,openat,execve,stat,newfstatat,readlink,chdir"
-    run("extract", "data", "--backbone", "mean-colour", before=("strace", "-f", "-o", str(log), "-e", calls))
+    words = {"extract": ("data", "--backbone", "mean-colour"), "score": ("data",), "curve": ("--folds", "2")}[command]
+    if command != "extract":
+        run("extract", "data", "--backbone", "mean-colour")
+        run("fit", "--folds", "2")
+    done = run(command, *words, before=("strace", "-f", "-o", str(log), "-e", calls))
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "marks").exists(), (tmp_path / "marks").read_text()
     calls = [line for line in log.read_text().splitlines() if "ENOENT" not in line]
     opened = [found[1] for line in calls if (found := re.search(r'open(?:at)?\((?:AT_FDCWD, )?"([^"]+)"', line))]
-    assert any(path.endswith("/data/one/0.png") for path in opened)  # the list is one of this run
+    known = {"extract": "/data/one/0.png"}.get(command, "-mean-colour.h5")
+    assert any(path.endswith(known) for path in opened)  # the list is one of this run
     here = {
         os.path.relpath(path, trap) for path in opened if Path(path).is_absolute() and Path(path).is_relative_to(trap)
     }

@@ -169,7 +169,9 @@ def _variance_of_images(
 
 def _interval(estimate: _Estimate, n: int, independent: int) -> Interval:
     share, variance = estimate.mean, estimate.of_images + estimate.of_draws
-    size = min(share * (1.0 - share) / variance, n) if variance > 0 else float(independent)
+    # All right, or all wrong: the images don't vary, and tell as much as independent ones.
+    varies = variance > 0 and 0 < share < 1
+    size = min(share * (1.0 - share) / variance, n) if varies else float(independent)
     z = estimate.quantile()
     centre = (share + z * z / (2 * size)) / (1 + z * z / size)
     half = z / (1 + z * z / size) * math.sqrt(share * (1 - share) / size + (z / (2 * size)) ** 2)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from featx.files import write_whole
 from featx.reports.curve import Curve
+from featx.reports.drawing import own_settings
 from featx.reports.plot import _DPI, _TITLE_COLUMNS, _drawable, _shortened
 
 _LINE = "#08519c"  # the dark end of the confusion matrix's hue
 _SIZE = (7.2, 4.6)  # inches
 
 
+@own_settings()
 def plot_curve(curve: Curve, path: Path | str) -> None:
     """Draw a learning curve into a PNG file.
 

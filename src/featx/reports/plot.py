@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.files import write_whole
+from featx.reports.drawing import own_settings
 from featx.reports.report import Report
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ _DARK = 0.51
 """Share from which white text is read better on its blue than black; the contrast is over 4.5 on either side."""
 
 
+@own_settings()
 def plot_confusion(report: Report, path: Path | str) -> None:
     """Draw the confusion matrix of a report into a PNG file.
 
