@@ -1,14 +1,15 @@
 """Decoding by Pillow of pictures that cv2 can't read, or reads against the rules."""
 
 import io
-import re
 import struct
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     ExifTags,
@@ -17,43 +18,17 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
+from PIL.TiffImagePlugin import TiffImageFile
 
-from featx.errors import ImageError, Reason
+from featx.errors import ImageError
+from featx.images import tiff
+from featx.images.damage import RAISED_BY_BAD_BYTES, reason_of
 from featx.images.formats import Format
 from featx.images.geometry import ORIENTATIONS, check_size
+from featx.images.memory import RESULT_BYTES, check_memory
 from featx.images.resizing import Pixels
-
-# What Pillow, cv2 and numpy raise on damaged or hostile bytes: Pillow documents little of it, and its plugins let slip
-# whatever their parsing runs into. Anything else is a bug, here or there, and keeps its traceback.
-_RAISED_BY_BAD_BYTES = (
-    cv2.error,
-    Image.DecompressionBombError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-
-# Pillow has no error classes for these, only words; whatever matches none is damaged.
-_REASONS: tuple[tuple[re.Pattern[str], Reason], ...] = (
-    (re.compile(r"too large|too much memory|exceeds limit|MemoryError", re.IGNORECASE), "too-large"),
-    (
-        re.compile(r"unsupported|not supported|pixel mode|cannot handle|conversion from", re.IGNORECASE),
-        "unsupported",
-    ),
-)
 
 # The plugins' classes and not Image.open: it would guess among all formats, hide why one refused, and read
 # a multi-picture JPEG's index, whose errors don't matter to the first picture.
@@ -63,7 +38,6 @@ _OPENERS: dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "bmp": BmpImagePlugin.BmpImageFile,
     "gif": GifImagePlugin.GifImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
 }
 
 # Pillow expands grey of 2 and 4 bits to 8, but not the colour key that goes with it.
@@ -72,6 +46,16 @@ _KEY_STEPS = {"L;2": 85, "L;4": 17}
 _PNG_SIGNATURE = 8
 
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"})
+
+_DEEP_GREY = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+
+_CORE_BYTES = {"1": 1, "L": 1, "P": 1, **dict.fromkeys(_DEEP_GREY, 2)}
+"""Mode of an image -> bytes of a pixel in Pillow's memory, where that is not 4."""
+
+_WEBP_BYTES = 16
+"""Bytes of a pixel in Pillow's memory of a WebP: two canvases, a copy and the image, of 4 bytes each."""
+
+_BAND_PIXELS = 2**18
 
 _EIGHT_BITS = ((np.arange(65_536) + 128) // 257).astype(np.uint8)
 """Sample of 16 bits -> v / 257, rounded."""
@@ -86,11 +70,10 @@ def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pix
         try:
             if kind == "webp":
                 _check_webp_canvas(data, max_pixels)
-            with _OPENERS[kind](io.BytesIO(data)) as image:
+            with tiff.open_tiff(data) if kind == "tiff" else _OPENERS[kind](io.BytesIO(data)) as image:
                 check_size(*image.size, max_pixels)
-                if kind == "tiff":
-                    _check_tiff_strips(image, len(data))
                 samples = _raw_mode(image)
+                check_memory(_peak_bytes(image, samples), max_pixels)
                 image.load()
                 # A TIFF is turned by Pillow as it loads, and then says 1.
                 orientation = _orientation(image)
@@ -98,17 +81,10 @@ def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pix
                     image.info["transparency"] *= _KEY_STEPS[samples]
                 pixels = _from_16_bits(image, data, kind) if ";16" in samples else _over_white(image)
             return pixels, orientation
-        except _RAISED_BY_BAD_BYTES as error:
+        except RAISED_BY_BAD_BYTES as error:
             # KeyError and its like say nothing without their name; one line, whatever the file put into the message.
             detail = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ImageError(_reason(detail), f"{kind}: {detail}") from error
-
-
-def _reason(detail: str) -> Reason:
-    for words, reason in _REASONS:
-        if words.search(detail):
-            return reason
-    return "truncated"
+            raise ImageError(reason_of(detail), f"{kind}: {detail}") from error
 
 
 def jpeg_orientation(data: bytes | memoryview) -> int:
@@ -116,7 +92,7 @@ def jpeg_orientation(data: bytes | memoryview) -> int:
     with _warning_filters, warnings.catch_warnings(action="ignore"):
         try:
             return _orientation(JpegImagePlugin.JpegImageFile(io.BytesIO(data)))
-        except _RAISED_BY_BAD_BYTES:
+        except RAISED_BY_BAD_BYTES:
             return 1
 
 
@@ -133,15 +109,6 @@ def _check_webp_canvas(data: bytes | memoryview, max_pixels: int) -> None:
     check_size(width, height, max_pixels)
 
 
-def _check_tiff_strips(image: ImageFile.ImageFile, size: int) -> None:
-    """Refuse a TIFF with missing strips, which libtiff would fill with white."""
-    assert isinstance(image, TiffImagePlugin.TiffImageFile)
-    for offsets, counts in ((273, 279), (324, 325)):
-        strips = zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(counts, ()), strict=False)
-        if any(offset + count > size for offset, count in strips):
-            raise ImageError("truncated", "tiff: pixel data is announced beyond the end of the file")
-
-
 def _raw_mode(image: ImageFile.ImageFile) -> str:
     """Return Pillow's name for the layout of the samples in the file; "" if Pillow has none."""
     arguments = image.tile[0].args if image.tile else ()
@@ -152,35 +119,77 @@ def _raw_mode(image: ImageFile.ImageFile) -> str:
 def _orientation(image: ImageFile.ImageFile) -> int:
     try:
         value = image.getexif().get(ExifTags.Base.Orientation)
-    except _RAISED_BY_BAD_BYTES:
+    except RAISED_BY_BAD_BYTES:
         return 1
     return value if isinstance(value, int) and value in ORIENTATIONS else 1
 
 
+def _peak_bytes(image: ImageFile.ImageFile, samples: str) -> int:
+    """Predict the bytes that decoding takes at its peak, from what the header announces; measured by a test."""
+    pixels = image.size[0] * image.size[1]
+    core = _CORE_BYTES.get(image.mode, 4)
+    if isinstance(image, TiffImageFile):
+        # A strip or tile is unpacked beside the image; a turned image is a second one.
+        turned = core if image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1 else 0
+        return max(pixels * core + tiff.block_bytes(image), pixels * (core + max(RESULT_BYTES, turned)))
+    if isinstance(image, WebPImagePlugin.WebPImageFile):
+        return pixels * _WEBP_BYTES
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        # Coefficients of 2 bytes for each sample, if it is progressive or has a scan for each channel.
+        return pixels * (core + max(RESULT_BYTES, 2 * len(image.getbands())))
+    if ";16" in samples and image.mode not in _DEEP_GREY:
+        # Channels of 2 bytes, which cv2 gives as a copy.
+        return pixels * 4 * (3 if image.mode == "RGB" and "transparency" not in image.info else 4)
+    return pixels * (core + RESULT_BYTES)
+
+
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """Yield bands of rows: what is converted band by band takes no second picture's memory."""
+    step = max(1, _BAND_PIXELS // width)
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
 def _over_white(image: Image.Image) -> Pixels:
     """Convert any mode of 8 bits or fewer to RGB, with white behind transparent pixels."""
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        canvas = Image.new("RGB", image.size, "white")
-        # paste blends each sample as (c * a + 255 * (255 - a)) / 255, rounded.
-        canvas.paste(image, mask=image)
-        return np.asarray(canvas)
-    if image.mode not in _PLAIN_MODES:
+    width, height = image.size
+    if not image.has_transparency_data and image.mode not in _PLAIN_MODES:
         raise ImageError(
             "unsupported", f"samples of mode {image.mode} have no range that is known; convert it to 8 or 16 bits"
         )
-    return np.asarray(image.convert("RGB"))
+    if width * height <= _BAND_PIXELS:
+        return _band_over_white(image)
+    out = np.empty((height, width, 3), np.uint8)
+    for rows in _bands(height, width):
+        out[rows] = _band_over_white(_band(image, rows))
+    return out
+
+
+def _band(image: Image.Image, rows: slice) -> Image.Image:
+    return image.crop((0, rows.start, image.size[0], rows.stop))
+
+
+def _band_over_white(band: Image.Image) -> Pixels:
+    if not band.has_transparency_data:
+        return np.asarray(band.convert("RGB"))
+    band = band.convert("RGBA")
+    canvas = Image.new("RGB", band.size, "white")
+    # paste blends each sample as (c * a + 255 * (255 - a)) / 255, rounded.
+    canvas.paste(band, mask=band)
+    return np.asarray(canvas)
 
 
 def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) -> Pixels:
     """Scale samples of 16 bits to 8, v / 257 rounded."""
     key = image.info.get("transparency")
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N"):
-        grey = np.asarray(image)
-        pixels: Pixels = np.repeat(_EIGHT_BITS[grey][:, :, np.newaxis], 3, axis=2)
-        if key is not None:
-            pixels[grey == key] = 255
-        return pixels
+    width, height = image.size
+    out = np.empty((height, width, 3), np.uint8)
+    if image.mode in _DEEP_GREY:
+        for rows in _bands(height, width):
+            grey = np.asarray(_band(image, rows))
+            out[rows] = _EIGHT_BITS[grey][:, :, np.newaxis]
+            if key is not None:
+                out[rows][grey == key] = 255
+        return out
     if kind != "png":
         # Pillow keeps the high byte, at most one level below: all that it gives of a TIFF, whose premultiplied alpha,
         # separations and orientation cv2 does not see.
@@ -188,9 +197,17 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
     # Pillow has found the pixels whole, but keeps the high bytes only. cv2 takes memory for what a chunk announces.
     if not _has_whole_chunks(data):
         raise ImageError("truncated", "png: a chunk is cut off, or the end chunk is missing")
+    image.close()  # cv2 needs the memory
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != image.size[::-1] or samples.ndim != 3:
+    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != (height, width) or samples.ndim != 3:
         raise ImageError("unsupported", "png of 16 bits that cv2 does not read")
+    for rows in _bands(height, width):
+        out[rows] = _deep_band_over_white(samples[rows], key)
+    return out
+
+
+def _deep_band_over_white(samples: NDArray[Any], key: tuple[int, ...] | None) -> Pixels:
+    """Convert samples of 16 bits in cv2's order, BGR or BGRA."""
     colours: Pixels = _EIGHT_BITS[samples[:, :, 2::-1]]
     if key is not None:
         alpha = np.where((samples[:, :, 2::-1] == key).all(axis=2), 0, 255).astype(np.uint8)
@@ -198,7 +215,7 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
         alpha = _EIGHT_BITS[samples[:, :, 3]]
     else:
         return colours
-    return _over_white(Image.fromarray(np.dstack([colours, alpha])))
+    return _band_over_white(Image.fromarray(np.dstack([colours, alpha])))
 
 
 def _has_whole_chunks(data: bytes | memoryview) -> bool:
