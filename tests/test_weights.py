@@ -9,6 +9,8 @@ import pytest
 from featx import weights
 from featx.errors import WeightsError
 
+HDF5 = b"\x89HDF\r\n\x1a\n"
+
 
 @pytest.fixture(autouse=True)
 def homes(tmp_path, monkeypatch):
@@ -74,14 +76,14 @@ def test_digest_depends_on_dtype_shape_bytes_order_and_nothing_else():
 
 def test_file_digest_is_remembered_until_the_file_changes(homes):
     file = homes / "w.h5"
-    file.write_bytes(b"one")
+    file.write_bytes(HDF5 + b"one")
     one = weights.file_digest(file)
     (entry,) = (homes / "cache" / "weights").iterdir()
     kept = json.loads(entry.read_text())
     kept["value"]["sha256"] = "as remembered"
     entry.write_text(json.dumps(kept))
     assert weights.file_digest(file) == "as remembered"
-    file.write_bytes(b"two")
+    file.write_bytes(HDF5 + b"two")
     os.utime(file, ns=(kept["key"][4], kept["key"][4]))  # same size, same mtime
     assert weights.file_digest(file) not in (one, "as remembered")
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from featx.cache import remember, remembered
 from featx.errors import WeightsError
 
+_SIGNATURES = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04")
+"""First bytes of an HDF5 file and of a ``.keras``, which is a zip archive."""
+
 UNTRAINED_SEED = 0
 UNTRAINED = "none"
 """Source of weights that stores, models and reports record for an untrained backbone."""
@@ -126,14 +129,22 @@ def file_digest(path: Path) -> str:
     Raises
     ------
     WeightsError
-        The file can't be read.
+        The file can't be read, or holds no weights of Keras.
     """
     try:
         status = path.stat()
         key = ("file", str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         if (known := remembered(key)) is not None and isinstance(known.get("sha256"), str):
             return str(known["sha256"])
+        if not status.st_size:
+            raise WeightsError(f"weights file {path} is empty; give a file of weights of Keras")
         with path.open("rb") as file:
+            # A file that isn't read for its weights is not read for its digest: it may have holes of any size.
+            if not file.read(8).startswith(_SIGNATURES):
+                raise WeightsError(f"weights file {path} is neither an HDF5 file nor a .keras; give one of these")
+            if 512 * getattr(status, "st_blocks", status.st_size) < status.st_size // 100:
+                raise WeightsError(f"weights file {path} is nearly all holes: it was not copied whole; copy it again")
+            file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"weights file {path} can't be read: {error.strerror or error}") from error

@@ -15,6 +15,7 @@ import pytest
 
 import featx
 from conftest import Painter
+from featx.weights import file_digest
 
 LIMITED = """
 import resource, sys
@@ -172,3 +173,19 @@ def test_weights_are_numbers_in_their_own_file(plant, weights: Path, tmp_path: P
     with pytest.raises(featx.WeightsError, match=r"lies in another file|of type|does not hold"):
         featx.extract(source, backbone="mobilenet-0.25", weights=path, image_size=32, out=tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.parametrize("start", [b"", b"\x89HDF\r\n\x1a\n"])
+def test_weights_with_holes_are_not_read_from_end_to_end(start: bytes, tmp_path: Path) -> None:
+    """A model or a store names a file of weights; one of 4 TB on no space on the disk would be digested for an hour."""
+    path = tmp_path / "own.weights.h5"
+    path.write_bytes(start)
+    os.truncate(path, 2**42)
+    with pytest.raises(featx.WeightsError, match=r"neither an HDF5 file|all holes"):
+        file_digest(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, whose files have no end or none known")
+def test_a_file_of_the_kernel_is_no_weights() -> None:
+    with pytest.raises(featx.WeightsError, match="is empty"):
+        file_digest(Path("/proc/self/status"))
