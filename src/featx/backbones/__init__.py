@@ -3,17 +3,16 @@
 ``table`` is data; ``resolving`` turns a request into a spec; ``build`` makes the graph; ``loading`` fills it with
 weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO, and
 ``entries`` keeps what comes of it in the cache folder;
-``session`` imports Keras, late and quietly, and holds what differs between its backends.
+``session`` imports Keras, late and quietly; ``backends`` holds the functions that differ between Keras's backends.
 """
 
+from featx.backbones.backends import Forward, Pending
 from featx.backbones.build import build
 from featx.backbones.entries import Exported, ExportError
 from featx.backbones.exporting import exported, failed_exports, float32_convolutions, kept_exports
 from featx.backbones.loading import cached
 from featx.backbones.resolving import Request, feature_shape, resolve
 from featx.backbones.session import (
-    Forward,
-    Pending,
     backend_name,
     compile_forward,
     configured_backend,

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import importlib
+import importlib.util
 import logging
 import os
 import platform
@@ -10,12 +11,11 @@ import random
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from featx.backbones import backends
+from featx.backbones.backends import BACKENDS, Forward, backend
 from featx.errors import UsageError
 from featx.files import parse_json
 from featx.machine import instruction_limit
@@ -24,12 +24,6 @@ from featx.weights import keras_home
 logger = logging.getLogger(__name__)
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-Pending = Callable[[], NDArray[np.float32]]
-"""Waits for features (b, d) float32 that are being computed, in any thread; to be called once."""
-
-Forward = Callable[[NDArray[np.uint8]], Pending]
-"""Begins with images (b, H, W, 3) uint8, which must stay as they are until their features are there."""
-
 _CHATTER = re.compile(r"WARNING: All log messages before absl|[IWE]\d{4} |\d{4}-\d\d-\d\d \S+: [IWE] |\s*$")
 
 
@@ -43,12 +37,33 @@ def import_keras() -> Any:
 
         return keras
     quiet = _LOG_LEVEL not in os.environ
+    _check_backend(configured_backend())
     with _tensorflow_settings(), _without_chatter() if quiet else contextlib.nullcontext():
-        import keras
+        try:
+            import keras
+        except (ImportError, OSError, AttributeError, ValueError, RuntimeError) as error:
+            said = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"Keras can't be loaded with its backend {configured_backend()} ({type(error).__name__}: {said}): mend "
+                f"what is installed, or what {keras_home() / 'keras.json'} holds, or choose another backend with the "
+                "environment variable KERAS_BACKEND"
+            ) from error
 
         if quiet:  # the search for a GPU chatters as well, once
-            _backend("count_gpus")()
+            backend("count_gpus")()
     return keras
+
+
+def _check_backend(name: str) -> None:
+    """Refuse a backend that featx doesn't know or that isn't installed; Keras would end with a long traceback."""
+    where = "KERAS_BACKEND" if os.environ.get("KERAS_BACKEND") else str(keras_home() / "keras.json")
+    if name not in BACKENDS:
+        raise UsageError(f"{where} is {name}; featx runs Keras on {', '.join(BACKENDS)}")
+    if importlib.util.find_spec(name) is None:
+        raise UsageError(
+            f"{name} not installed, which {where} names as Keras's backend: run `pip install {name}`, or set "
+            "KERAS_BACKEND to one that is here"
+        )
 
 
 @contextlib.contextmanager
@@ -127,7 +142,7 @@ def find_device(device: str) -> str:
         raise UsageError(f"`device={device}`: not a device; give auto, cpu, gpu or gpu:N")
     if match[1] == "cpu":
         return "cpu:0"
-    gpus, number = _backend("count_gpus")(), int(match[2] or 0)
+    gpus, number = backend("count_gpus")(), int(match[2] or 0)
     if number < gpus:
         return f"gpu:{number}"
     if match[1] == "auto":
@@ -157,11 +172,8 @@ def configured_backend() -> str:
 
 def on_device(device: str) -> contextlib.AbstractContextManager[None]:
     """Place what is built inside on a device, by the name that `find_device` gave."""
-    keras = import_keras()
-    # PyTorch takes cpu:0 for another device than cpu, and a parameter moved there can't be frozen any more.
-    place = "cpu" if device == "cpu:0" and keras.backend.backend() == "torch" else device
-    context: contextlib.AbstractContextManager[None] = keras.device(place)
-    return context
+    import_keras()
+    return backends.on_device(device)
 
 
 def limit_threads(threads: int | None) -> None:
@@ -170,7 +182,7 @@ def limit_threads(threads: int | None) -> None:
         return
     import_keras()
     try:
-        _backend("limit_threads")(threads)
+        backend("limit_threads")(threads)
     except RuntimeError as error:
         logger.info("threads stay as they are: %s", error)
 
@@ -178,7 +190,7 @@ def limit_threads(threads: int | None) -> None:
 def exact_arithmetic() -> contextlib.AbstractContextManager[None]:
     """Switch off TF32, whose products have 10 bits, so that float32 on a GPU is true float32 inside."""
     import_keras()
-    context: contextlib.AbstractContextManager[None] = _backend("exact")()
+    context: contextlib.AbstractContextManager[None] = backend("exact")()
     return context
 
 
@@ -204,159 +216,8 @@ def compile_forward(model: Any, *, batch_size: int, device: str) -> Forward:
     On a GPU every backend comes back before anything is computed, or even copied; on a CPU, JAX does too. Seen with
     JAX, PyTorch and TensorFlow on a CPU; no GPU was at hand.
     """
-    compiled: Forward = _backend("compile")(model, (batch_size, *model.input_shape[1:]), device)
+    compiled: Forward = backend("compile")(model, (batch_size, *model.input_shape[1:]), device)
     return compiled
-
-
-def _tensorflow_gpus() -> int:
-    import tensorflow as tf
-
-    return len(tf.config.list_physical_devices("GPU"))
-
-
-def _tensorflow_threads(threads: int) -> None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-
-
-def _tensorflow_compile(model: Any, shape: tuple[int, ...], device: str) -> Forward:
-    import tensorflow as tf
-
-    with tf.device(device):
-        program = tf.function(
-            lambda images: model(images, training=False), input_signature=[tf.TensorSpec(shape, tf.uint8)]
-        ).get_concrete_function()
-
-    def forward(images: Any) -> Pending:
-        with tf.device(device):
-            features = program(tf.convert_to_tensor(images))
-        return lambda: np.asarray(features.numpy(), dtype=np.float32)
-
-    return forward
-
-
-@contextlib.contextmanager
-def _tensorflow_exact() -> Iterator[None]:
-    import tensorflow as tf
-
-    config = tf.config.experimental
-    allowed = config.tensor_float_32_execution_enabled()
-    config.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        config.enable_tensor_float_32_execution(allowed)
-
-
-def _jax_gpus() -> int:
-    jax = importlib.import_module("jax")
-    return sum(device.platform in ("gpu", "cuda", "rocm") for device in jax.devices())
-
-
-def _jax_compile(model: Any, shape: tuple[int, ...], device: str) -> Forward:
-    jax = importlib.import_module("jax")
-    kind, _, number = device.partition(":")
-    place = jax.devices(kind)[int(number or 0)]
-    # Weights are arguments: as constants they would be folded into the program and take its memory twice.
-    weights = [
-        jax.device_put([variable.value for variable in variables], place)
-        for variables in (model.trainable_variables, model.non_trainable_variables)
-    ]
-    pixels = jax.ShapeDtypeStruct(shape, np.uint8, sharding=jax.sharding.SingleDeviceSharding(place))
-    program = (
-        jax.jit(lambda held, images: model.stateless_call(*held, images, training=False)[0])
-        .lower(weights, pixels)
-        .compile()
-    )
-
-    def forward(images: Any) -> Pending:
-        features = program(weights, jax.device_put(images, place))
-        return lambda: np.asarray(features, dtype=np.float32)
-
-    return forward
-
-
-def _jax_exact() -> contextlib.AbstractContextManager[None]:
-    context: contextlib.AbstractContextManager[None] = importlib.import_module("jax").default_matmul_precision(
-        "highest"
-    )
-    return context
-
-
-def _torch_gpus() -> int:
-    torch = importlib.import_module("torch")
-    return int(torch.cuda.device_count())
-
-
-def _torch_threads(threads: int) -> None:
-    torch = importlib.import_module("torch")
-    torch.set_num_threads(threads)
-
-
-def _torch_compile(model: Any, _shape: tuple[int, ...], device: str) -> Forward:
-    torch = importlib.import_module("torch")
-    place = device.replace("gpu", "cuda") if device.startswith("gpu") else "cpu"
-
-    def forward(images: Any) -> Pending:
-        with torch.inference_mode(), on_device(device):
-            pixels = torch.tensor(np.ascontiguousarray(images))  # it takes no negative strides
-            if place != "cpu":  # only from pinned memory does a copy go on by itself
-                pixels = pixels.pin_memory().to(place, non_blocking=True)
-            features = model(pixels, training=False)
-        return lambda: np.asarray(features.cpu().numpy(), dtype=np.float32)
-
-    return forward
-
-
-@contextlib.contextmanager
-def _torch_exact() -> Iterator[None]:
-    torch = importlib.import_module("torch")
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    allowed = [place.allow_tf32 for place in places]
-    try:
-        for place in places:
-            place.allow_tf32 = False
-        yield
-    finally:
-        for place, was in zip(places, allowed, strict=True):
-            place.allow_tf32 = was
-
-
-def _no_threads(threads: int) -> None:
-    raise RuntimeError(f"this backend of Keras can't be told to use {threads} threads")
-
-
-_BACKENDS: dict[str, dict[str, Callable[..., Any]]] = {
-    "tensorflow": {
-        "count_gpus": _tensorflow_gpus,
-        "limit_threads": _tensorflow_threads,
-        "compile": _tensorflow_compile,
-        "exact": _tensorflow_exact,
-    },
-    "jax": {
-        "count_gpus": _jax_gpus,
-        "limit_threads": _no_threads,
-        "compile": _jax_compile,
-        "exact": _jax_exact,
-    },
-    "torch": {
-        "count_gpus": _torch_gpus,
-        "limit_threads": _torch_threads,
-        "compile": _torch_compile,
-        "exact": _torch_exact,
-    },
-}
-
-
-def _backend(what: str) -> Callable[..., Any]:
-    import keras
-
-    name = keras.backend.backend()
-    if name not in _BACKENDS:
-        raise UsageError(f"KERAS_BACKEND is {name}; featx runs Keras on {', '.join(_BACKENDS)}")
-    return _BACKENDS[name][what]
 
 
 @contextlib.contextmanager

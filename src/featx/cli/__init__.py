@@ -16,7 +16,7 @@ from featx.cli import options as shared
 from featx.cli.commands import COMMANDS, Commands, new_typer, set_verbosity
 from featx.cli.stopping import MESSAGE, Stopping
 from featx.cli.streams import guard_streams, printable
-from featx.errors import FeatxError, Interrupted
+from featx.errors import FeatxError, Interrupted, UsageError
 
 REFUSALS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP}
@@ -104,8 +104,35 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
+def _misread_variable(error: BaseException) -> str | None:
+    """Return the name of an environment variable whose value a library couldn't read as a number."""
+    if not isinstance(error, ValueError) or not str(error).startswith(
+        ("invalid literal for int()", "could not convert")
+    ):
+        return None
+    return next((name for name, value in os.environ.items() if str(error).endswith(f": {value!r}")), None)
+
+
+def _in_utf8_mode() -> None:
+    """Start the program anew in Python's UTF-8 mode, where the locale's encoding is another one.
+
+    File names are UTF-8 on Linux and macOS whatever the locale says. Read as ASCII or Latin-1, a class in a store is
+    not the class of that name in a folder. What is written to the terminal keeps the locale's encoding.
+    """
+    if (
+        sys.getfilesystemencoding().lower().replace("-", "") == "utf8"
+        or sys._getframe(2).f_globals["__name__"] != "__main__"
+    ):
+        return
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    environment = {"PYTHONIOENCODING": encoding} | os.environ
+    with contextlib.suppress(OSError):  # as well as it can without
+        os.execve(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]], environment)  # noqa: S606
+
+
 def main() -> None:
     """Run the command line; user errors are one line on stderr and an exit code, a bug keeps its traceback."""
+    _in_utf8_mode()
     # Daemons start without them.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
@@ -127,4 +154,7 @@ def main() -> None:
                     sys.stdout.close()  # or the interpreter tries once more to write what is left
                 _say(f"{end.filename or 'the output'}: {end.strerror}")
                 sys.exit(1)
+            if (name := _misread_variable(end)) is not None:
+                _say(f"the environment variable {name} is {os.environ[name]!r}, where a number is needed: unset it")
+                sys.exit(UsageError.exit_code)
             raise

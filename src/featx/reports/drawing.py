@@ -15,9 +15,24 @@ def own_settings() -> Iterator[None]:
     (``text.usetex``) or import modules (``backend``).
     """
     with _root_folder():
-        import matplotlib.style
+        _import()
+    import matplotlib.style
+
     with matplotlib.style.context("default"):
         yield
+
+
+def _import() -> None:
+    """Import matplotlib, which refuses to be imported where MPLBACKEND names no backend; pictures need none."""
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib as mpl
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend:
+        with contextlib.suppress(ValueError):  # a notebook's is known, and stays
+            mpl.rcParams["backend"] = backend
 
 
 @contextlib.contextmanager
