@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 import featx
@@ -139,3 +140,24 @@ def test_the_command_writes_margins_where_there_are_no_probabilities(model: Mode
     rows = list(csv.DictReader(io.StringIO(told.stdout)))
     assert list(rows[0]) == ["path", "label", *(f"margin_{name}" for name in model.classes)]
     assert {row["label"] for row in rows} == {"blue"}
+
+
+def test_what_is_no_path_is_told_the_way(paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = featx.extract(paint(Path("train")), backbone="mean-colour")
+    model = featx.fit(store)
+    picture = Image.open(Path("train") / store.paths[0])
+    for image in (picture, np.asarray(picture)):
+        with pytest.raises(featx.UsageError, match=r'featx\.Backbone\("mean-colour"\)\.transform\(X\)'):
+            featx.predict(model, [image])
+    # The way leads there.
+    paths = [Path("train") / path for path in store.paths]
+    pixels = featx.ImageLoader(image_size=store.spec.image_size).transform(paths)
+    assert list(model.predict(featx.Backbone("mean-colour").transform(pixels))) == [path.parent.name for path in paths]
+    with pytest.raises(featx.UsageError, match="no images to predict"):
+        featx.predict(model, [])
+    for source in (paths, store.to_pandas()):
+        with pytest.raises(featx.UsageError, match=r"images are given as a folder or a CSV, found .*(to_csv|path)"):
+            featx.extract(source, backbone="mean-colour")
+    store.to_pandas()[["path", "label"]].to_csv("train/images.csv", index=False)
+    assert list(featx.extract("train/images.csv", backbone="mean-colour").labels) == list(store.labels)

@@ -16,7 +16,7 @@
 from featx.manifest.alike import difference
 from featx.manifest.columns import TableOptions
 from featx.manifest.encoding import checked_text
-from featx.manifest.finding import find
+from featx.manifest.finding import find, source_path
 from featx.manifest.listing import Failure, Manifest
 from featx.manifest.records import read_records
 from featx.manifest.tables import is_table, paths_in
@@ -31,4 +31,5 @@ __all__ = [
     "is_table",
     "paths_in",
     "read_records",
+    "source_path",
 ]

@@ -16,6 +16,25 @@ from featx.manifest.tables import SUFFIXES, from_csv
 logger = logging.getLogger(__name__)
 
 
+def source_path(source: Path | str) -> Path:
+    """Take a path where one is given.
+
+    Raises
+    ------
+    UsageError
+        Something else is given, such as a list of paths or a data frame.
+    """
+    if isinstance(source, str | os.PathLike):
+        return Path(source)
+    if hasattr(source, "to_csv"):
+        way = 'write the frame with frame.to_csv("images.csv", index=False)'
+    else:
+        way = 'write the paths into a file, a line each below the line "path"'
+    raise UsageError(
+        f"images are given as a folder or a CSV, found {type(source).__name__}: {way}, and give the path of that file"
+    )
+
+
 def find(
     source: Path | str, *, limit: int | None = None, seed: int = 0, table: TableOptions = AS_USUAL
 ) -> list[Manifest]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.backbones import Request
+from featx.manifest import source_path
 from featx.pipeline.filling.job import Check, Extraction, Job, RunOptions
 from featx.pipeline.filling.loop import extract_job
 from featx.progress import SILENT, Progress
@@ -155,7 +156,7 @@ def extract(
         timeout=timeout,
     )
     job = Job(
-        source=Path(source),
+        source=source_path(source),
         path_column=path_column,
         label_column=label_column,
         root=None if root is None else Path(root),
@@ -230,7 +231,7 @@ def extract_all(
         if parts[kind].get(name) is not None:
             parts[kind][name] = plain(parts[kind][name])
     requests = [Request(backbone=backbone, **parts[Request]) for backbone in backbones]
-    job = Job(source=Path(source), dry_run=dry_run, **parts[Job])
+    job = Job(source=source_path(source), dry_run=dry_run, **parts[Job])
     return extract_job(job, requests, RunOptions(**parts[RunOptions]), progress=progress)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from featx import reports
 from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageError
+from featx.manifest import source_path
 from featx.model import Model
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
@@ -175,7 +176,7 @@ def labelled_store(
     """The store that is given or that a path names, or that is made from its images under the model's own spec."""
     if isinstance(source, FeatureStore):
         return source
-    source = Path(source)
+    source = source_path(source)
     if source.suffix.lower() in STORE_SUFFIXES:
         return open_store(source)
     job = Job(source=source, for_scoring=True)

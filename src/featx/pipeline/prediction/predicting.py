@@ -1,141 +1,19 @@
 """From a model and new images to labels and probabilities."""
 
-import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import manifest, notebook
 from featx.errors import ModelError, SourceError, UsageError
 from featx.manifest import Failure, TableOptions
 from featx.model import Model
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.pipeline.naming import MODELS, default_models
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-SHOWN = 10
-"""Images in the table that a notebook shows."""
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Predictions:
-    """Labels and probabilities that a model gives new images.
-
-    Parameters
-    ----------
-    paths : tuple of str, length n
-        As they were given, or found in a folder that was given.
-    labels : (n,) array of str
-        The class of each; ``""`` where the model abstained.
-    abstained : (n,) bool
-        Where the confidence is below `min_confidence`.
-    confidence : (n,) float64 or None
-        Probability of the class that the model would say, also where it abstained. None without probabilities.
-    classes : tuple of str, length k
-        What the columns of the others stand for.
-    probabilities : (n, k) float64 or None
-        Calibrated on the model's cross-validation. None where there was none and the classifier itself gives none.
-    margins : (n, k) float64
-        The classifier's score of each class: the larger, the surer; not comparable between models.
-    failures : tuple of Failure
-        Images that could not be read; they have no row.
-    min_confidence : float or None
-        What was asked for; None labels every image.
-    """
-
-    paths: tuple[str, ...]
-    labels: NDArray[np.str_]
-    abstained: NDArray[np.bool_]
-    confidence: NDArray[np.float64] | None
-    classes: tuple[str, ...]
-    probabilities: NDArray[np.float64] | None
-    margins: NDArray[np.float64]
-    failures: tuple[Failure, ...]
-    min_confidence: float | None = None
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __repr__(self) -> str:
-        return f"<Predictions of {len(self):,} images · {self._counts}>"
-
-    def _repr_html_(self) -> str:
-        unsure = [""] * len(self) if self.confidence is None else [f"{value:.1%}" for value in self.confidence[:SHOWN]]
-        rows = zip(self.paths[:SHOWN], self.labels[:SHOWN].tolist(), unsure, strict=False)
-        title = f"{len(self):,} images: {self._counts}"
-        notes = [f"the first {SHOWN} of {len(self):,}; to_pandas() has all of them"] if len(self) > SHOWN else []
-        notes += [f"{one.path}: {one.message}" for one in self.failures[:SHOWN]]
-        return notebook.html_table(title, rows, header=("image", "label", "confidence"), notes=notes)
-
-    @property
-    def _counts(self) -> str:
-        counts = Counter(label for label in self.labels.tolist() if label)
-        parts = [f"{count:,} {name}" for name, count in counts.most_common()]
-        counted = [notebook.some(parts) or "none labelled"]
-        if abstained := int(self.abstained.sum()):
-            counted.append(f"{abstained:,} left unlabelled")
-        if self.failures:
-            counted.append(f"{len(self.failures):,} failed")
-        return " · ".join(counted)
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Table for pandas, a row for each image.
-
-        Returns
-        -------
-        pandas.DataFrame
-            ``path`` and ``label`` (text; missing where the model abstained), ``abstained`` (bool), and float64 columns:
-            ``confidence`` and ``probability_<class>``, or, where the model has no probabilities, ``margin_<class>``.
-
-        Raises
-        ------
-        UsageError
-            pandas isn't installed.
-        """
-        pd = notebook.pandas()
-        columns = {
-            "path": notebook.text_column(self.paths),
-            "label": notebook.text_column(label or None for label in self.labels.tolist()),
-            "abstained": self.abstained,
-        }
-        if self.confidence is not None:
-            columns["confidence"] = self.confidence
-        word, values = ("margin", self.margins) if self.probabilities is None else ("probability", self.probabilities)
-        frame = pd.concat([pd.DataFrame(columns), pd.DataFrame(values)], axis=1)
-        # As in `text_column`.
-        frame.columns = pd.Index([*columns, *(f"{word}_{name}" for name in self.classes)], dtype=object)
-        return frame
-
-    def records(self) -> list[dict[str, Any]]:
-        """One dictionary for each image.
-
-        They hold path, label (empty where the model abstained, which ``abstained`` says too), and the confidence and by
-        class the probability, or else by class the margin.
-        """
-        return [
-            {
-                "path": path,
-                "label": str(self.labels[row]),
-                "abstained": bool(self.abstained[row]),
-                **self._values(row),
-            }
-            for row, path in enumerate(self.paths)
-        ]
-
-    def _values(self, row: int) -> dict[str, Any]:
-        if self.probabilities is None or self.confidence is None:
-            return {"margins": dict(zip(self.classes, self.margins[row].tolist(), strict=True))}
-        probabilities = dict(zip(self.classes, self.probabilities[row].tolist(), strict=True))
-        return {"confidence": float(self.confidence[row]), "probabilities": probabilities}
+from featx.pipeline.prediction.results import Predictions
+from featx.pipeline.prediction.sources import check_paths, expand
 
 
 def predict(
@@ -252,9 +130,10 @@ def predict_batches(
         timeout=timeout,
     )
     _check_confidence(model, min_confidence)
-    given = [images] if isinstance(images, Path | str) else images
+    given = [images] if isinstance(images, Path | str) else list(images)
+    check_paths(given, model)
     table = TableOptions(path_column=path_column, root=None if root is None else Path(root))
-    paths, failures = _expand([Path(image) for image in given], table)
+    paths, failures = expand([Path(image) for image in given], table)
     runner = runner_of(model, weights=weights, options=run)
     found = False
     with decoders(runner) as processes:
@@ -357,29 +236,3 @@ def _said(
         failures=failures,
         min_confidence=min_confidence,
     )
-
-
-def _expand(given: Sequence[Path], table: TableOptions) -> tuple[list[str], list[Failure]]:
-    """Image files, those in folders and CSVs included, as they were named; and the folders that hold none."""
-    if table and not any(manifest.is_table(path) for path in given):
-        raise UsageError("`path_column` and `root` are for a CSV of images, and none is given")
-    paths: list[str] = []
-    failures: list[Failure] = []
-    for path in given:
-        if manifest.is_table(path):
-            folder, named = manifest.paths_in(path.absolute(), table)
-            start = os.path.relpath(folder) if table.root is None and not path.is_absolute() else str(folder)
-            paths += [os.path.join("" if start == "." else start, name) for name in named]  # noqa: PTH118  (as written)
-            continue
-        if not os.path.isdir(path):  # noqa: PTH112  (pathlib's raises where a name is too long or not to be looked at)
-            paths.append(str(path))
-            continue
-        try:
-            for found in manifest.find(path):
-                below = os.path.relpath(found.root, path.absolute())
-                paths += [os.path.normpath(path / below / name) for name in found.paths]
-        except SourceError as error:
-            failures.append(
-                Failure(path=str(path), reason="unreadable", message=str(error), digest=None, size=-1, mtime_ns=-1)
-            )
-    return paths, failures
