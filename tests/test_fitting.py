@@ -128,3 +128,11 @@ def test_a_model_of_a_sweep_knows_its_row(store: featx.FeatureStore) -> None:
     assert dataclasses.replace(model.selection, rows=()).chosen is None
     # The gamma recorded is the one of the final fit.
     assert model.pipeline[-1].gamma_ == model.params["gamma"]
+
+
+def test_arrays_are_told_where_they_are_fitted(store: featx.FeatureStore) -> None:
+    X, y = store.features, store.labels
+    for call in (lambda: featx.fit(X, y), lambda: featx.fit(X), lambda: featx.fit(store, y)):
+        with pytest.raises(UsageError, match=r"takes a feature store.*make_classifier\(\"logreg\"\)\.fit\(X, y\)"):
+            call()
+    assert make_classifier("logreg").fit(X, y).score(X, y) > 0.5

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from featx.classifiers import RECIPES
 from featx.errors import ModelError, StoreError, UsageError
@@ -25,6 +25,7 @@ TRAINING_SPLITS = (None, "train")
 
 def fit(
     store: FeatureStore | Path | str,
+    y: None = None,
     *,
     clf: Any = DEFAULT_CLASSIFIER,
     kernel: str = SelectionOptions.kernel,
@@ -52,6 +53,8 @@ def fit(
     ----------
     store : FeatureStore or path
         Features (n, d) float32 with labels.
+    y : None
+        The labels are in the store: arrays are for `featx.make_classifier`.
     clf : {"logreg", "svm", "knn", "centroid", "ridge", "lda", "all"} or scikit-learn estimator
         Multinomial logistic regression, support vector machine, nearest neighbours, nearest centroid, ridge, linear
         discriminants; all fits and saves each of them, and gives the best by cross-validated accuracy. Of an
@@ -108,8 +111,11 @@ def fit(
     SourceError
         `labels` is no such CSV, or names images that the store doesn't have.
     UsageError
-        An unknown classifier, an option that it doesn't have, or a `group_by` that leaves images without a group.
+        An unknown classifier, an option that it doesn't have, a `group_by` that leaves images without a group, or
+        arrays in place of a store.
     """
+    if y is not None:
+        _refuse_arrays(y)
     fitted = fit_all(
         [store],
         clf=clf,
@@ -176,7 +182,7 @@ def fit_all(
         raise StoreError(
             f"there is no feature store to fit on under {FEATURES}: run `featx extract data/train` first, or name one"
         )
-    opened = [open_store(store) if isinstance(store, Path | str) else store for store in chosen]
+    opened = [_opened(store) for store in chosen]
     wanted = _wanted(clf, SelectionOptions(n_jobs=jobs, **options))
     place = None if out is None else Path(out)
     fits = {
@@ -201,6 +207,19 @@ def fit_all(
         fitted[target] = model
     ranked = sorted(fitted, key=lambda target: (fits[target][0], -accuracy(fitted[target])))
     return {target: fitted[target] for target in ranked}
+
+
+def _opened(store: FeatureStore | Path | str) -> FeatureStore:
+    if isinstance(store, FeatureStore):
+        return store
+    return open_store(store) if isinstance(store, Path | str) else _refuse_arrays(store)
+
+
+def _refuse_arrays(found: object) -> NoReturn:
+    raise UsageError(
+        f"`fit` takes a feature store or its path, found {type(found).__name__}: fit arrays with "
+        'featx.make_classifier("logreg").fit(X, y), a scikit-learn pipeline'
+    )
 
 
 def accuracy(model: Model) -> float:
