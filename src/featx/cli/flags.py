@@ -42,6 +42,7 @@ PARAMETERS = frozenset(
         "resize",
         "root",
         "runtime",
+        "show_outside",
         "safe_csv",
         "split",
         "strict",

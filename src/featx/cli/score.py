@@ -30,6 +30,13 @@ def score(
         ),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Show the page of each report in the browser.")] = False,
+    show_outside: Annotated[
+        bool,
+        typer.Option(
+            "--show-outside",
+            help="Show images outside the data folder in the page too, which links or a CSV lead to.",
+        ),
+    ] = False,
     weights: shared.MovedWeights = None,
     runtime: shared.Runtime = RunOptions.runtime,
     device: shared.Device = RunOptions.device,
@@ -52,6 +59,7 @@ def score(
         reports = score_all(
             models,
             source,
+            show_outside=show_outside,
             weights=weights,
             runtime=runtime,
             device=device,

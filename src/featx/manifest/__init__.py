@@ -10,11 +10,13 @@
 `featx.manifest.tables`    the images that a CSV names
 `featx.manifest.alike`     names of classes that people take for the same
 `featx.manifest.drawing`   a smaller manifest, drawn evenly from the classes
+`featx.manifest.elsewhere` images outside the folder, which links or a CSV lead to
 `featx.manifest.finding`   `find`, which chooses among them
 """
 
 from featx.manifest.alike import difference
 from featx.manifest.columns import TableOptions
+from featx.manifest.elsewhere import outside
 from featx.manifest.encoding import checked_text
 from featx.manifest.finding import find, source_path
 from featx.manifest.listing import Failure, Manifest
@@ -29,6 +31,7 @@ __all__ = [
     "difference",
     "find",
     "is_table",
+    "outside",
     "paths_in",
     "read_records",
     "source_path",

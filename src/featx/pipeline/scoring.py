@@ -36,6 +36,7 @@ def score(
     max_pixels: int | None = RunOptions.max_pixels,
     timeout: float = RunOptions.timeout,
     out: Path | str | None = None,
+    show_outside: bool = False,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
@@ -58,6 +59,9 @@ def score(
     out : path, optional
         The report's file; ``artifacts/reports/<model>.json`` by default. The page (HTML) and the confusion matrix (PNG)
         lie beside it.
+    show_outside : bool
+        Show thumbnails of images outside the folder of the data too, which links or a CSV lead to. A page is made to be
+        shared, and they may be anybody's.
     command : str
         Command line that asked for it, for the report.
     progress : Progress
@@ -99,7 +103,9 @@ def score(
         report = report_of(model, judged, training, options=run, command=command)
         report.save(target)
         reports.plot_confusion(report, target.with_suffix(".png"))
-        write_page(report, judged, there, target.with_suffix(".html"), thumbnailer=thumbnailer)
+        write_page(
+            report, judged, there, target.with_suffix(".html"), thumbnailer=thumbnailer, show_outside=show_outside
+        )
     return report
 
 
@@ -107,6 +113,7 @@ def score_all(
     models: Sequence[Path] | None = None,
     source: FeatureStore | Path | str | None = None,
     *,
+    show_outside: bool = False,
     command: str = "",
     weights: Path | str | None = None,
     progress: Progress = SILENT,
@@ -118,7 +125,7 @@ def score_all(
     ----------
     models : sequence of path, optional
         Every model in its default place, by default.
-    source, command, weights, progress
+    source, show_outside, command, weights, progress
         As in `score`.
     **options
         `runtime`, `device`, `batch_size`, `workers`, `max_pixels` and `timeout`, as in `score`.
@@ -155,7 +162,7 @@ def score_all(
                     model, source, weights=weights, options=run, progress=progress
                 )
             store = stores.get(model.spec.fingerprint)
-            scored.append(score(model, store, command=command, **options))
+            scored.append(score(model, store, show_outside=show_outside, command=command, **options))
         except (SpecMismatch, DataError) as error:
             # Says something of this model only; the others still have their score.
             unscored.append(error)

@@ -65,7 +65,7 @@ def training_of(model: Model) -> Training | Missing:
         found = True
         if (rows := _fitted_rows(model, store)) is not None:
             return Training(store=store, rows=rows)
-    return Missing(reason=f"the training store {recorded} is {'another one now' if found else 'gone'}")
+    return Missing(reason=f"the training store {recorded.name} is {'another one now' if found else 'gone'}")
 
 
 def _fitted_rows(model: Model, store: FeatureStore) -> NDArray[np.int64] | None:

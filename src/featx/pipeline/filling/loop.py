@@ -93,6 +93,14 @@ def extract_with(
     for note in dict.fromkeys(note for images in manifests for note in images.notes):
         progress.step(Step(text=note))
     for images in manifests:
+        if elsewhere := manifest.outside(images.root, images.paths, also=[images.source]):
+            progress.step(
+                Step(
+                    text=f"{len(elsewhere):,} of the {len(images):,} images lie outside {images.root}: links or a CSV "
+                    "lead to them"
+                )
+            )
+    for images in manifests:
         targets = _targets(job, images, runners, several=len(manifests) * len(runners) > 1)
         fillers = [
             StoreFiller(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.leakage import Leak
-from featx.reports.page import projection
+from featx.reports.page import places, projection
 from featx.reports.page.text import finite
 from featx.reports.report import Report
 
@@ -63,7 +63,7 @@ def gathered(report: Report, pictures: Pictures, positions: NDArray[np.float32] 
         "mistakes": list(range(min(MISTAKES, mistaken(report)))),
         "suspects": [
             {
-                "path": one.path,
+                "path": places.image(report, one.path),
                 "label": one.label,
                 "predicted": one.predicted,
                 "confidence": finite(one.confidence),
@@ -71,7 +71,7 @@ def gathered(report: Report, pictures: Pictures, positions: NDArray[np.float32] 
             }
             for one in report.label_errors[:SUSPECTS]
         ],
-        "leaks": [_leak(one, pictures) for one in report.leaks[:PAIRS]],
+        "leaks": [_leak(report, one, pictures) for one in report.leaks[:PAIRS]],
         "map": _map(positions, rows),
         "pictures": pictures.encoded,
     }
@@ -88,7 +88,7 @@ def _columns(report: Report, pictures: Pictures, rows: NDArray[np.intp]) -> dict
         return {"path": [], "label": [], "predicted": [], "confidence": None, "picture": []}
     paths = [images.paths[row] for row in rows]
     return {
-        "path": paths,
+        "path": [places.image(report, path) for path in paths],
         "label": images.labels[rows].tolist(),
         "predicted": images.predicted[rows].tolist(),
         "confidence": None if images.confidence is None else images.confidence[rows].round(4).tolist(),
@@ -96,12 +96,17 @@ def _columns(report: Report, pictures: Pictures, rows: NDArray[np.intp]) -> dict
     }
 
 
-def _leak(leak: Leak, pictures: Pictures) -> dict[str, Any]:
+def _leak(report: Report, leak: Leak, pictures: Pictures) -> dict[str, Any]:
     sides = zip((leak.path, leak.other), leak.labels, PLACES[leak.where], strict=True)
     return {
         "words": KINDS[leak.kind],
         "sides": [
-            {"path": path, "label": label, "place": place, "picture": pictures.number(path, of=place)}
+            {
+                "path": places.image(report, path),
+                "label": label,
+                "place": place,
+                "picture": pictures.number(path, of=place),
+            }
             for path, label, place in sides
         ],
     }

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from featx.reports.page import places
 from featx.reports.page.text import escaped, name
 from featx.reports.report import Report
 
@@ -13,15 +15,19 @@ def made(report: Report) -> str:
     parameters = ", ".join(f"{key} = {_short(value)}" for key, value in report.params.items() if value is not None)
     facts = (
         ("Model", name(report.model)),
-        ("Scored on", name(report.scored_on)),
-        ("Images below", name(report.root) if report.root else ""),
+        ("Scored on", name(places.scored_on(report))),
+        ("Images below", name(Path(report.root).name) if report.root else ""),
         ("Backbone", escaped(report.backbone) + (" (untrained)" if report.untrained else "")),
         ("Classifier", escaped(report.clf)),
         ("Its parameters", escaped(parameters)),
         ("Time", escaped(report.created)),
         ("Fingerprint of the spec", f"<code>{escaped(report.fingerprint)}</code>"),
     )
-    command = f"<h3>Command</h3>\n<pre><code>{escaped(report.command)}</code></pre>\n" if report.command else ""
+    command = (
+        f"<h3>Command</h3>\n<pre><code>{escaped(places.command(report.command))}</code></pre>\n"
+        if report.command
+        else ""
+    )
     spec = json.loads(report.spec)
     return (
         f"{_facts((title, value) for title, value in facts if value)}\n{command}"

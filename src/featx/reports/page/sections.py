@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from featx.reports.page import places
 from featx.reports.page.diagram import reliability
 from featx.reports.page.made import made
 from featx.reports.page.text import count, ends, escaped, name, share
@@ -70,7 +71,7 @@ def head(report: Report, parts: list[Section]) -> str:
     return (
         f"<h1>{name(report.model)}</h1>\n"
         f'<p class="lead">{escaped(report.clf)} on features of {escaped(report.backbone)}, '
-        f"scored on {name(report.scored_on)}</p>\n"
+        f"scored on {name(places.scored_on(report))}</p>\n"
         f'<nav aria-label="Parts of this page"><ul>{links}</ul></nav>'
     )
 
@@ -125,7 +126,9 @@ def _notes(report: Report, _: Mapping[str, Any]) -> str:
         notes.insert(0, "the backbone is untrained: these figures say nothing about it with its trained weights")
     found = [f'<li class="warn">{_sentence(note)}</li>' for note in notes]
     if report.failures:
-        items = "".join(f"<li>{name(path)}: {escaped(reason)}</li>" for path, reason in report.failures)
+        items = "".join(
+            f"<li>{name(places.image(report, path))}: {escaped(reason)}</li>" for path, reason in report.failures
+        )
         found.append(
             f"<li>Couldn't be read, and not in the figures: {count(len(report.failures), 'image')}."
             f"<details><summary>Their names</summary><ul>{items}</ul></details></li>"
