@@ -62,7 +62,7 @@ MAY_IMPORT = {
     },
     "transformers": {"spec", "batches", "backbones", "pipeline"},
     "demo": {"progress", "spec", "batches", "pipeline", "backbones", "model", "reports"},
-    "doctor": {"spec", "machine", "cache", "batches", "weights", "backbones", "runtimes", "pipeline"},
+    "doctor": {"ownership", "spec", "machine", "cache", "batches", "weights", "backbones", "runtimes", "pipeline"},
     "cli": {
         "progress",
         "spec",

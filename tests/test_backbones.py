@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.backbones import Request, build, cached, feature_shape, find, resolve, table
+from featx.backbones import Request, build, cached, feature_shape, find, published, resolve, table
 from featx.errors import UsageError, WeightsError
 from featx.weights import digest_tensors, locate
 
@@ -31,6 +31,8 @@ def homes(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     (tmp_path / "keras" / "models").mkdir(parents=True)
+    for folder in ("keras", "keras/models"):
+        (tmp_path / folder).chmod(0o755)  # whatever the umask
     return tmp_path
 
 
@@ -438,7 +440,10 @@ def test_the_published_file_in_the_cache_needs_no_network(files, homes, keras, m
 
     monkeypatch.setattr(file_utils, "urlretrieve", lambda *args: pytest.fail("a download"))
     folder, _, _ = files
-    (homes / "keras" / "models" / find(SMALL).weights_file).write_bytes((folder / "notop.h5").read_bytes())
+    name = find(SMALL).weights_file
+    (homes / "keras" / "models" / name).write_bytes((folder / "notop.h5").read_bytes())
+    own, _ = resolve(request(weights=str(folder / "notop.h5")))
+    monkeypatch.setitem(published.TENSORS, name, own.weights)  # as if these had been published
     spec, source = resolve(request())
     assert source.recorded == "imagenet"
     assert spec.weights == resolve(request(weights=str(folder / "notop.h5")))[0].weights

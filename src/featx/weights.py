@@ -3,9 +3,11 @@
 Nothing here loads Keras: `featx.backbones` computes a digest the first time and leaves it in the index.
 """
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +17,10 @@ from numpy.typing import NDArray
 
 from featx.cache import remember, remembered
 from featx.errors import WeightsError
+from featx.ownership import others_rights
+
+TEMPORARY_HOME = Path("/tmp/.keras")  # noqa: S108
+"""Keras's own choice of a folder where it can't write to the home folder; another user may have made it."""
 
 _SIGNATURES = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04")
 """First bytes of an HDF5 file and of a ``.keras``, which is a zip archive."""
@@ -49,7 +55,26 @@ def keras_home() -> Path:
     if configured := os.environ.get("KERAS_HOME"):
         return Path(configured).expanduser()
     home = Path("~").expanduser()
-    return (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras"  # noqa: S108  Keras's own choice
+    return home / ".keras" if os.access(home, os.W_OK) else TEMPORARY_HOME
+
+
+def fault_of_temporary(folder: Path) -> str | None:
+    """Say why a folder that Keras chose in the temporary one isn't trusted; None if it is, or lies elsewhere."""
+    return others_rights(folder) if folder.is_relative_to(TEMPORARY_HOME) else None
+
+
+@contextlib.contextmanager
+def without_strange_settings() -> Iterator[None]:
+    """Keep Keras, at its import, from settings that another user left in the temporary folder."""
+    if fault_of_temporary(keras_home()) is None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="featx-") as empty:
+        os.environ["KERAS_HOME"] = empty
+        try:
+            yield
+        finally:
+            del os.environ["KERAS_HOME"]
 
 
 def locate(weights: str, *, filename: str | None) -> WeightsSource:

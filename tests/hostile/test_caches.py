@@ -1,9 +1,12 @@
 """Caches, weights and stores that other users wrote, or may write to."""
 
 import hashlib
+import importlib
 import json
 import logging
 import os
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,8 @@ import pytest
 
 import featx
 from conftest import Painter
-from featx import cache, ownership
-from featx.backbones import Request, exported, resolve
+from featx import cache, ownership, weights
+from featx.backbones import Request, configured_backend, exported, find, loading, published, resolve, table
 from featx.doctor import golden, runtimes, surroundings
 
 SMALL = {"backbone": "mobilenet-0.25", "weights": "none", "image_size": 32}
@@ -155,3 +158,108 @@ def test_a_forged_graph_is_told_by_sample_and_doctor(
     graph.parents[2].chmod(0o777)
     again = featx.extract(source, **SMALL, runtime="openvino", out=tmp_path / "again" / "again.h5")
     assert np.array_equal(again.features, right.features)
+
+
+def in_keras_cache(folder: Path, name: str, data: bytes = b"anything") -> Path:
+    """Put a file where Keras keeps its weights."""
+    (folder / "models").mkdir(parents=True)
+    for made in (folder, folder / "models"):
+        made.chmod(0o755)
+    (folder / "models" / name).write_bytes(data)
+    return folder / "models" / name
+
+
+def test_the_table_of_tensors_is_of_what_the_backbones_load() -> None:
+    files = {name for entry in table() for name in (entry.weights_file, entry.weights_file_top)}
+    assert set(published.TENSORS) <= files
+
+
+def test_weights_in_a_folder_of_everybody_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    file = in_keras_cache(tmp_path / "keras", str(find("resnet50").weights_file))
+    for public in (file.parent, file.parents[1]):
+        public.chmod(0o777)
+        with pytest.raises(featx.WeightsError, match="every user may write") as caught:
+            resolve(Request(backbone="resnet50"))
+        assert str(file) in str(caught.value)
+        assert "KERAS_HOME" in str(caught.value)
+        public.chmod(0o755)
+
+
+@pytest.mark.keras
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # Keras 3.15
+def test_other_weights_are_not_called_imagenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from featx.backbones.build import network
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    entry = find("mobilenet-0.25")
+    network(entry, layer=None, pooling="avg", image_size=(32, 32)).whole.save_weights(tmp_path / "own.weights.h5")
+    file = in_keras_cache(tmp_path / "keras", str(entry.weights_file), (tmp_path / "own.weights.h5").read_bytes())
+    request = Request(backbone=entry.name, image_size=32)
+    for _ in range(2):  # nothing of it is remembered
+        with pytest.raises(featx.WeightsError, match="doesn't hold the weights published") as caught:
+            resolve(request)
+        assert f"`weights={file}`" in str(caught.value)
+    _, source = resolve(Request(backbone=entry.name, image_size=32, weights=str(file)))
+    assert source.kind == "file"
+
+
+@pytest.mark.keras
+def test_the_real_weights_are_called_imagenet(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, file in enumerate(sorted((material / "weights").glob("*.h5"))):
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path / f"{number}"))
+        in_keras_cache(tmp_path / f"{number}", file.name, file.read_bytes())
+        (entry,) = (one for one in table() if file.name in (one.weights_file, one.weights_file_top))
+        spec, source = resolve(Request(backbone=entry.name))
+        assert (source.kind, source.path) == ("imagenet", tmp_path / f"{number}" / "models" / file.name)
+        assert spec.weights in published.TENSORS.values()
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", ["mobilenetv3small-minimalistic", "vgg16"])
+def test_a_file_is_held_against_keras_s_own_hash(name: str, tmp_path: Path) -> None:
+    entry = find(name)
+    code = Path(str(importlib.import_module(f"keras.src.applications.{entry.family}").__file__)).read_text()
+    hashes = {published._keras_hash(entry, str(file)) for file in (entry.weights_file, entry.weights_file_top)}
+    assert len(hashes) == 2
+    assert all(re.search(rf'"{one}"', code) for one in hashes)
+    file = in_keras_cache(tmp_path / "keras", str(entry.weights_file))
+    with pytest.raises(featx.WeightsError, match="isn't the file that Keras publishes") as caught:
+        published.check_published(None, entry, file, top=False)
+    assert hashlib.md5(b"anything").hexdigest() in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.keras
+def test_what_has_no_digest_must_lie_where_nobody_else_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = find("mobilenet-0.5")
+    file = in_keras_cache(tmp_path / "keras", str(entry.weights_file))
+    published.check_published(None, entry, file, top=False)
+    file.parent.chmod(0o775)
+    monkeypatch.setattr(ownership, "_private_group", lambda number: False)
+    with pytest.raises(featx.WeightsError, match="others may write"):
+        published.check_published(None, entry, file, top=False)
+
+
+@pytest.mark.keras
+def test_keras_s_temporary_folder_may_be_another_user_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from featx.backbones.session import import_keras
+
+    import_keras()
+    for place in (weights, loading):
+        monkeypatch.setattr(place, "TEMPORARY_HOME", tmp_path / "tmp" / ".keras")
+    monkeypatch.delenv("KERAS_HOME")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert weights.keras_home() == tmp_path / "tmp" / ".keras"
+    in_keras_cache(weights.keras_home(), "other.h5")
+    with weights.without_strange_settings():
+        assert "KERAS_HOME" not in os.environ
+    weights.keras_home().chmod(0o777)
+    with weights.without_strange_settings():
+        assert not list(Path(os.environ["KERAS_HOME"]).iterdir())
+    assert "KERAS_HOME" not in os.environ
+    with pytest.raises(featx.WeightsError, match="set KERAS_HOME"):
+        loading.download(find("mobilenet-0.5"), top=False)
+    (weights.keras_home() / "keras.json").write_text('{"backend": "jax"}')
+    monkeypatch.delitem(sys.modules, "keras")
+    assert configured_backend() == "tensorflow"

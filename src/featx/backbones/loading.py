@@ -5,6 +5,7 @@ loads in part.
 """
 
 import logging
+import os
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from featx.backbones.session import fresh_names, import_keras, silent
 from featx.backbones.table import Entry
 from featx.backbones.tensors import places, read
 from featx.errors import WeightsError
-from featx.weights import UNTRAINED_SEED, WeightsSource, keras_home
+from featx.ownership import anybody_writes
+from featx.weights import TEMPORARY_HOME, UNTRAINED_SEED, WeightsSource, fault_of_temporary, keras_home
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,14 @@ def download(entry: Entry, *, top: bool) -> Path:
     assert name is not None
     assert entry.constructor is not None
     folder = keras_home() / "models"
+    import_keras()  # it makes its folder, if it can
+    place = _download_folder()
+    fault = fault_of_temporary(place) or ("every user may write there" if anybody_writes(place) else None)
+    if fault is not None:
+        raise WeightsError(
+            f"`weights=imagenet`: Keras would download {name} into {place}, but {fault}; "
+            f"set KERAS_HOME to a folder of yours, give a file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
+        )
     logger.info("Keras downloads %s into %s", name, folder)
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
@@ -85,14 +95,19 @@ def download(entry: Entry, *, top: bool) -> Path:
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
-    # Where its folder can't be written, Keras goes to /tmp instead.
-    for path in (folder / name, Path("/tmp/.keras/models") / name):  # noqa: S108
+    for path in (folder / name, place / name):
         if path.is_file():
             return path
     raise WeightsError(
         f"`weights=imagenet`: Keras has loaded {name}, but it is not in {folder}; put that file there, "
         f"give another with `weights=FILE`, or extract with {_NO_WEIGHTS}"
     )
+
+
+def _download_folder() -> Path:
+    """Return where Keras puts what it downloads: where its folder can't be written, in the temporary one."""
+    home = keras_home()
+    return (home if os.access(home, os.W_OK) else TEMPORARY_HOME) / "models"
 
 
 def _tensors(network: Any, entry: Entry, source: WeightsSource, *, top: bool) -> list[NDArray[Any]]:

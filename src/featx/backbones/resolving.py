@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from featx.backbones import scattering
 from featx.backbones.build import network
 from featx.backbones.loading import cached, download, load
+from featx.backbones.published import check_folder, check_published
 from featx.backbones.table import Entry, find
 from featx.cache import remember, remembered
 from featx.errors import UsageError
@@ -158,6 +159,8 @@ def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Re
     top = False if request.layer is None else (remembered(place) or {}).get("top")
     if source.kind == "imagenet" and top is not None:
         source = dataclasses.replace(source, path=cached(entry, top=top))
+        if source.path is not None:
+            check_folder(source.path)
     if top is not None and (source.kind != "imagenet" or source.path is not None):
         known = remembered(_key(entry, request.layer, request.pooling, image_size, source))
         if known is not None:
@@ -166,7 +169,11 @@ def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Re
     built = network(entry, layer=request.layer, pooling=request.pooling, image_size=image_size)
     if source.kind == "imagenet":
         source = dataclasses.replace(source, path=cached(entry, top=built.top) or download(entry, top=built.top))
+        assert source.path is not None
+        check_folder(source.path)
     load(built.whole, entry, source, top=built.top)
+    if source.kind == "imagenet" and source.path is not None:
+        check_published(built.whole, entry, source.path, top=built.top)
     digest = built.digest()
     remember(place, {"top": built.top})
     answer = {"digest": digest, "pooling": built.pooling, "feature_shape": list(built.feature_shape)}
@@ -178,9 +185,11 @@ def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Re
 def _key(
     entry: Entry, layer: str | None, pooling: Pooling | None, image_size: tuple[int, int], source: WeightsSource
 ) -> tuple[str | int | None, ...]:
-    # The kind belongs to it: a published EfficientNet is mended, a file of the same bytes need not be.
+    # The kind belongs to it: a published EfficientNet is mended, a file of the same bytes need not be. Only what was
+    # checked is remembered as published; earlier versions checked nothing, and remembered it as imagenet.
+    kind = "published" if source.kind == "imagenet" else source.kind
     content = source.recorded if source.path is None else file_digest(source.path)
-    return ("digest", entry.name, layer, pooling, *image_size, source.kind, content, _keras_version())
+    return ("digest", entry.name, layer, pooling, *image_size, kind, content, _keras_version())
 
 
 def _image_size(asked: int | tuple[int, int] | None, entry: Entry) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from featx.backbones.backends import BACKENDS, Forward, backend
 from featx.errors import UsageError
 from featx.files import parse_json
 from featx.machine import instruction_limit
-from featx.weights import keras_home
+from featx.weights import fault_of_temporary, keras_home, without_strange_settings
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def import_keras() -> Any:
         return keras
     quiet = _LOG_LEVEL not in os.environ
     _check_backend(configured_backend())
-    with _tensorflow_settings(), _without_chatter() if quiet else contextlib.nullcontext():
+    with without_strange_settings(), _tensorflow_settings(), _without_chatter() if quiet else contextlib.nullcontext():
         try:
             import keras
         except (ImportError, OSError, AttributeError, ValueError, RuntimeError) as error:
@@ -164,6 +164,8 @@ def configured_backend() -> str:
         return str(keras.backend.backend())
     if configured := os.environ.get("KERAS_BACKEND"):
         return configured
+    if fault_of_temporary(keras_home()) is not None:
+        return "tensorflow"
     try:
         return str(parse_json((keras_home() / "keras.json").read_text(encoding="utf-8"))["backend"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -16,11 +16,12 @@ from featx.batches.ring import Ring
 from featx.cache import cache_fault, wanted_home
 from featx.doctor.finding import Finding
 from featx.machine import available_cores
+from featx.ownership import anybody_writes
 from featx.pipeline.filling.job import RunOptions
 from featx.runtimes.choosing import gpu_for_keras
 from featx.runtimes.options import DEFAULT_BATCH_SIZE
 from featx.version import __version__
-from featx.weights import keras_home
+from featx.weights import fault_of_temporary, keras_home
 
 _NEEDED: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
@@ -60,7 +61,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield gpu()
     yield _ring()
     yield _weights()
-    yield cache("KERAS_HOME", keras_home(), "Keras's weights")
+    yield cache("KERAS_HOME", keras_home(), "Keras's weights", fault=_public(keras_home()))
     yield cache(
         "FEATX_CACHE", wanted_home(), "exported backbones, digests of weights", fault=cache_fault(wanted_home())
     )
@@ -174,6 +175,13 @@ def _weights() -> Finding:
     folder = keras_home() / "models"
     text = ", ".join(here) if here else f"none here yet; Keras downloads them into {folder}, or give `weights=FILE`"
     return Finding(name="weights", state="ok" if here else "note", text=text, facts={"imagenet": here})
+
+
+def _public(folder: Path) -> str | None:
+    if (fault := fault_of_temporary(folder)) is None and not anybody_writes(folder / "models"):
+        return None
+    reason = fault or "every user may write there"
+    return f"no weights are downloaded into {folder}, since {reason}: set KERAS_HOME to a folder of yours"
 
 
 def cache(name: str, folder: Path, what: str, *, fault: str | None = None) -> Finding:
