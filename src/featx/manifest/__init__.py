@@ -4,6 +4,7 @@
 `featx.manifest.folders`   the files below a folder, each folder entered once
 `featx.manifest.classes`   splits and classes of a folder, from the names of its sub-folders
 `featx.manifest.encoding`  the text of a CSV
+`featx.manifest.quotes`    quotes in the records of a CSV that are at fault
 `featx.manifest.records`   the records of a CSV, read strictly
 `featx.manifest.columns`   the columns of a CSV that are taken
 `featx.manifest.spellings` the files that paths of a CSV lead to, in whatever way they are written

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import SourceError
+from featx.manifest.encoding import as_shown
 from featx.manifest.records import Records
 
 PATHS = ("path", "file_name", "image")
@@ -125,7 +126,9 @@ def _plain(name: str) -> str:
 
 def _named(records: Records, name: str) -> int:
     if as_compared(name) not in records.header:
-        raise SourceError(f"{records.file}, line 1: no column {name}, found {records.listed_names}; name one of these")
+        raise SourceError(
+            f"{records.where}: no column {as_shown(name)}, found {records.listed_names}; name one of these"
+        )
     return records.header.index(as_compared(name))
 
 
@@ -133,7 +136,7 @@ def path_column(records: Records, options: TableOptions, leads: Leads) -> int:
     """Choose the column of the paths; parameters and errors as in `choose_columns`."""
     if options.path_column is not None:
         return _named(records, options.path_column)
-    file, header = records.file, records.header
+    header = records.header
     known = [position for name in (*PATHS, *OTHER_PATHS) for position in _positions(header, name)]
     if not known:
         raise SourceError(_no_paths(records, leads))
@@ -145,13 +148,13 @@ def path_column(records: Records, options: TableOptions, leads: Leads) -> int:
     if not leading and not sure:
         sample = next((fields[first] for _, fields in records.rows if fields[first]), "")
         raise SourceError(
-            f"{file}, line 1: no column path, found {records.listed_names}; {records.names[first]} leads to no file "
-            f"(the first is {sample!r}). Give their folder with `root`, or the right column with `path_column`"
+            f"{records.where}: no column path, found {records.listed_names}; {records.names[first]} leads to no "
+            f"file (the first is '{as_shown(sample)}'). Give their folder with `root`, or a column with `path_column`"
         )
     if (sure and leading and first != known[0]) or not _alike(records, leading, leads):
         both = " and ".join(records.names[position] for position in dict.fromkeys((known[0], *leading)))
         raise SourceError(
-            f"{file}, line 1: the columns {both} could both hold the paths; name the right one with `path_column`"
+            f"{records.where}: the columns {both} could both hold the paths; name the right one with `path_column`"
         )
     return first
 
@@ -168,8 +171,8 @@ def _alike(records: Records, positions: Sequence[int], leads: Leads) -> bool:
 
 
 def _no_paths(records: Records, leads: Leads) -> str:
-    said = f"{records.file}, line 1: no column path (or file_name, image), found {records.listed_names}"
-    image = next((name for name in records.names if leads(name)), None)
+    said = f"{records.where}: no column path (or file_name, image), found {records.listed_names}"
+    image = next((as_shown(name) for name in records.written if leads(name)), None)
     if image is not None:
         return f"{said}; {image} is a file, so the first line is no header: put one above it, such as path,label"
     first = records.rows[0][1] if records.rows else []
@@ -184,6 +187,6 @@ def _label_column(records: Records) -> int | None:
     if len(found) > 1 and records.header[found[0]] != LABELS[0]:
         both = " and ".join(records.names[position] for position in found)
         raise SourceError(
-            f"{records.file}, line 1: the columns {both} could both hold the labels; name one with `label_column`"
+            f"{records.where}: the columns {both} could both hold the labels; name one with `label_column`"
         )
     return found[0] if found else None

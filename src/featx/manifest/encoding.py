@@ -25,6 +25,9 @@ _JAPANESE = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"}
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 
+_LONGEST = 200
+"""Signs of a value that a message shows."""
+
 _SHOWN = 5
 """Encodings named in an error."""
 
@@ -117,13 +120,15 @@ def checked_text(what: str, value: str, *, any_bytes: bool = False) -> str:
     """
     value = value.strip()
     if not any_bytes and not is_text(value):
-        raise SourceError(f"{what} {as_shown(value)} is no UTF-8 ({readings_line(value)}); save the file as UTF-8")
+        raise SourceError(f"{what} '{as_shown(value)}' is no UTF-8 ({readings_line(value)}); save the file as UTF-8")
     first, *more = LINE_END.split(value, 1)
     if more:
-        raise SourceError(f"{what} {first!r} goes on in the next line; close the quote before it")
+        raise SourceError(f"{what} '{as_shown(first)}' goes on in the next line; close the quote before it")
     return value
 
 
 def as_shown(value: str) -> str:
-    """Write a value for a message, its bytes that are no UTF-8 as escapes."""
-    return f"'{value.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')}'"
+    """Write a value for a message: on one line, bytes that are no UTF-8 as escapes, the end of a long one left out."""
+    text = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

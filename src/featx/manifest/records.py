@@ -3,13 +3,16 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
 from featx.errors import SourceError
-from featx.manifest.encoding import read_text
+from featx.manifest.encoding import as_shown, read_text
+from featx.manifest.quotes import has_stray_quote, last_quote
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """Signs that separate fields, and their names."""
@@ -23,9 +26,11 @@ class Records:
     ----------
     file : Path
         The CSV.
+    line : int
+        Number of the line of the header.
     header : tuple of str
         Names of the columns as they are compared: without blanks around them, in lower case. A column may have none.
-    names : tuple of str
+    written : tuple of str
         The same as they are written.
     delimiter : str
         Sign between the fields.
@@ -37,15 +42,26 @@ class Records:
     """
 
     file: Path
+    line: int
     header: tuple[str, ...]
-    names: tuple[str, ...]
+    written: tuple[str, ...]
     delimiter: str
     rows: list[tuple[int, list[str]]]
     oddities: tuple[str, ...] = ()
 
     @property
-    def listed_names(self) -> str:
+    def where(self) -> str:
+        """Place of the header, for a message."""
+        return f"{self.file}, line {self.line}"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
         """Names of the columns, for a message."""
+        return tuple(as_shown(name) for name in self.written)
+
+    @property
+    def listed_names(self) -> str:
+        """List of the columns, for a message."""
         return ", ".join(name for name in self.names if name) or "no header"
 
 
@@ -78,20 +94,21 @@ def read_records(file: Path, knows: Callable[[Sequence[str]], bool]) -> Records:
     records = list(_records(file, lines, delimiter=delimiter, begin=begin))
     if ' "' in text and any(_is_quoted_late(field) for _, fields in records for field in fields):
         records = list(_records(file, lines, delimiter=delimiter, begin=begin, skip_blanks=True))
-    first_fields = records[0][1] if records else []
-    names = tuple(name.strip() for name in first_fields)
-    while names and not names[-1]:  # delimiters at the ends of lines
-        names = names[:-1]
-    header = tuple(name.lower() for name in names)
-    _refuse_twins(file, header, names)
+    first, first_fields = records[0] if records else (begin, [])
+    written = tuple(name.strip() for name in first_fields)
+    while written and not written[-1]:  # delimiters at the ends of lines
+        written = written[:-1]
+    header = tuple(name.lower() for name in written)
+    _refuse_twins(f"{file}, line {first}", header)
     oddities = [encoding.upper()] if encoding != "utf-8" else []
     oddities += [f"separated by {DELIMITERS[delimiter]}"] if delimiter != "," and len(header) > 1 else []
     return Records(
         file=file,
+        line=first,
         header=header,
-        names=names,
+        written=written,
         delimiter=delimiter,
-        rows=list(_full_rows(file, records[1:], header)),
+        rows=_full_rows(file, records[1:], width=len(header), first=first_fields),
         oddities=tuple(oddities),
     )
 
@@ -106,17 +123,21 @@ def _delimiter(file: Path, lines: Sequence[str], knows: Callable[[Sequence[str]]
     headers: dict[str, list[str]] = {}
     for sign in DELIMITERS:
         try:
-            names = next(filter(None, csv.reader(lines, delimiter=sign)), [])
-        except csv.Error:
+            names = next(fields for fields in csv.reader(lines, delimiter=sign) if not _is_empty(fields))
+        except (csv.Error, StopIteration):
             names = []
         headers[sign] = [name.strip().lower() for name in names]
     known = [sign for sign, header in headers.items() if knows(header)]
     if len(known) > 1 and any(len(headers[sign]) > 1 for sign in known):
         raise SourceError(
-            f"{file}, line 1: the columns could be separated by {' or '.join(DELIMITERS[sign] for sign in known)}; "
+            f"{file}: the columns could be separated by {' or '.join(DELIMITERS[sign] for sign in known)}; "
             "use commas, and put names that hold a sign in quotes"
         )
     return known[0] if known else max(headers, key=lambda sign: len(headers[sign]))
+
+
+def _is_empty(fields: Sequence[str]) -> bool:
+    return not any(fields) or not any(field.strip() for field in fields)
 
 
 def _is_quoted_late(field: str) -> bool:
@@ -127,21 +148,32 @@ def _is_quoted_late(field: str) -> bool:
 def _records(
     file: Path, lines: Sequence[str], *, delimiter: str, begin: int, skip_blanks: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line and the fields of each record that isn't empty."""
+    """Yield the first line and the fields of each record of which not all fields are empty."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=skip_blanks)
-    done = 0
+    done, return_alone = 0, bool(lines) and lines[0].endswith("\r")
     try:
         for fields in reader:
-            if fields:
+            end = reader.line_num
+            if has_stray_quote(lines[done] if end == done + 1 else "".join(lines[done:end]), delimiter):
+                raise SourceError(
+                    f"{file}, line {begin + done}: a quote stands inside a text that isn't in quotes; put the text in "
+                    "quotes, and write a quote inside it twice"
+                )
+            if lines[end - 1].endswith("\r") != return_alone and end < len(lines):
+                raise SourceError(
+                    f"{file}, line {begin + end - 1}: some lines end in a carriage return alone, others don't; put a "
+                    "text with line breaks in quotes"
+                )
+            if not _is_empty(fields):
                 yield begin + done, fields
-            done = reader.line_num
+            done = end
     except csv.Error as error:
         _refuse_record(file, lines[done : reader.line_num], delimiter, begin + done, error)
 
 
 def _refuse_record(file: Path, lines: Sequence[str], delimiter: str, begin: int, error: csv.Error) -> NoReturn:
     """Raise the error of a record, which names the line where its last quote opened."""
-    quote, closed = _last_quote(lines, delimiter)
+    quote, closed = last_quote(lines, delimiter)
     end = begin + len(lines) - 1
     if quote is None:
         said = f"line {end}: this is no CSV ({error}); correct the line"
@@ -157,55 +189,45 @@ def _refuse_record(file: Path, lines: Sequence[str], delimiter: str, begin: int,
     raise SourceError(f"{file}, {said}") from error
 
 
-def _last_quote(lines: Sequence[str], delimiter: str) -> tuple[int | None, bool]:
-    """Find the line in which the last quote of a record opened, and tell if it is closed again."""
-    opened, inside, closing, fresh = None, False, False, True
-    for number, line in enumerate(lines):
-        for sign in line:
-            if inside and not closing:
-                closing = sign == '"'
-            elif closing and sign == '"':  # twice: a quote inside the text
-                closing = False
-            elif closing and sign != delimiter:
-                return opened, True
-            elif fresh and sign == '"':
-                opened, inside = number, True
-            else:
-                inside, closing, fresh = False, False, sign == delimiter
-    return opened, not inside or closing
-
-
-def _refuse_twins(file: Path, header: Sequence[str], names: Sequence[str]) -> None:
+def _refuse_twins(where: str, header: Sequence[str]) -> None:
     seen: dict[str, int] = {}
     for position, name in enumerate(header):
         if name and name in seen:
             raise SourceError(
-                f"{file}, line 1: the column {names[position]} is there twice, as number {seen[name] + 1} and "
+                f"{where}: the column {as_shown(name)} is there twice, as number {seen[name] + 1} and "
                 f"{position + 1}; rename or remove one of them"
             )
         seen[name] = position
 
 
 def _full_rows(
-    file: Path, records: Iterable[tuple[int, list[str]]], header: Sequence[str]
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield rows of as many fields as there are columns; refuse others, except for empty fields too many."""
-    width = len(header)
+    file: Path, records: Iterable[tuple[int, list[str]]], *, width: int, first: Sequence[str]
+) -> list[tuple[int, list[str]]]:
+    """Cut the fields of rows to as many as there are columns; refuse rows that have not as many as the header.
+
+    Empty fields at the ends are no harm where every row has as many of them. Where some rows have more than others, a
+    field may be missing, or a text with delimiters may have no quotes.
+    """
+    rows = []
     for line, fields in records:
-        if len(fields) != width:
-            if not any(field.strip() for field in fields):
-                continue
-            if any(field.strip() for field in fields[width:]):
-                raise SourceError(
-                    f"{file}, line {line}: more fields than the header has ({len(fields)}, not {width}); put a path or "
-                    "a text with delimiters in quotes"
-                )
-            if len(fields) < width:
-                raise SourceError(
-                    f"{file}, line {line}: fewer fields than the header has ({len(fields)}, not {width}); write the "
-                    "delimiters of empty fields too"
-                )
-            del fields[width:]
-        elif not any(fields) or not any(field.strip() for field in fields):
-            continue
-        yield line, fields
+        if len(fields) < width:
+            raise SourceError(
+                f"{file}, line {line}: fewer fields than the header has ({len(fields)}, not {width}); write the "
+                "delimiters of empty fields too"
+            )
+        if len(fields) > width and any(field.strip() for field in fields[width:]):
+            raise SourceError(
+                f"{file}, line {line}: more fields than the header has ({len(fields)}, not {width}); put a path or a "
+                "text with delimiters in quotes"
+            )
+        rows.append((line, fields))
+    # A header that ends in delimiters itself may be a field longer than the rows, and its names beside their columns.
+    widths = Counter(len(fields) for _, fields in rows)
+    usual = len(first) if len(first) > width else widths.most_common(1)[0][0] if widths else width
+    if others := [(line, len(fields)) for line, fields in rows if len(fields) != usual]:
+        line, found = others[0]
+        raise SourceError(
+            f"{file}, line {line}: {found} fields, where {'the header has' if len(first) == usual else 'others have'} "
+            f"{usual}, empty ones included; give every row as many delimiters, and put a text with delimiters in quotes"
+        )
+    return rows if width in widths else [(line, fields[:width]) for line, fields in rows]

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from featx.manifest.encoding import is_text, readings
 
@@ -126,11 +126,9 @@ class Folder:
     def _others(self, written: str) -> Iterator[tuple[str, str]]:
         """Yield other ways to read a path, each with the path that it gives."""
         if (url := _URL.match(written)) is not None:
-            if url[1].lower() == "file" and (parts := urlsplit(written.strip())).netloc in ("", "localhost"):
-                yield (
-                    "as file URLs",
-                    unquote(written.strip().split("://", 1)[1].removeprefix(parts.netloc), errors="surrogateescape"),
-                )
+            host, slash, path = written.strip().split("://", 1)[1].partition("/")
+            if url[1].lower() == "file" and host in ("", "localhost"):
+                yield from (("as file URLs", slash + one) for one in (unquote(path, errors="surrogateescape"), path))
             return
         used: list[str] = []
         forms = [("", written)]

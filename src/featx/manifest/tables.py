@@ -54,7 +54,9 @@ def from_csv(file: Path, options: TableOptions) -> list[Manifest]:
         by_split.setdefault(row.split, []).append(row)
     names = {split: f"{file.stem}-{split}".replace("/", "_") if split else file.stem for split in by_split}
     if len(set(names.values())) < len(names):
-        raise SourceError(f"{file}: the splits {', '.join(by_split)} would share a name; give them others")
+        raise SourceError(
+            f"{file}: the splits {', '.join(map(as_shown, by_split))} would share a name; give them others"
+        )
     return in_order(
         made_of(
             source=file,
@@ -107,11 +109,11 @@ def _rows(records: Records, columns: Columns, folder: Folder) -> Iterator[_Row]:
         located = folder.locate(written)
         if located.status is None and is_url(written):
             raise SourceError(
-                f"{where}: {written.strip()} is an address, and featx reads files; download the images and write their "
-                "paths"
+                f"{where}: {as_shown(written.strip())} is an address, and featx reads files; download the "
+                "images and write their paths"
             )
         if located.status is not None and not stat.S_ISREG(located.status.st_mode):
-            raise SourceError(f"{where}: {located.path} is no regular file; name an image")
+            raise SourceError(f"{where}: {as_shown(located.path)} is no regular file; name an image")
         values = {
             name: checked_text(f"{where}: the {name}", fields[number], any_bytes=name == "group")
             for name, number in taken.items()
@@ -133,16 +135,16 @@ def _refuse_swallowed(records: Records, columns: Columns, folder: Folder, line: 
         name = records.names[position]
         if position == columns.path and folder.identity(field) is None:
             raise SourceError(
-                f"{where}: the {name} {first!r} goes on in the next line, and there is no such file; close the quote "
-                "before it"
+                f"{where}: the {name} '{as_shown(first)}' goes on in the next line, and there is no such file; close "
+                "the quote before it"
             )
         for number, text in enumerate(more, start=1):
             inner = parse_line(text, records.delimiter)
             as_long = len(inner) == len(fields) or (number == len(more) and len(inner) > 1)
             if as_long and len(inner) > columns.path and folder.identity(inner[columns.path]) is not None:
+                named = as_shown(inner[columns.path])
                 raise SourceError(
-                    f"{where}: a quote opens in {name} and takes in a later row, which names {inner[columns.path]}; "
-                    "close it before"
+                    f"{where}: a quote opens in {name} and takes in a later row, which names {named}; close it before"
                 )
 
 
@@ -154,14 +156,17 @@ def _one_for_each_file(file: Path, rows: Iterable[_Row]) -> Iterator[_Row]:
     for row in rows:
         path, status = row.located.path, row.located.status
         if (other := by_path.setdefault(path, row)) is not row:
-            raise SourceError(f"{file}, line {row.line}: {path} is already on line {other.line}; delete one of them")
+            raise SourceError(
+                f"{file}, line {row.line}: {as_shown(path)} is already on line {other.line}; delete one of them"
+            )
         if status is not None and status.st_ino:  # 0 on file systems that number no files
             other = by_file.setdefault((status.st_dev, status.st_ino), row)
             if other is not row:
                 if other.meaning != row.meaning:
+                    same = as_shown(other.located.path)
                     raise SourceError(
-                        f"{file}, line {row.line}: {path} is the same file as {other.located.path} on line "
-                        f"{other.line}, under another label, split or group; delete one of them"
+                        f"{file}, line {row.line}: {as_shown(path)} is the same file as {same} on line {other.line}, "
+                        "under another label, split or group; delete one of them"
                     )
                 again.append((row, other))
                 continue
@@ -173,8 +178,8 @@ def _one_for_each_file(file: Path, rows: Iterable[_Row]) -> Iterator[_Row]:
             file,
             len(again),
             row.line,
-            row.located.path,
-            other.located.path,
+            as_shown(row.located.path),
+            as_shown(other.located.path),
         )
 
 
@@ -204,7 +209,7 @@ def _absent(rows: Iterable[_Row], folder: Folder) -> str:
     if first is None:
         return ""
     guess = folder.guess(first.located.path)
-    return f"the first, on line {first.line}, is {as_shown(first.located.path)}" + (f"; {guess}" if guess else "")
+    return f"the first, on line {first.line}, is '{as_shown(first.located.path)}'" + (f"; {guess}" if guess else "")
 
 
 def _listed(row: _Row) -> Listed:

@@ -82,7 +82,7 @@ def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
     records = manifest.read_records(file, lambda header: set(COLUMNS) <= set(header))
     if missing := [name for name in COLUMNS if name not in records.header]:
         raise SourceError(
-            f"{file}, line 1: no column {' or '.join(missing)}, found {records.listed_names}; name the columns"
+            f"{records.where}: no column {' or '.join(missing)}, found {records.listed_names}; name the columns"
         )
     path, label = (records.header.index(name) for name in COLUMNS)
     for line, fields in records.rows:
