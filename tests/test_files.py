@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import featx
+from featx import files
 from featx.errors import FeatxError
 from featx.files import whole, write_whole
 
@@ -58,3 +60,44 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(FeatxError, match=r"can't write .*below"):
         write_whole(tmp_path / "file" / "below", b"x")
+
+
+MEANT = {
+    "a slip": ("data/trian/cats", "data/train/cats"),
+    "another case": ("Data/Train", "data/train"),
+    "backslashes": ("data\\train", "data/train"),
+    "blanks and quotes": (" 'data/train' ", "data/train"),
+    "no suffix": ("data/train/store", "data/train/store.h5"),
+    "another Unicode form": ("data/cafe\u0301", "data/caf\u00e9"),
+    "nothing like it": ("elsewhere", None),
+    "a file below a file": ("data/train/store.h5/x", None),
+    "what is there": ("data/train", None),
+}
+
+
+@pytest.mark.parametrize(("written", "found"), MEANT.values(), ids=MEANT)
+def test_one_guess_for_a_path_that_is_not_there(
+    written: str, found: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/train/cats").mkdir(parents=True)
+    Path("data/caf\u00e9").mkdir()
+    Path("data/train/store.h5").touch()
+    if written == "Data/Train" and Path("DATA").exists():
+        pytest.skip("the file system folds case")
+    assert files.meant(Path(written)) == ("" if found is None else f"; is {found} meant?")
+
+
+def test_every_command_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/train").mkdir(parents=True)
+    for name in ("data/train/1.png", "store.h5", "model.skops", "own.weights.h5"):
+        Path(name).touch()
+    for call, guess in (
+        (lambda: featx.extract("data/trian", backbone="mean-colour"), "data/train"),
+        (lambda: featx.open("stor.h5"), "store.h5"),
+        (lambda: featx.Model.load("modell.skops"), "model.skops"),
+        (lambda: featx.extract("data", backbone="resnet50", weights="owm.weights.h5"), "own.weights.h5"),
+    ):
+        with pytest.raises(featx.FeatxError, match=f"is {guess} meant"):
+            call()

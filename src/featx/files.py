@@ -1,16 +1,21 @@
 """Writing of files that appear whole or not at all, and opening of regular files only."""
 
 import contextlib
+import difflib
 import errno
 import json
 import os
 import secrets
 import stat
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from featx.errors import FeatxError
+
+ALIKE = 0.8
+"""Likeness of two names, from 0 to 1 as `difflib` measures it, from which on one is likely a slip for the other."""
 
 LEVELS = 4
 """Folders around a file in which `moved` looks: ``artifacts/features``, ``artifacts``, the project's, the one above."""
@@ -18,6 +23,40 @@ LEVELS = 4
 
 class NotOwnFile(OSError):
     """A link, a pipe or the like in the place of a file of featx."""
+
+
+def meant(path: Path) -> str:
+    """Guess which path was meant by one that isn't there.
+
+    Backslashes, blanks around it, capital and small letters, Unicode forms, a suffix that was left out and a slip of
+    the keyboard in one of its parts are looked through.
+
+    Returns
+    -------
+    str
+        The end of a message (``"; is data/train meant?"``); empty where the path is there, or nothing is like it.
+    """
+    written = os.fspath(path)
+    plain = Path(written.strip().strip("'\"").replace("\\", "/"))
+    found = Path(plain.anchor)
+    for part in plain.parts[bool(plain.anchor) :]:
+        if part == ".." or (found / part).exists():
+            found /= part
+            continue
+        try:
+            entries = {_plain(name): name for name in os.listdir(found)}  # noqa: PTH208  (names only)
+        except OSError:
+            return ""
+        stems = {os.path.splitext(name)[0]: name for name in entries}  # noqa: PTH122
+        like = difflib.get_close_matches(_plain(part), [*entries, *stems], n=1, cutoff=ALIKE)
+        if not like:
+            return ""
+        found /= entries[stems.get(like[0], like[0])]
+    return "" if found == path else f"; is {found} meant?"
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold().strip()
 
 
 def moved(recorded: Path, *, near: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from featx.cache import remember, remembered
 from featx.errors import WeightsError
+from featx.files import meant
 from featx.ownership import others_rights
 
 TEMPORARY_HOME = Path("/tmp/.keras")  # noqa: S108
@@ -108,8 +109,8 @@ def locate(weights: str, *, filename: str | None) -> WeightsSource:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no file"
         raise WeightsError(
-            f"`weights={weights}`: found {found} at {path}; give a weights file of Keras (.h5, .weights.h5, .keras), "
-            "or the word imagenet or none"
+            f"`weights={weights}`: found {found} at {path}{meant(Path(weights))}; give a weights file of Keras "
+            "(.h5, .weights.h5, .keras), or the word imagenet or none"
         )
     return WeightsSource(kind="file", path=path, recorded=str(path))
 

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from featx.errors import SourceError, UsageError
+from featx.files import meant
 from featx.manifest.alike import sets_alike
 from featx.manifest.classes import from_folder
 from featx.manifest.columns import AS_USUAL, TableOptions
@@ -89,7 +90,8 @@ def find(
     try:
         mode = given.stat().st_mode
     except OSError as error:
-        raise SourceError(f"{given}: {error.strerror or error}; {WHAT_TO_GIVE}") from error
+        advice = meant(Path(source).expanduser()) or f"; {WHAT_TO_GIVE}"
+        raise SourceError(f"{given}: {error.strerror or error}{advice}") from error
     if stat.S_ISDIR(mode):
         if table:
             raise UsageError(f"`path_column`, `label_column` and `root` are for a CSV, and {given} is a folder")

@@ -19,7 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from featx.classifiers import trusted_steps
 from featx.errors import ModelError
-from featx.files import open_regular, parse_json, whole
+from featx.files import meant, open_regular, parse_json, whole
 
 FORMAT = "featx model"
 FORMAT_VERSION = 1
@@ -61,7 +61,9 @@ def read(path: Path) -> Any:
         with open_regular(path) as file:
             data = file.read()
     except OSError as error:
-        raise ModelError(f"can't read model {str(path)!r}: {error.strerror or error}; make one with fit") from error
+        raise ModelError(
+            f"can't read model {str(path)!r}: {error.strerror or error}{meant(path) or '; make one with fit'}"
+        ) from error
     return _unseal(data, path)
 
 

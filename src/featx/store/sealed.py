@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from featx import notebook
 from featx.errors import Reason, StoreError
-from featx.files import moved, open_regular
+from featx.files import meant, moved, open_regular
 from featx.manifest import Failure
 from featx.spec import ExtractionSpec
 from featx.store.disk import reason
@@ -278,7 +278,7 @@ def open_store(path: Path | str, *, root: Path | str | None = None) -> FeatureSt
     StoreError
         It can't be read, is no feature store, or an unfinished, truncated or altered one.
     """
-    path = Path(path).absolute()
+    given, path = Path(path), Path(path).absolute()
     try:
         with open_regular(path) as file:
             layout = scan(file)
@@ -298,7 +298,8 @@ def open_store(path: Path | str, *, root: Path | str | None = None) -> FeatureSt
     except LayoutError as error:
         raise StoreError(f"{path} {error}; {_ADVICE}") from error
     except OSError as error:
-        raise StoreError(f"{path} can't be opened as a feature store: {reason(error)}; {_ADVICE}") from error
+        advice = meant(given) or f"; {_ADVICE}"
+        raise StoreError(f"{path} can't be opened as a feature store: {reason(error)}{advice}") from error
 
 
 def disagreements(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[str]:
