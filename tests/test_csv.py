@@ -18,6 +18,7 @@ from featx.pipeline.extraction import extract_all
 FILES = ("im/a/000.png", "im/a/001.png", "im/b/000.png", "im/b/käfer 1.png")
 PLAIN = {"im/a/000.png": "cat", "im/a/001.png": "cat", "im/b/000.png": "dog"}
 ROWS = "im/a/000.png,cat\nim/a/001.png,cat\nim/b/000.png,dog\n"
+STORE = "artifacts/features/train-mean-colour.h5"
 
 
 @pytest.fixture(autouse=True)
@@ -289,17 +290,30 @@ def test_a_path_in_another_unicode_form_is_found() -> None:
         read("path,label\nim/b/käfer 1.png,dog\nim/b/ka\u0308fer 1.png,cat\n")
 
 
-@pytest.mark.parametrize("other", ["hard.png", "soft.png"])
+OTHER_NAMES = {
+    "a hard link": "hard.png",
+    "a symbolic link": "soft.png",
+    # As on a disk that doesn't tell them apart, where both names lead to the same file too.
+    "capital letters": "IM/A/000.PNG",
+    "another Unicode form": "im/b/ka\u0308fer 1.png",
+}
+
+
+@pytest.mark.parametrize("other", OTHER_NAMES.values(), ids=OTHER_NAMES.keys())
 def test_a_file_under_two_names_has_one_row_or_is_refused(other: str, caplog: pytest.LogCaptureFixture) -> None:
-    os.link("im/a/000.png", "hard.png")
-    Path("soft.png").symlink_to("im/a/000.png")
-    assert labels(read(f"path,label\nim/a/000.png,cat\n{other},cat\nim/b/000.png,dog\n")) == {
-        "im/a/000.png": "cat",
+    first = "im/b/käfer 1.png" if "fer" in other else "im/a/000.png"
+    Path(other).parent.mkdir(parents=True, exist_ok=True)
+    if other == "soft.png":
+        Path(other).symlink_to(first)
+    elif not Path(other).exists():
+        os.link(first, other)
+    assert labels(read(f"path,label\n{first},cat\n{other},cat\nim/b/000.png,dog\n")) == {
+        first: "cat",
         "im/b/000.png": "dog",
     }
     assert f"1 rows name a file a second time and are left out (the first, on line 3: {other} is" in caplog.text
-    with pytest.raises(SourceError, match=f"line 3: {other} is the same file as im/a/000.png on line 2"):
-        read(f"path,label\nim/a/000.png,cat\n{other},dog\n")
+    with pytest.raises(SourceError, match=f"line 3: {other} is the same file as {first} on line 2"):
+        read(f"path,label\n{first},cat\n{other},dog\n")
 
 
 def test_a_file_that_is_there_as_written_is_taken_as_written() -> None:
@@ -465,3 +479,17 @@ def test_predict_takes_a_csv_in_its_order(paint: Painter, caplog: pytest.LogCapt
         featx.predict(model, "new/shots", root="new")
     with pytest.raises(SourceError, match="line 2: a quote opens here"):
         featx.predict(model, write('path\n"new/shots/red/red 00.png\n'))
+
+
+def test_score_takes_other_columns_and_another_root(paint: Painter) -> None:
+    model = featx.fit(featx.extract(paint(Path("train")), backbone="mean-colour"), clf="centroid", folds=2)
+    paint(Path("new/shots"), each=2, seed=1)
+    rows = [(path.stem, path.parent.name) for path in sorted(Path("new/shots").rglob("*.png"))]
+    file = write("code;what\n" + "".join(f"{colour}/{stem};{colour}\n" for stem, colour in rows), "new/test.csv")
+    report = featx.score(model, file, path_column="code", label_column="what", root="new/shots")
+    assert report.metrics.n == 6
+    with pytest.raises(SourceError, match="no column path"):
+        featx.score(model, file)
+    for source in (None, "new/shots", featx.open(STORE)):
+        with pytest.raises(UsageError, match="`root` are for a CSV"):
+            featx.score(model, source, root="new")

@@ -7,7 +7,7 @@ from typing import Any
 
 from featx import reports
 from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageError
-from featx.manifest import source_path
+from featx.manifest import TableOptions, is_table, source_path
 from featx.model import Model
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
@@ -28,6 +28,9 @@ def score(
     model: Model | Path | str,
     source: FeatureStore | Path | str | None = None,
     *,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    root: Path | str | None = None,
     weights: Path | str | None = None,
     runtime: str = RunOptions.runtime,
     device: str = RunOptions.device,
@@ -52,6 +55,8 @@ def score(
     source : FeatureStore, path or None
         A feature store, or a folder or CSV, which is extracted under the model's own spec (and cached). None is
         ``data/test`` where that exists, else the model's own cross-validated predictions.
+    path_column, label_column, root
+        As in `extract`, where the source is a CSV.
     weights : str, optional
         Where the backbone's weights are now, if no longer where the model has them from.
     runtime, device, batch_size, workers, max_pixels, timeout
@@ -92,9 +97,10 @@ def score(
     model = Model.load(model) if isinstance(model, Path | str) else model
     if source is None and TEST_SOURCE.exists():
         source = TEST_SOURCE
+    table = _table(source, path_column=path_column, label_column=label_column, root=root)
     store = None
     if source is not None:
-        store = labelled_store(model, source, weights=weights, options=run, progress=progress)
+        store = labelled_store(model, source, table=table, weights=weights, options=run, progress=progress)
     training = training_of(model)
     there = training if isinstance(training, Training) else None
     target = report_path(model.name) if out is None else Path(out)
@@ -113,6 +119,9 @@ def score_all(
     models: Sequence[Path] | None = None,
     source: FeatureStore | Path | str | None = None,
     *,
+    path_column: str | None = None,
+    label_column: str | None = None,
+    root: Path | str | None = None,
     show_outside: bool = False,
     command: str = "",
     weights: Path | str | None = None,
@@ -125,7 +134,7 @@ def score_all(
     ----------
     models : sequence of path, optional
         Every model in its default place, by default.
-    source, show_outside, command, weights, progress
+    source, path_column, label_column, root, show_outside, command, weights, progress
         As in `score`.
     **options
         `runtime`, `device`, `batch_size`, `workers`, `max_pixels` and `timeout`, as in `score`.
@@ -151,6 +160,7 @@ def score_all(
     if len({path.stem for path in chosen}) < len(chosen):
         raise UsageError("two models of the same name would share a report: score them one by one, with `out`")
     source = TEST_SOURCE if source is None and TEST_SOURCE.exists() else source
+    table = _table(source, path_column=path_column, label_column=label_column, root=root)
     stores: dict[str, FeatureStore] = {}
     scored: list[Report] = []
     unscored: list[FeatxError] = []
@@ -159,7 +169,7 @@ def score_all(
         try:
             if source is not None and model.spec.fingerprint not in stores:
                 stores[model.spec.fingerprint] = labelled_store(
-                    model, source, weights=weights, options=run, progress=progress
+                    model, source, table=table, weights=weights, options=run, progress=progress
                 )
             store = stores.get(model.spec.fingerprint)
             scored.append(score(model, store, show_outside=show_outside, command=command, **options))
@@ -172,10 +182,27 @@ def score_all(
     return scored
 
 
+def _table(
+    source: FeatureStore | Path | str | None,
+    *,
+    path_column: str | None,
+    label_column: str | None,
+    root: Path | str | None,
+) -> TableOptions:
+    """Make the options of a CSV; refuse them for what is none."""
+    table = TableOptions(
+        path_column=path_column, label_column=label_column, root=None if root is None else source_path(root)
+    )
+    if table and (source is None or isinstance(source, FeatureStore) or not is_table(source_path(source))):
+        raise UsageError("`path_column`, `label_column` and `root` are for a CSV, and the source is none")
+    return table
+
+
 def labelled_store(
     model: Model,
     source: FeatureStore | Path | str,
     *,
+    table: TableOptions,
     weights: Path | str | None,
     options: RunOptions,
     progress: Progress,
@@ -186,7 +213,13 @@ def labelled_store(
     source = source_path(source)
     if source.suffix.lower() in STORE_SUFFIXES:
         return open_store(source)
-    job = Job(source=source, for_scoring=True)
+    job = Job(
+        source=source,
+        path_column=table.path_column,
+        label_column=table.label_column,
+        root=table.root,
+        for_scoring=True,
+    )
     images = listed(job)
     runner = runner_of(model, weights=weights, options=options)
     extractions = extract_with(job, [runner], images, progress=progress)
