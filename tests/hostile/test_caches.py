@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -16,7 +17,13 @@ import featx
 from conftest import Painter
 from featx import cache, ownership, weights
 from featx.backbones import Request, configured_backend, exported, find, loading, published, resolve, table
+from featx.cli.show.extraction import summary
 from featx.doctor import golden, runtimes, surroundings
+from featx.pipeline.extraction import extract_all
+from featx.pipeline.filling import lending, runner
+from featx.pipeline.filling.job import Extraction
+from featx.store.format import content_digest
+from featx.store.layout import scan
 
 SMALL = {"backbone": "mobilenet-0.25", "weights": "none", "image_size": 32}
 
@@ -263,3 +270,73 @@ def test_keras_s_temporary_folder_may_be_another_user_s(tmp_path: Path, monkeypa
     (weights.keras_home() / "keras.json").write_text('{"backend": "jax"}')
     monkeypatch.delitem(sys.modules, "keras")
     assert configured_backend() == "tensorflow"
+
+
+MEANS = {"backbone": "mean-colour", "workers": 1}
+
+
+def forge_rows(path: Path, *, by: float = 2.0) -> None:
+    """Change every feature of a store, and put its checksums and digest right."""
+    with h5py.File(path, "r+") as file:
+        file["features"][:] = file["features"][:] * np.float32(by)
+        names = ("features", "digests", "sizes", "mtimes_ns")
+        rows = zip(*(file[name][:] for name in names), strict=True)
+        sums = [hashlib.sha256(b"".join(part.tobytes() for part in row)).digest() for row in rows]
+        file["checksums"][:] = np.array([list(one) for one in sums], np.uint8)
+    with path.open("rb") as file:
+        layout = scan(file)
+        digest = content_digest(layout.attributes, layout.read_all(file))
+    with h5py.File(path, "r+") as file:
+        file.attrs.modify("content_digest", np.array(digest.encode(), file.attrs.get_id("content_digest").dtype))
+
+
+def run_extract(source: Path, out: Path) -> Extraction:
+    (one,) = extract_all(source, backbones=["mean-colour"], workers=1, out=out)
+    return one
+
+
+def test_a_store_beside_the_target_lends_no_row_that_is_not_confirmed(
+    paint: Painter, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = paint(tmp_path / "data", each=3)
+    right = featx.extract(source, **MEANS, out=tmp_path / "right.h5")
+    honest = run_extract(source, tmp_path / "honest.h5")
+    assert (honest.extracted, honest.reused, honest.lent) == (0, 9, {right.path: 9})
+    summary(honest, dry_run=False)
+    assert f"9 rows are from {right.path}" in capsys.readouterr().err
+    honest.target.unlink()
+    forge_rows(right.path)
+    assert featx.verify(right.path).ok  # no checksum can tell
+    with caplog.at_level(logging.WARNING, "featx"):
+        deceived = run_extract(source, tmp_path / "deceived.h5")
+    assert (deceived.extracted, deceived.reused, deceived.lent) == (9, 0, {})
+    assert np.array_equal(deceived.store.features * 2, featx.open(right.path).features)
+    (message,) = (one for one in caplog.messages if "no rows are taken" in one)
+    assert str(right.path) in message
+
+
+def test_nor_does_a_store_that_came_with_the_images(
+    paint: Painter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = paint(tmp_path / "theirs" / "data", each=3)
+    featx.extract(source, **MEANS, out=tmp_path / "theirs" / "store.h5")
+    forge_rows(tmp_path / "theirs" / "store.h5")
+    (tmp_path / "theirs").rename(tmp_path / "downloaded")
+    with caplog.at_level(logging.WARNING, "featx"):
+        one = run_extract(tmp_path / "downloaded" / "data", tmp_path / "downloaded" / "store.h5")
+    assert (one.extracted, one.reused) == (9, 0)
+    assert any("no rows are taken" in message for message in caplog.messages)
+
+
+def test_rows_of_the_target_itself_are_not_tried(
+    paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = paint(tmp_path / "data", each=3)
+    run_extract(source, tmp_path / "own.h5")
+    (source / "red" / "new.png").write_bytes((source / "red" / "red 00.png").read_bytes())
+    monkeypatch.setattr(lending, "_choose", lambda *_: pytest.fail("rows are tried"))
+    again = run_extract(source, tmp_path / "own.h5")
+    assert (again.extracted, again.reused, again.lent) == (0, 10, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.BackboneRunner, "runtime", property(lambda _: pytest.fail("a backbone is loaded")))
+        assert run_extract(source, tmp_path / "own.h5").reused == 10  # unchanged

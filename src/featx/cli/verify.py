@@ -79,6 +79,8 @@ def _show(found: "Verification") -> None:
     name = show.shorten(found.path)
     if found.ok:
         show.line(f"[bold]{name}[/]  sound: {found.rows:,} rows agree with their checksums")
+        if found.sample is None:
+            show.line("  [dim]checksums find damage, not forgery: --sample N computes rows again[/]")
     if found.repaired:
         show.line(f"[bold]{name}[/]  {len(found.repaired):,} rows repaired")
     if found.sample is not None:

@@ -12,15 +12,10 @@ from featx import backbones, runtimes
 from featx.errors import StoreError, UsageError
 from featx.manifest import Failure
 from featx.pipeline.filling.job import RunOptions
+from featx.pipeline.filling.lending import TOLERANCES, distances
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.runtimes.choosing import RUNTIMES
 from featx.store import FeatureStore, Findings, Repair, check, open_store
-
-TOLERANCES = {"float32": 1e-4, "bfloat16": 2e-2, "float16": 2e-2}
-"""Most that a feature computed again may be off, as a share of its length, by the precision it is computed in.
-
-Runtimes and processors agree to about 1e-6 at float32, and to 6e-3 at the others.
-"""
 
 NAMED = 5
 """Images named in one line."""
@@ -258,17 +253,6 @@ def _keras_features(runner: BackboneRunner, images: NDArray[np.uint8]) -> NDArra
         return ready(images).copy()
     finally:
         ready.close()
-
-
-def distances(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Distance (b,) of features (b, d) as a share of the longer one's length; NaN where that is none."""
-    one, other = before.astype(np.float64), after.astype(np.float64)
-    length = np.maximum(np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1))
-    with np.errstate(invalid="ignore"):  # infinite in both
-        apart = np.linalg.norm(one - other, axis=1)
-    found: NDArray[np.float64] = np.divide(apart, length, out=apart.copy(), where=length > 0)
-    found[((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)] = 0
-    return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

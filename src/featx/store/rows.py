@@ -22,6 +22,10 @@ class StoredRows:
 
     Parameters
     ----------
+    path : Path
+        The store, sealed or partial.
+    root : str
+        Folder of its images, as it was made.
     digests : (m, 32) uint8
         SHA-256 of the image files' bytes, sorted, unique.
     rows : (m,) int64
@@ -32,6 +36,8 @@ class StoredRows:
         Shape of one feature before it was flattened.
     """
 
+    path: Path
+    root: str
     digests: NDArray[np.uint8]
     rows: NDArray[np.int64]
     features: NDArray[np.float32]
@@ -133,6 +139,8 @@ def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:
     _, first = np.unique(_keys(columns["digests"][rows]), return_index=True)
     rows = rows[first]
     return StoredRows(
+        path=path,
+        root=layout.text("root"),
         digests=columns["digests"][rows],
         rows=rows,
         features=columns["features"],

@@ -39,6 +39,8 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     line(f"[bold]{shorten(one.target)}[/]  {shape}")
     line(f"  {counts}{rate}")
     line(f"  {shown(_classes(one))}")
+    for lender, rows in one.lent.items():
+        line(f"  {rows:,} rows are from {shorten(lender)}, of which a few were computed again and agree")
     if one.timings:
         parts = ", ".join(f"{shown(name)} {_seconds(seconds)}" for name, seconds in one.timings.items())
         line(f"  [dim]{_seconds(one.seconds)} in all: {parts}[/]")

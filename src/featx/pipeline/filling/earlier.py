@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,14 +43,13 @@ class KnownRows:
 
     def __init__(self, *sources: StoredRows) -> None:
         self._sources = sources
+        self.copied: Counter[Path] = Counter()
+        """Rows that were copied from each source."""
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
         """Digests of the images whose features are known, (k, 32) uint8."""
         return np.concatenate([np.empty((0, 32), np.uint8), *(source.digests for source in self._sources)])
-
-    def __add__(self, other: "KnownRows") -> "KnownRows":
-        return KnownRows(*self._sources, *other._sources)
 
     def copy(self, digests: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Look up digests (b, 32): a mask (b,) of the known ones, and their features (k, d) float32."""
@@ -60,6 +60,7 @@ class KnownRows:
             features = np.resize(features, (len(digests), source.features.shape[1])) if not features.size else features
             fresh = ~known & (rows >= 0)
             features[fresh] = source.features[rows[fresh]]
+            self.copied[source.path] += int(fresh.sum())
             known |= fresh
         return known, features[known]
 
@@ -202,19 +203,18 @@ class Earlier:
         """Digests of the unchanged files, as they were read, (m, 32) uint8."""
         return np.empty((0, 32), np.uint8) if self.store is None else self.store.digests[self.rows]
 
-    def known(self, spec: ExtractionSpec) -> KnownRows:
+    def known(self, spec: ExtractionSpec) -> list[StoredRows]:
         """Collect the sound rows of an unfinished run there and, unless it is to be overwritten, of the store."""
-        places = [partial_path(self.target)] + ([] if self.store is None else [self.target])
-        return _sound_rows(places, spec)
+        return _sound_rows([partial_path(self.target)] + ([] if self.store is None else [self.target]), spec)
 
-    def beside(self, spec: ExtractionSpec) -> KnownRows:
+    def beside(self, spec: ExtractionSpec) -> list[StoredRows]:
         """Collect the sound rows of other stores of the spec in the same folder; none if `overwrite`."""
         if self.overwrite:
-            return KnownRows()
+            return []
         try:
             files = sorted(self.target.parent.iterdir())
         except OSError:  # no folder yet, or one in which one may write, but not look
-            return KnownRows()
+            return []
         others = (path for path in files if path.suffix.lower() in STORE_SUFFIXES and path.is_file())
         return _sound_rows(
             [path for path in others if path != self.target and fingerprint_of(path) == spec.fingerprint], spec
@@ -246,9 +246,9 @@ class Earlier:
         )
 
 
-def _sound_rows(places: Collection[Path], spec: ExtractionSpec) -> KnownRows:
+def _sound_rows(places: Collection[Path], spec: ExtractionSpec) -> list[StoredRows]:
     found = (rows_of(place, fingerprint=spec.fingerprint) for place in places)
-    return KnownRows(*(rows for rows in found if rows is not None and len(rows)))
+    return [rows for rows in found if rows is not None and len(rows)]
 
 
 def taken(target: Path, images: Manifest, spec: ExtractionSpec) -> bool:

@@ -195,6 +195,8 @@ class Extraction:
         Why a slower runtime than usual executed the backbone, and what that costs.
     store : FeatureStore or None
         None in a dry run.
+    lent : dict of Path to int
+        Rows taken over from other stores, and from one that was moved here, by store.
     """
 
     target: Path
@@ -211,6 +213,7 @@ class Extraction:
     untrained: bool = False
     fallback: str | None = None
     store: "FeatureStore | None" = None
+    lent: dict[Path, int] = field(default_factory=dict)
 
     @property
     def speed(self) -> float | None:

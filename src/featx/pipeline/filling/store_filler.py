@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import logging
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from featx.errors import SourceError
 from featx.manifest import Failure, Manifest
 from featx.pipeline.filling.earlier import Earlier, KnownRows
 from featx.pipeline.filling.job import Extraction
+from featx.pipeline.filling.lending import confirmed
 from featx.pipeline.filling.runner import BackboneRunner
 from featx.runtimes import Pending
 from featx.store import Provenance, plan, remove_leftovers
@@ -50,6 +52,8 @@ class StoreFiller:
         self.runner = runner
         self.earlier = earlier
         self._failures = {} if earlier.reread else dict(earlier.failures)
+        self._lenders: list[Path] = []
+        self._start: float | None = None
         self._in_flight: deque[tuple[FileFacts, Pending]] = deque()
 
     def planned(self) -> Extraction:
@@ -78,22 +82,43 @@ class StoreFiller:
 
     @functools.cached_property
     def known(self) -> KnownRows:
-        """Features that can be copied by their image's digest, also from other stores if files must be read."""
-        settled = 0 if self.earlier.reread else len(self.earlier.slots) + len(self.earlier.failures)
-        beside = self.earlier.beside(self.runner.spec) if settled < len(self.images) else KnownRows()
-        return self.earlier.known(self.runner.spec) + beside
+        """Features that can be copied by their image's digest, also from other stores if files must be read.
+
+        The rows of this target's own runs are taken as they are. What may be anybody's, another store or one that was
+        brought here from elsewhere, is tried first.
+        """
+        self._begin()
+        earlier, spec, root = self.earlier, self.runner.spec, os.fspath(self.images.root)
+        pending = np.flatnonzero(self.images.sizes >= 0)
+        if not earlier.reread:
+            failed = [self._slots[path] for path in earlier.failures]
+            pending = np.setdiff1d(pending, np.concatenate([earlier.slots, np.array(failed, np.int64)]))
+        at_target = earlier.known(spec)
+        own = [rows for rows in at_target if rows.root == root]
+        lenders = [rows for rows in at_target if rows.root != root]
+        if len(pending):
+            lenders += earlier.beside(spec)
+        if lenders:
+            lenders = confirmed(lenders, self.images, pending, self.runner)
+        self._lenders = [lender.path for lender in lenders]
+        return KnownRows(*own, *lenders)
+
+    def _begin(self) -> None:
+        """Start the clock of this store, unless it runs."""
+        if self._start is None:
+            self._start = time.perf_counter()
+            self._starting = "runtime" not in vars(self.runner)
+            self._runner_seconds = self.runner.seconds
 
     def __enter__(self) -> Self:
         """Plan the store, or resume it, and copy the rows of unchanged files."""
-        self._start = time.perf_counter()
-        self._runner_seconds = self.runner.seconds
-        starting = "runtime" not in vars(self.runner)
+        self._begin()
         provenance = Provenance(
             weights_source=self.runner.source.recorded,
             runtime=self.runner.runtime.name,
             precision=self.runner.runtime.precision,
         )
-        self._start_seconds = self.runner.start_seconds if starting else 0.0
+        self._start_seconds = self.runner.start_seconds if self._starting else 0.0
         self._partial = plan(
             self.target,
             self.images,
@@ -164,6 +189,7 @@ class StoreFiller:
             No image could be read: there is no store to make.
         """
         images = self.images
+        assert self._start is not None
         if len(self._failures) == len(images):
             first = next(iter(self._failures.values()))
             self._partial.discard()
@@ -188,6 +214,7 @@ class StoreFiller:
                 "write": self._write_seconds,
             },
             store=store,
+            lent={path: self.known.copied[path] for path in self._lenders if self.known.copied[path]},
         )
 
     def _extraction(self, *, extracted: int, reused: int) -> Extraction:
