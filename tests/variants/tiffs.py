@@ -122,7 +122,7 @@ def has_rule(tags: Tags) -> bool:
     return unsigned and tags.bits in depths[tags.photometric] and meant in extras and reversible
 
 
-def lossless() -> Iterator[Variant]:
+def combinations() -> Iterator[tuple[str, Tags, Samples]]:
     """Yield colours x depths x kinds of numbers x planes x extra samples x ways to store them."""
     kinds = [
         (colours, bits, kind)
@@ -150,9 +150,15 @@ def lossless() -> Iterator[Variant]:
         tags = Tags(bits=bits, photometric=colours, sample_format=kind, planar=planar, extra=extra, more=more, **way)
         samples = picture(tags)
         name = f"tiff {NAMES[colours]}, {bits} bits, {kind or 'unsigned'}, planes {planar}, extra {extra}, {way}"
+        yield name, tags, samples
+
+
+def lossless() -> Iterator[Variant]:
+    """Yield all combinations as files."""
+    for name, tags, samples in combinations():
         decoded = has_rule(tags)
         shown = truth(samples, tags) if decoded else np.zeros((HEIGHT, WIDTH, 3))
-        bound = MORE_BITS.get((colours, bits), 1) if extra or colours == CMYK else 1
+        bound = MORE_BITS.get((tags.photometric, tags.bits), 1) if tags.extra or tags.photometric == CMYK else 1
         yield Variant(name=name, data=tiff(samples, tags), truth=shown, bound=bound, decoded=decoded)
 
 

@@ -6,7 +6,8 @@ import struct
 import cv2
 from PIL import Image
 
-from featx.errors import Reason
+from featx.errors import ImageError, Reason
+from featx.images.formats import ADVICE
 
 RAISED_BY_BAD_BYTES = (
     cv2.error,
@@ -41,9 +42,12 @@ _REASONS: tuple[tuple[re.Pattern[str], Reason], ...] = (
 )
 
 
-def reason_of(detail: str) -> Reason:
-    """Give the reason that an error's words stand for."""
+def described(error: Exception, kind: str) -> ImageError:
+    """Give the error of a picture that stands for what a library raised, in one line."""
+    # KeyError and its like say nothing without their name.
+    detail = " ".join(f"{type(error).__name__}: {error}".split())
     for words, reason in _REASONS:
         if words.search(detail):
-            return reason
-    return "truncated"
+            text = f"{' '.join(str(error).split())}; {ADVICE}" if reason == "unsupported" else detail
+            return ImageError(reason, f"{kind}: {text}")
+    return ImageError("truncated", f"{kind}: {detail}")

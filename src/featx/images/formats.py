@@ -8,6 +8,9 @@ from featx.errors import ImageError
 Format = Literal["jpeg", "png", "bmp", "gif", "webp", "tiff"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+ADVICE = "save it as 8-bit RGB, in PNG, JPEG or TIFF"
+"""Advice for a picture of a kind that has no rule."""
+
 # A BMP starts with two letters that any text may start with, so the size of its second header is looked at as well.
 _DECODED: dict[Format, re.Pattern[bytes]] = {
     "jpeg": re.compile(rb"\xff\xd8\xff"),

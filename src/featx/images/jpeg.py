@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from featx.errors import ImageError
+from featx.images.formats import ADVICE
 
 MOST_SCANS = 100
 """Scans of a JPEG at most: the limit of libtiff (``LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER``) and of GDAL.
@@ -19,6 +20,9 @@ _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 # Baseline, extended sequential, progressive: Huffman-coded, what every decoder takes.
 _BASELINE, _EXTENDED, _PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_READ_FRAMES = frozenset({_BASELINE, _EXTENDED, _PROGRESSIVE, 0xC9, 0xCA})
+"""Processes that have a rule; the last two are arithmetic-coded."""
+
 _SEGMENTS = frozenset({0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD, 0xFE, *range(0xE0, 0xF0)})
 # In entropy-coded data an 0xFF is followed by 0x00, or by a restart marker. The pattern starts with one certain byte,
 # which makes the search twenty times as fast as `\xff+` for fill bytes would.
@@ -91,13 +95,21 @@ def read_header(data: bytes | memoryview) -> Header | None:
 
 
 def check_scans(data: bytes | memoryview, header: Header | None) -> None:
-    """Refuse a JPEG of too many scans, with an `ImageError` of reason ``too-large``; its header may be unknown."""
+    """Refuse a JPEG of too many scans, or of a process that has no rule; its header may be unknown.
+
+    Raises
+    ------
+    ImageError
+        ``too-large`` or ``unsupported``.
+    """
     if header is not None and header.single_scan:
         return  # libjpeg takes a further one for an error
     scans = 0
     for marker in _markers(data, _SOI_LENGTH):
         if marker == _EOI:
             return
+        if marker in _FRAMES - _READ_FRAMES:
+            raise ImageError("unsupported", f"jpeg: lossless or hierarchical (process {marker - 0xC0}); {ADVICE}")
         scans += marker == _SOS
         if scans > MOST_SCANS:
             raise ImageError(

@@ -23,9 +23,9 @@ from PIL import (
 from PIL.TiffImagePlugin import TiffImageFile
 
 from featx.errors import ImageError
-from featx.images import tiff
-from featx.images.damage import RAISED_BY_BAD_BYTES, reason_of
-from featx.images.formats import Format
+from featx.images import bmp, tiff
+from featx.images.damage import RAISED_BY_BAD_BYTES, described
+from featx.images.formats import ADVICE, Format
 from featx.images.geometry import ORIENTATIONS, check_size
 from featx.images.memory import RESULT_BYTES, check_memory
 from featx.images.resizing import Pixels
@@ -44,6 +44,7 @@ _OPENERS: dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
 _KEY_STEPS = {"L;2": 85, "L;4": 17}
 
 _PNG_SIGNATURE = 8
+_GIF_PALETTE = 13
 
 _PLAIN_MODES = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB"})
 
@@ -70,9 +71,14 @@ def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pix
         try:
             if kind == "webp":
                 _check_webp_canvas(data, max_pixels)
+            elif kind == "bmp":
+                bmp.check_kind(data)
             with tiff.open_tiff(data) if kind == "tiff" else _OPENERS[kind](io.BytesIO(data)) as image:
                 check_size(*image.size, max_pixels)
                 samples = _raw_mode(image)
+                if image.mode == "CMYK" and kind == "jpeg" and "adobe" not in image.info:
+                    # Without Adobe's marker, some readers invert the inks and others don't.
+                    raise ImageError("unsupported", f"jpeg: CMYK that does not say if it is inverted; {ADVICE}")
                 check_memory(_peak_bytes(image, samples), max_pixels)
                 image.load()
                 # A TIFF is turned by Pillow as it loads, and then says 1.
@@ -80,11 +86,11 @@ def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pix
                 if samples in _KEY_STEPS and "transparency" in image.info:
                     image.info["transparency"] *= _KEY_STEPS[samples]
                 pixels = _from_16_bits(image, data, kind) if ";16" in samples else _over_white(image)
+                if isinstance(image, GifImagePlugin.GifImageFile):
+                    pixels = _with_background(image, data, pixels)
             return pixels, orientation
         except RAISED_BY_BAD_BYTES as error:
-            # KeyError and its like say nothing without their name; one line, whatever the file put into the message.
-            detail = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ImageError(reason_of(detail), f"{kind}: {detail}") from error
+            raise described(error, kind) from error
 
 
 def jpeg_orientation(data: bytes | memoryview) -> int:
@@ -153,9 +159,7 @@ def _over_white(image: Image.Image) -> Pixels:
     """Convert any mode of 8 bits or fewer to RGB, with white behind transparent pixels."""
     width, height = image.size
     if not image.has_transparency_data and image.mode not in _PLAIN_MODES:
-        raise ImageError(
-            "unsupported", f"samples of mode {image.mode} have no range that is known; convert it to 8 or 16 bits"
-        )
+        raise ImageError("unsupported", f"samples of mode {image.mode} have no range that is known; {ADVICE}")
     if width * height <= _BAND_PIXELS:
         return _band_over_white(image)
     out = np.empty((height, width, 3), np.uint8)
@@ -176,6 +180,25 @@ def _band_over_white(band: Image.Image) -> Pixels:
     # paste blends each sample as (c * a + 255 * (255 - a)) / 255, rounded.
     canvas.paste(band, mask=band)
     return np.asarray(canvas)
+
+
+def _with_background(image: GifImagePlugin.GifImageFile, data: bytes | memoryview, pixels: Pixels) -> Pixels:
+    """Paint what the first frame of a GIF leaves free with the background's colour.
+
+    Pillow takes the first colour of the frame's own palette.
+    """
+    left, top, right, bottom = image.dispose_extent or (0, 0, *image.size)
+    if "transparency" in image.info or (left, top, right, bottom) == (0, 0, *image.size):
+        return pixels
+    flags, background = data[10], data[11]
+    colour = b"\xff" * 3  # without a common palette there is no background, and white shows through
+    if flags & 0x80:
+        at = _GIF_PALETTE + 3 * (background if background < 2 << (flags & 7) else 0)
+        colour = bytes(data[at : at + 3])
+    out = np.empty_like(pixels)
+    out[:] = np.frombuffer(colour, np.uint8)
+    out[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return out
 
 
 def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) -> Pixels:
@@ -200,7 +223,7 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
     image.close()  # cv2 needs the memory
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != (height, width) or samples.ndim != 3:
-        raise ImageError("unsupported", "png of 16 bits that cv2 does not read")
+        raise ImageError("unsupported", f"png of 16 bits that cv2 does not read; {ADVICE}")
     for rows in _bands(height, width):
         out[rows] = _deep_band_over_white(samples[rows], key)
     return out

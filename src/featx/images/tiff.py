@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from featx.errors import ImageError
 from featx.images.damage import RAISED_BY_BAD_BYTES
+from featx.images.formats import ADVICE
 
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS, _PLANAR = 273, 277, 278, 279, 284
@@ -96,8 +97,6 @@ _KINDS: dict[tuple[int, int], tuple[_Extras, _Extras]] = {
 
 _VALUE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Type of a tag -> bytes of one value, where that is not 1."""
-
-_ADVICE = "save it as 8-bit RGB, in PNG or TIFF"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +273,7 @@ def _check_rule(tags: Mapping[int, Any], data: bytes | memoryview) -> Layout:
     if fault:
         if not _has_whole_table(data):
             raise ImageError("truncated", "tiff: the table of tags is cut off")
-        raise ImageError("unsupported", f"tiff: {layout.words()}: {fault}; {_ADVICE}")
+        raise ImageError("unsupported", f"tiff: {layout.words()}: {fault}; {ADVICE}")
     return layout
 
 
