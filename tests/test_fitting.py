@@ -12,7 +12,7 @@ import featx
 from conftest import Painter
 from featx.classifiers import RECIPES, make_classifier
 from featx.cli import main
-from featx.errors import ModelError, UsageError
+from featx.errors import DataError, ModelError, UsageError
 from featx.model import Model
 from featx.pipeline.fitting import ALL, accuracy, fit_all
 from featx.progress import Silent
@@ -57,6 +57,42 @@ def test_all_fits_every_classifier_and_ranks_them(store: featx.FeatureStore) -> 
         featx.fit(store, clf=ALL, out="one.skops")
     with pytest.raises(UsageError, match="name a folder"):
         fit_all(clf=ALL, out=Path("one.skops"))
+
+
+def test_a_store_that_none_can_be_fitted_on_is_named_and_the_others_get_their_models(
+    store: featx.FeatureStore, paint: Painter, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = featx.extract(paint(Path("data/alone"), classes={"x": (1, 2, 3)}), **MEANS)
+    Path("artifacts/features/broken.h5").write_bytes(store.path.read_bytes()[:-9000])
+    models = fit_all(clf=ALL)
+    assert {model.origin.name for model in models.values()} == {store.path.stem}
+    assert len(models) == len(RECIPES)
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("no model: ")]
+    assert len(told) == 2
+    assert any("broken.h5" in one for one in told)
+    assert f"no model: {alone.path}: a classifier needs images of two classes or more, found x" in told
+    assert len(fit_all([alone, store])) == 1
+    Path("artifacts/features/broken.h5").unlink()
+    store.path.unlink()
+    with pytest.raises(DataError, match=r"alone-mean-colour\.h5: a classifier needs"):  # the only one, and named too
+        fit_all()
+
+
+@pytest.mark.parametrize(("clf", "advised"), [("logreg", True), ("svm", True), ("knn", False), ("ridge", False)])
+def test_c_is_advised_only_to_classifiers_that_have_it(
+    paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clf: str, advised: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = paint(Path("data"), each=3)
+    for path in sorted((source / "red").iterdir())[1:]:
+        path.unlink()
+    store = featx.extract(source, **MEANS)
+    with pytest.raises(DataError, match="class 'red' has one: add images") as raised:
+        featx.fit(store, clf=clf)
+    assert ("give C" in str(raised.value)) == advised
+    with pytest.raises(DataError) as raised:
+        featx.curve(store, clf="svm", folds=2, points=[2])
+    assert "give C" not in str(raised.value)  # a learning curve takes none
 
 
 class Unsafe(GaussianNB):

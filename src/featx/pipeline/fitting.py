@@ -1,18 +1,21 @@
 """Stage two: from a sealed feature store to a model, never touching an image."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from featx.classifiers import RECIPES
-from featx.errors import ModelError, StoreError, UsageError
+from featx.errors import DataError, FeatxError, ModelError, SourceError, StoreError, UsageError
 from featx.model import Model, Origin, TrainingData, fit_model
 from featx.pipeline.labels import groups_by, labels_of
 from featx.pipeline.naming import FEATURES, default_stores, model_path
 from featx.progress import SILENT, Progress
 from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_CLASSIFIER = "logreg"
 
@@ -153,6 +156,8 @@ def fit_all(
 ) -> dict[Path, Model]:
     """Fit one or all classifiers on each of several stores.
 
+    A store that none can be fitted on is named in a warning, and the others get their models.
+
     Parameters
     ----------
     stores : sequence of FeatureStore or path, optional
@@ -174,15 +179,13 @@ def fit_all(
     ------
     StoreError
         There is no store to fit on.
+    DataError, SourceError
+        As in `fit`, where no store gets a model.
     UsageError
         Several models would go to one file.
     """
-    chosen = stores or [path for path in default_stores() if open_store(path).split in TRAINING_SPLITS]
-    if not chosen:
-        raise StoreError(
-            f"there is no feature store to fit on under {FEATURES}: run `featx extract data/train` first, or name one"
-        )
-    opened = [_opened(store) for store in chosen]
+    unfitted: list[FeatxError] = []
+    opened = [_opened(store) for store in stores] if stores else _default_stores(unfitted)
     wanted = _wanted(clf, SelectionOptions(n_jobs=jobs, **options))
     place = None if out is None else Path(out)
     fits = {
@@ -197,14 +200,29 @@ def fit_all(
     if save:
         for target in fits:
             _refuse_foreign(target)
-    data = [_training_data(store, group_by=group_by, labels=labels) for store in opened]
+    named = stores is not None and len(stores) == 1
+    data: dict[int, TrainingData] = {}
     fitted: dict[Path, Model] = {}
     for target, (number, one, own) in fits.items():
-        model = fit_model(data[number], name=target.stem, clf=one, options=own, progress=progress)
+        store = opened[number]
+        try:
+            if number not in data:
+                data[number] = _training_data(store, group_by=group_by, labels=labels)
+            model = fit_model(data[number], name=target.stem, clf=one, options=own, progress=progress)
+        except (DataError, SourceError) as error:
+            if named:
+                raise
+            # Says something of this store only; the others still get their models.
+            unfitted.append(_named(error, store.path))
+            continue
         if save:
             model.save(target)
         progress.end(target, model)
         fitted[target] = model
+    if not fitted:
+        raise unfitted[0]
+    for said in dict.fromkeys(map(str, unfitted)):
+        logger.warning("no model: %s", said)
     ranked = sorted(fitted, key=lambda target: (fits[target][0], -accuracy(fitted[target])))
     return {target: fitted[target] for target in ranked}
 
@@ -220,6 +238,31 @@ def _refuse_arrays(found: object) -> NoReturn:
         f"`fit` takes a feature store or its path, found {type(found).__name__}: fit arrays with "
         'featx.make_classifier("logreg").fit(X, y), a scikit-learn pipeline'
     )
+
+
+def _default_stores(unfitted: list[FeatxError]) -> list[FeatureStore]:
+    """Open the stores that are fitted where none is named; those that can't be opened go to `unfitted`."""
+    opened = []
+    for path in default_stores():
+        try:
+            store = open_store(path)
+        except StoreError as error:
+            unfitted.append(error)
+            continue
+        if store.split in TRAINING_SPLITS:
+            opened.append(store)
+    if not opened:
+        if unfitted:
+            raise unfitted[0]
+        raise StoreError(
+            f"there is no feature store to fit on under {FEATURES}: run `featx extract data/train` first, or name one"
+        )
+    return opened
+
+
+def _named(error: DataError | SourceError, path: Path) -> FeatxError:
+    """Put the name of a store before what is wrong with it."""
+    return error if str(path) in str(error) else type(error)(f"{path}: {error}")
 
 
 def accuracy(model: Model) -> float:

@@ -113,7 +113,9 @@ class _Choice:
         except DataError as error:
             points = points_of(grid)
             if len(points) > 1:
-                raise
+                if "C" not in self.blueprint.recipe.defaults:
+                    raise
+                raise DataError(f"{error}, or give C to fit without cross-validation") from error
             logger.warning("%s; nothing is to be chosen, so the classifier is fitted without", error)
             return Selection(
                 params=self._absolute(points)[0], folds=0, seed=options.seed, rows=(), oof=None, rule=options.rule

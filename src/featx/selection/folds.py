@@ -56,10 +56,9 @@ def split(
         counts = np.bincount(np.unique(np.column_stack([codes, units]), axis=0)[:, 0])
     rarest = int(np.argmin(counts))
     possible = min(folds, int(counts[rarest]))
-    remedy = "add images, or give C to fit without cross-validation"
     if possible < 2:
         raise DataError(
-            f"cross-validation needs two {unit}s or more of every class, class {names[rarest]!r} has one: {remedy}"
+            f"cross-validation needs two {unit}s or more of every class, class {names[rarest]!r} has one: add images"
         )
     if possible < folds:
         logger.warning("%d folds, not %d: class %r has %d %ss", possible, folds, names[rarest], possible, unit)
@@ -69,6 +68,6 @@ def split(
         if missing:
             raise DataError(
                 f"all images of class {names[min(missing)]!r} fell into one fold, since groups stay together:"
-                f" take another seed or fewer folds, {remedy}"
+                " take another seed or fewer folds, or add images"
             )
     return splits
