@@ -3,7 +3,8 @@
 import io
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,7 @@ class Tags:
     """The tags that decide how samples lie in a TIFF.
 
     `tile` is (height, width) of tiles; `rows` is the number of rows of a strip; `more` has other tags.
+    `places` and `counts` have false offsets and numbers of bytes of single strips or tiles.
     """
 
     bits: int = 8
@@ -34,6 +36,8 @@ class Tags:
     order: str = "<"
     big: bool = False
     more: tuple[tuple[int, int, tuple[int, ...]], ...] = ()
+    places: Mapping[int, int] = field(default_factory=dict)
+    counts: Mapping[int, int] = field(default_factory=dict)
 
 
 SUBSAMPLINGS = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}
@@ -129,7 +133,13 @@ def _file(
     o, wide = tags.order, tags.big
     pointer, start = ("Q", 16) if wide else ("I", 8)
     kind = 16 if wide else 4
-    entries = sorted([*entries, (where, kind, (0,) * len(blocks)), (counts, kind, tuple(map(len, blocks)))])
+    entries = sorted(
+        [
+            *entries,
+            (where, kind, (0,) * len(blocks)),
+            (counts, kind, tuple(tags.counts.get(i, len(data)) for i, data in enumerate(blocks))),
+        ]
+    )
     fixed = struct.calcsize(f"{o}{pointer}")
     table = (8 if wide else 2) + len(entries) * (20 if wide else 12) + fixed
     sizes = {3: "H", 4: "I", 16: "Q", 2: "B", 1: "B", 7: "B", 12: "d"}
@@ -144,7 +154,7 @@ def _file(
         position += len(data) + len(data) % 2
     body, rest, beyond = b"", b"", start + table
     for tag, form, values in entries:
-        values = tuple(offsets) if tag == where else values
+        values = tuple(tags.places.get(i, at) for i, at in enumerate(offsets)) if tag == where else values
         data = struct.pack(f"{o}{len(values)}{sizes[form]}", *values)
         head = struct.pack(f"{o}HH{pointer}", tag, form, len(values))
         if len(data) <= fixed:

@@ -281,6 +281,8 @@ def odd() -> Iterator[Variant]:
             Tags(bits=32, sample_format=FLOAT, compression=8, more=((317, 3, (3,)),)),
         ),
         "tiff predicted without a compression": (rgb, Tags(predictor=2)),
+        "tiff of a raw file's preview": (rgb, Tags(more=((254, 4, (1,)), (330, 4, (8,))))),
+        "tiff of a digital negative's preview": (rgb, Tags(more=((254, 4, (1,)), (50706, 1, (1, 4, 0, 0))))),
         "tiff of five inks": (hues, replace(cmyk, more=((332, 3, (2,)),))),
         "tiff of inks from 16 to 235": (hues, replace(cmyk, more=((336, 3, (16, 235)),))),
         "tiff of a palette of 8 bits": (index, replace(palette, more=((320, 3, tuple(range(48))),))),

@@ -103,7 +103,7 @@ def jpeg_orientation(data: bytes | memoryview) -> int:
 
 
 def _check_webp_canvas(data: bytes | memoryview, max_pixels: int) -> None:
-    """Check the size of a WebP before Pillow opens it, which allocates the canvas at once."""
+    """Check the size of a WebP before Pillow opens it, which allocates two canvases at once."""
     chunk = bytes(data[12:30]).ljust(18, b"\0")
     if chunk[:4] == b"VP8X":
         width, height = (int.from_bytes(chunk[at : at + 3], "little") + 1 for at in (12, 15))
@@ -113,6 +113,7 @@ def _check_webp_canvas(data: bytes | memoryview, max_pixels: int) -> None:
     else:
         width, height = (int.from_bytes(chunk[at : at + 2], "little") & 0x3FFF for at in (14, 16))
     check_size(width, height, max_pixels)
+    check_memory(width * height * _WEBP_BYTES, max_pixels)
 
 
 def _raw_mode(image: ImageFile.ImageFile) -> str:
@@ -138,8 +139,6 @@ def _peak_bytes(image: ImageFile.ImageFile, samples: str) -> int:
         # A strip or tile is unpacked beside the image; a turned image is a second one.
         turned = core if image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1 else 0
         return max(pixels * core + tiff.block_bytes(image), pixels * (core + max(RESULT_BYTES, turned)))
-    if isinstance(image, WebPImagePlugin.WebPImageFile):
-        return pixels * _WEBP_BYTES
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         # Coefficients of 2 bytes for each sample, if it is progressive or has a scan for each channel.
         return pixels * (core + max(RESULT_BYTES, 2 * len(image.getbands())))

@@ -15,6 +15,7 @@ from featx.errors import ImageError
 from featx.images.damage import RAISED_BY_BAD_BYTES
 from featx.images.formats import ADVICE
 
+_SUBFILE, _SUB_PAGES, _RAW_VERSION = 254, 330, 50706
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS, _PLANAR = 273, 277, 278, 279, 284
 _PREDICTOR, _COLOUR_MAP, _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_COUNTS = 317, 320, 322, 323, 324, 325
@@ -22,6 +23,9 @@ _INK_SET, _DOT_RANGE, _EXTRA, _SAMPLE_FORMAT = 332, 336, 338, 339
 _COEFFICIENTS, _SUBSAMPLING, _REFERENCE = 529, 530, 532
 
 _DECISIVE = (
+    _SUBFILE,
+    _SUB_PAGES,
+    _RAW_VERSION,
     _BITS,
     _COMPRESSION,
     _PHOTOMETRIC,
@@ -138,6 +142,8 @@ class Layout:
 
     def fault(self, tags: Mapping[int, Any]) -> str:
         """Say why there is no rule for this layout; "" if there is one."""
+        if tags.get(_SUBFILE, 0) & 1 and (_SUB_PAGES in tags or _RAW_VERSION in tags):
+            return "its first page is a small version of the picture, as in a camera's raw file"
         if self.photometric is None:
             return "it does not say what its samples mean (PhotometricInterpretation)"
         if self.sample_format != (1,):
