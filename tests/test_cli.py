@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import os
 import pickle
 import re
@@ -301,6 +302,18 @@ def test_few_images_in_a_class_lower_the_folds_and_say_so(
     code, _, err = run("fit", "--json")
     assert code == 0
     assert "rare" in err + caplog.text
+
+
+def test_a_store_without_a_model_is_named_last(paint: Painter, run: Run) -> None:
+    _train(paint)
+    paint(Path("data/alone"), classes={"red": (220, 10, 10)})
+    for name in ("train", "alone"):
+        run("extract", f"data/{name}", *MEANS, "--quiet")
+    logging.getLogger().handlers.clear()  # pytest's, which keep the lines from stderr
+    code, _, err = run("fit")
+    assert code == 0
+    assert "train-mean-colour-logreg.skops" in err
+    assert "alone-mean-colour.h5: a classifier needs images of two classes" in err.splitlines()[-1]
 
 
 def test_a_class_that_training_never_had_is_told(paint: Painter, run: Run) -> None:

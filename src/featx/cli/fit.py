@@ -129,11 +129,9 @@ def fit(
         labels=labels,
         jobs=jobs,
         out=out,
-        progress=show.TerminalProgress(),
+        progress=show.TerminalProgress() if json else show.ModelProgress(),
     )
     if json:
         show.as_json([show.model_record(path, model) for path, model in models.items()])
     else:
-        for path, model in models.items():
-            show.model(path, model)
         ranking(models)

@@ -2,13 +2,14 @@
 
 from featx.cli.show.description import backbones, description
 from featx.cli.show.extraction import extraction_record
-from featx.cli.show.fitting import model, model_record
+from featx.cli.show.fitting import model_record
 from featx.cli.show.prediction import predictions
-from featx.cli.show.progress import TerminalProgress
+from featx.cli.show.progress import ModelProgress, TerminalProgress
 from featx.cli.show.scoring import pages, reports
 from featx.cli.show.terminal import as_json, console, failures, line, quiet, shorten, shown, step
 
 __all__ = [
+    "ModelProgress",
     "TerminalProgress",
     "as_json",
     "backbones",
@@ -17,7 +18,6 @@ __all__ = [
     "extraction_record",
     "failures",
     "line",
-    "model",
     "model_record",
     "pages",
     "predictions",

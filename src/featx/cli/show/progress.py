@@ -18,6 +18,7 @@ from rich.text import Text
 
 from featx.cli.show import terminal
 from featx.cli.show.extraction import summary
+from featx.cli.show.fitting import model
 from featx.cli.show.terminal import console, quiet
 from featx.cli.streams import guard_streams, printable
 from featx.pipeline.filling.job import Extraction
@@ -111,3 +112,13 @@ class TerminalProgress:
             self.extractions.append(result)
             if not quiet():
                 summary(result, dry_run=self.dry_run)
+
+
+class ModelProgress(TerminalProgress):
+    """Shows each fitted model as well, once it is there."""
+
+    def end(self, task: Path, result: Any) -> None:
+        """Show the summary of an extraction, or a model with its sweep."""
+        super().end(task, result)
+        if not isinstance(result, Extraction):
+            model(task, result)
