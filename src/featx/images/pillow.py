@@ -69,17 +69,11 @@ def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pix
     """Decode a picture of any kind, as `featx.images.decoding.decode_whole` does."""
     with _warning_filters, warnings.catch_warnings(action="ignore"):
         try:
-            if kind == "webp":
-                _check_webp_canvas(data, max_pixels)
-            elif kind == "bmp":
-                bmp.check_kind(data)
-            with tiff.open_tiff(data) if kind == "tiff" else _OPENERS[kind](io.BytesIO(data)) as image:
+            image, block = _opened(data, kind, max_pixels)
+            with image:
                 check_size(*image.size, max_pixels)
                 samples = _raw_mode(image)
-                if image.mode == "CMYK" and kind == "jpeg" and "adobe" not in image.info:
-                    # Without Adobe's marker, some readers invert the inks and others don't.
-                    raise ImageError("unsupported", f"jpeg: CMYK that does not say if it is inverted; {ADVICE}")
-                check_memory(_peak_bytes(image, samples), max_pixels)
+                check_memory(_peak_bytes(image, samples, block), max_pixels)
                 image.load()
                 # A TIFF is turned by Pillow as it loads, and then says 1.
                 orientation = _orientation(image)
@@ -91,6 +85,21 @@ def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pix
             return pixels, orientation
         except RAISED_BY_BAD_BYTES as error:
             raise described(error, kind) from error
+
+
+def _opened(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[ImageFile.ImageFile, int]:
+    """Open a picture of a kind that has a rule; give the bytes of a strip or tile too, 0 where there is none."""
+    if kind == "tiff":
+        return tiff.open_tiff(data)
+    if kind == "webp":
+        _check_webp_canvas(data, max_pixels)
+    elif kind == "bmp":
+        bmp.check_kind(data)
+    image = _OPENERS[kind](io.BytesIO(data))
+    if kind == "jpeg" and image.mode == "CMYK" and "adobe" not in image.info:
+        # Without Adobe's marker, some readers invert the inks and others don't.
+        raise ImageError("unsupported", f"jpeg: CMYK that does not say if it is inverted; {ADVICE}")
+    return image, 0
 
 
 def jpeg_orientation(data: bytes | memoryview) -> int:
@@ -131,14 +140,14 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) and value in ORIENTATIONS else 1
 
 
-def _peak_bytes(image: ImageFile.ImageFile, samples: str) -> int:
+def _peak_bytes(image: ImageFile.ImageFile, samples: str, block: int) -> int:
     """Predict the bytes that decoding takes at its peak, from what the header announces; measured by a test."""
     pixels = image.size[0] * image.size[1]
     core = _CORE_BYTES.get(image.mode, 4)
     if isinstance(image, TiffImageFile):
         # A strip or tile is unpacked beside the image; a turned image is a second one.
         turned = core if image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1 else 0
-        return max(pixels * core + tiff.block_bytes(image), pixels * (core + max(RESULT_BYTES, turned)))
+        return max(pixels * core + block, pixels * (core + max(RESULT_BYTES, turned)))
     if isinstance(image, JpegImagePlugin.JpegImageFile):
         # Coefficients of 2 bytes for each sample, if it is progressive or has a scan for each channel.
         return pixels * (core + max(RESULT_BYTES, 2 * len(image.getbands())))

@@ -225,8 +225,13 @@ class Layout:
         return ", ".join(parts)
 
 
-def open_tiff(data: bytes | memoryview) -> TiffImageFile:
+def open_tiff(data: bytes | memoryview) -> tuple[TiffImageFile, int]:
     """Open a TIFF that has a rule; refuse any other, before a pixel is read.
+
+    Returns
+    -------
+    TiffImageFile, int
+        The image, and the bytes of one strip or tile as libtiff unpacks it.
 
     Raises
     ------
@@ -248,7 +253,7 @@ def open_tiff(data: bytes | memoryview) -> TiffImageFile:
     if layout.compression == _NONE and (layout.planes or layout.fill_order != 1):
         # Pillow's own reader mixes up planes of 16 bits, and bits that are stored the other way round.
         image = _by_libtiff(data)
-    return TiffImageFile(io.BytesIO(data)) if image is None else image
+    return TiffImageFile(io.BytesIO(data)) if image is None else image, _block_bytes(tags, layout)
 
 
 def _by_libtiff(data: bytes | memoryview) -> TiffImageFile:
@@ -339,10 +344,8 @@ def _block(tags: Mapping[int, Any]) -> tuple[int, int]:
     return block
 
 
-def block_bytes(image: TiffImageFile) -> int:
-    """Return the bytes of one strip or tile as libtiff unpacks it."""
-    layout, _ = _judged(_values(image.tag_v2), image.tag_v2.prefix == b"MM")
-    height, width = _block(image.tag_v2)
+def _block_bytes(tags: Mapping[int, Any], layout: Layout) -> int:
+    height, width = _block(tags)
     samples = 1 if layout.planes else len(layout.bits)
     # JPEG of YCbCr is unpacked to four bytes.
     return height * width * max(4 if layout.photometric == 6 else 1, math.ceil(samples * max(layout.bits) / 8))
