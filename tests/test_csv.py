@@ -344,6 +344,8 @@ def test_two_files_for_a_name_without_suffix_are_not_guessed() -> None:
         ("a/000.png", "it is there from .*im: give that folder with `root`"),
         ("C:\\Users\\me\\im\\a\\000.png", "on a drive of Windows"),
         ("nowhere.png", "'nowhere.png'$"),
+        ("x" * 5000, r"'x{200}\.\.\.'$"),
+        ("~nobody-of-this-name/x.png", "x.png'$"),
     ],
 )
 def test_a_path_that_leads_nowhere_gets_a_guess(
@@ -353,6 +355,15 @@ def test_a_path_that_leads_nowhere_gets_a_guess(
     (found,) = find(write(f"path,label\n{path},cat\nim/b/000.png,dog\n", "../list.csv"))
     assert re.search(guess, found.absent)
     assert found.sizes.min() == -1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter any folder")
+def test_a_path_into_a_locked_folder_is_told() -> None:
+    Path("im/a").chmod(0)
+    try:
+        assert "the folder that it is in may not be entered" in read("path\nim/a/000.png\nim/b/000.png\n").absent
+    finally:
+        Path("im/a").chmod(0o700)
 
 
 def test_other_columns_and_another_root(tmp_path: Path) -> None:

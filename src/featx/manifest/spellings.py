@@ -97,6 +97,12 @@ class Folder:
 
     def guess(self, path: str) -> str:
         """Say why a path may lead to no file; empty where nothing tells."""
+        try:
+            os.stat(os.path.join(self.root, path))  # noqa: PTH116, PTH118
+        except PermissionError:
+            return "the folder that it is in may not be entered"
+        except (OSError, ValueError):
+            pass
         path = path.strip().replace("\\", "/")
         parent, name = os.path.split(path)
         if len(names := self._names(parent).get(name, [])) > 1:
@@ -105,9 +111,10 @@ class Folder:
             return "it is on a drive of Windows; write paths relative to the CSV"
         if (other := self._in_another_case(path)) is not None:
             return f"{other} is there, which differs in capital and small letters"
-        for folder in dict.fromkeys((Path.cwd(), *list(self.root.parents)[:3])):
-            if not path.startswith("/") and folder != self.root and (folder / path).is_file():
-                return f"it is there from {folder}: give that folder with `root`"
+        if not path.startswith("/"):
+            for folder in dict.fromkeys((os.curdir, *map(str, list(self.root.parents)[:3]))):
+                if os.path.isfile(os.path.join(folder, path)):  # noqa: PTH113, PTH118  (pathlib's raises for odd names)
+                    return f"it is there from {os.path.abspath(folder)}: give that folder with `root`"  # noqa: PTH100
         return ""
 
     def _plain(self, path: str) -> str:
