@@ -16,7 +16,8 @@ from featx.errors import DataError, ModelError, UsageError
 from featx.model import Model
 from featx.pipeline.fitting import ALL, accuracy, fit_all
 from featx.progress import Silent
-from featx.selection.planning import Plan
+from featx.selection import SelectionOptions
+from featx.selection.planning import Plan, plan_fit
 
 MEANS = {"backbone": "mean-colour", "image_size": 4}
 
@@ -133,8 +134,8 @@ def test_the_same_seed_gives_the_same_coefficients(store: featx.FeatureStore) ->
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--clf", "all"],
-        ["--clf", "svm", "--kernel", "rbf", "--one-se"],
+        ["--clf", "all", "--no-nested"],
+        ["--clf", "svm", "--kernel", "rbf", "--one-se", "--no-nested"],
         ["--nested", "--pca", "2", "--normalize", "l2"],
     ],
 )
@@ -169,6 +170,28 @@ def test_a_model_of_a_sweep_knows_its_row(store: featx.FeatureStore) -> None:
 def test_arrays_are_told_where_they_are_fitted(store: featx.FeatureStore) -> None:
     X, y = store.features, store.labels
     for call in (lambda: featx.fit(X, y), lambda: featx.fit(X), lambda: featx.fit(store, y)):
-        with pytest.raises(UsageError, match=r"takes a feature store.*make_classifier\(\"logreg\"\)\.fit\(X, y\)"):
+        with pytest.raises(
+            UsageError, match=r"a fit takes a feature store.*make_classifier\(\"logreg\"\)\.fit\(X, y\)"
+        ):
             call()
     assert make_classifier("logreg").fit(X, y).score(X, y) > 0.5
+
+
+def test_the_choice_is_cross_validated_where_that_takes_seconds(store: featx.FeatureStore) -> None:
+    assert featx.fit(store).selection.nested is not None
+    assert featx.fit(store, nested=False).selection.nested is None
+    # Nothing is chosen where C is given.
+    assert featx.fit(store, C=1.0).selection.nested is None
+    blueprint = SelectionOptions().blueprint("logreg")
+    options = SelectionOptions(nested=None)
+    assert [plan_fit(blueprint, (n, 2048), 10, options=options).nested for n in (100, 1_000_000)] == [True, False]
+
+
+def test_too_few_images_to_choose_within_a_fold_leave_it_out(
+    paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = featx.extract(paint(Path("few"), each=2), **MEANS)
+    assert featx.fit(small).selection.nested is None
+    with pytest.raises(featx.DataError):
+        featx.fit(small, nested=True)

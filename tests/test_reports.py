@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn import metrics as sk
 
 from featx.errors import DataError, FeatxError
-from featx.reports import Report, plot_confusion, rows
+from featx.reports import Report, page, plot_confusion, rows
 from featx.statistics import evaluate, wilson
 from featx.statistics.metrics import Metrics
 
@@ -376,6 +376,21 @@ def test_a_score_is_held_against_what_needs_no_model(right):
         # Even 8 of 8 leave the interval's lower end at 67.6 %.
         assert report.doubt.startswith("8 images are too few to show that this is better than")
     assert report.baseline in report._repr_html_().replace("&#x27;", "'")
+
+
+def test_the_figures_that_count_are_those_without_images_fitted_on():
+    honest, all_of_them = (evaluate([0, 1, 2] * n, [0, 1, k] * n, classes=NAMES[:3]) for n, k in ((20, 1), (30, 2)))
+    report = make_report(metrics=all_of_them, without_leaks=honest)
+    assert report.counted is honest
+    assert "accuracy 66.7 %" in repr(report)
+    assert "66.7%" in report._repr_html_()
+    (row,) = rows([report])
+    assert (row["accuracy"], row["n"]) == (honest.accuracy, 60)
+    text = (
+        page.render(report, thumbnails={}).replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
+    )
+    assert "<strong>66.7 %</strong>" in text
+    assert "100.0 % with 30 images that it was fitted on" in text
 
 
 def test_images_of_classes_never_seen_cannot_be_guessed():

@@ -97,14 +97,14 @@ def fit(
         ),
     ] = False,
     nested: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--nested",
-            help="Cross-validate the choice of the hyperparameters too, so that the score is not the one they were "
-            "chosen by (slower).",
+            "--nested/--no-nested",
+            help="Choose the settings again for each test part, without its images, for a score that is not too high.",
+            show_default="where it takes seconds",
             rich_help_panel=shared.CROSS_VALIDATION,
         ),
-    ] = SelectionOptions.nested,
+    ] = None,
     seed: shared.SeedOfFolds = SelectionOptions.seed,
     json: shared.Json = False,
 ) -> None:

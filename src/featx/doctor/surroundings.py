@@ -84,8 +84,8 @@ def packages() -> Finding:
     needed = _NEEDED | {backend: _BACKENDS.get(backend, (backend,))}
     found = {name: _version(names) for name, names in (needed | _OPTIONAL).items()}
     if missing := [name for name in needed if found[name] is None]:
-        wanted = backend if missing == [backend] else "--upgrade featx"
-        text = f"{', '.join(missing)} not installed: run `pip install {wanted}` (Keras's backend: {backend})"
+        command = f"pip install {backend}" if missing == [backend] else "pip install --upgrade featx"
+        text = f"{', '.join(missing)} not installed: run `{command}` (Keras's backend: {backend})"
         return Finding(name="packages", state="failed", text=text, facts={**found, "backend": backend})
     text = ", ".join(f"{name} {version}" for name, version in found.items() if version is not None)
     return Finding(name="packages", state="ok", text=text, facts={**found, "backend": backend})

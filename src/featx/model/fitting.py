@@ -105,7 +105,7 @@ def fit_model(
     plan = plan_fit(blueprint, X.shape, len(classes), options=options)
     log_plan(plan)
     progress.step(plan)
-    options = replace(options, solver=plan.solver)
+    options = replace(options, solver=plan.solver, nested=options.nested if plan.nested else False)
     selection = select(clf, X, labels, options=options, groups=groups, classes=classes)
     # One BLAS thread, as in the sweep, so that the coefficients don't depend on the number of cores; large features
     # are worth the difference in their last bits.

@@ -37,7 +37,7 @@ def fit(
     normalize: str | None = SelectionOptions.normalize,
     pca: int | None = SelectionOptions.pca,
     folds: int = SelectionOptions.folds,
-    nested: bool = SelectionOptions.nested,
+    nested: bool | None = None,
     rule: str = SelectionOptions.rule,
     solver: str = SelectionOptions.solver,
     seed: int = SelectionOptions.seed,
@@ -74,8 +74,9 @@ def fit(
         Keep so many principal components, after the scaler.
     folds : int
         Of the cross-validation.
-    nested : bool
-        Also cross-validate the choice itself, for a score that isn't the one chosen by.
+    nested : bool, optional
+        Also cross-validate the choice itself, for a score that isn't the one chosen by; by default where it is
+        predicted to take less than ten seconds.
     rule : {"best", "one-se"}
         Take the best of the sweep, or the simplest within one standard error of it.
     solver : {"auto", "gram", "direct", "blockwise"}
@@ -146,6 +147,7 @@ def fit_all(
     stores: Sequence[FeatureStore | Path | str] | None = None,
     *,
     clf: Any = DEFAULT_CLASSIFIER,
+    nested: bool | None = None,
     jobs: int = SelectionOptions.n_jobs,
     group_by: str | None = None,
     labels: Path | str | None = None,
@@ -162,12 +164,12 @@ def fit_all(
     ----------
     stores : sequence of FeatureStore or path, optional
         By default every store under ``artifacts/features`` whose split is train or unnamed.
-    clf, jobs, group_by, labels, save, progress
+    clf, nested, jobs, group_by, labels, save, progress
         As in `fit`.
     out : path, optional
         As in `fit`; a folder where there are several models.
     **options
-        The other parameters of `fit`: `kernel`, `C`, `class_weight`, `normalize`, `pca`, `folds`, `nested`, `rule`,
+        The other parameters of `fit`: `kernel`, `C`, `class_weight`, `normalize`, `pca`, `folds`, `rule`,
         `solver` and `seed`.
 
     Returns
@@ -186,7 +188,7 @@ def fit_all(
     """
     unfitted: list[FeatxError] = []
     opened = [_opened(store) for store in stores] if stores else _default_stores(unfitted)
-    wanted = _wanted(clf, SelectionOptions(n_jobs=jobs, **options))
+    wanted = _wanted(clf, SelectionOptions(n_jobs=jobs, nested=nested, **options))
     place = None if out is None else Path(out)
     fits = {
         model_path(store.path, clf=own.blueprint(one).name, kernel=own.kernel, out=place): (number, one, own)
@@ -235,7 +237,7 @@ def _opened(store: FeatureStore | Path | str) -> FeatureStore:
 
 def _refuse_arrays(found: object) -> NoReturn:
     raise UsageError(
-        f"`fit` takes a feature store or its path, found {type(found).__name__}: fit arrays with "
+        f"a fit takes a feature store or its path, found {type(found).__name__}: fit arrays with "
         'featx.make_classifier("logreg").fit(X, y), a scikit-learn pipeline'
     )
 

@@ -74,6 +74,8 @@ class Report:
         Images that couldn't be read and aren't in the figures.
     notes : tuple of str
         What a reader should know, one sentence each.
+    remarks : tuple of str
+        Likewise, where nothing is wrong.
     command : str
         Command line that made it; empty for a call of the library.
     versions : mapping of str to str
@@ -107,6 +109,7 @@ class Report:
     label_errors: tuple[LabelError, ...] = ()
     failures: tuple[tuple[str, Reason], ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = field(default_factory=_now)
@@ -123,19 +126,19 @@ class Report:
         object.__setattr__(self, "spec", _canonical(spec))
 
     def __repr__(self) -> str:
-        return f"<Report of {self.model} on {self.scored_on}: {self.metrics.headline}>"
+        return f"<Report of {self.model} on {self.scored_on}: {self.counted.headline}>"
 
     def _repr_html_(self) -> str:
         from featx import notebook
 
         rows = []
-        for metric, value, interval in self.metrics.figures:
+        for metric, value, interval in self.counted.figures:
             form = ".1%" if metric.unit == "%" else ".3f"
             ends = "" if interval is None else f"{interval.low:{form}} to {interval.high:{form}}"
             rows.append((metric.title, f"{value:{form}}", ends))
-        level = self.metrics.intervals["accuracy"].level
+        level = self.counted.intervals["accuracy"].level
         header = ("figure", "value", f"{level:.0%} interval")
-        notes = [*filter(None, (self.baseline, self.doubt)), *self.notes]
+        notes = [*filter(None, (self.baseline, self.doubt)), *self.notes, *self.remarks]
         return notebook.html_table(f"{self.model}, scored on {self.scored_on}", rows, header=header, notes=notes)
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -183,33 +186,38 @@ class Report:
         return self.metrics.classes[len(self.classes) :]
 
     @property
+    def counted(self) -> Metrics:
+        """The figures that count: without images that the model was fitted on, where there are such and others."""
+        return self.without_leaks or self.metrics
+
+    @property
     def baseline(self) -> str:
         """Sentence for people: the accuracy of always naming the commonest class, and that of a random guess."""
         commonest, share = self._commonest
-        known = sum(one.support for one in self.metrics.per_class[: len(self.classes)])
-        guess = known / self.metrics.n / len(self.classes)
+        known = sum(one.support for one in self.counted.per_class[: len(self.classes)])
+        guess = known / self.counted.n / len(self.classes)
         return f"always answering {commonest!r} would get {share:.1%}, guessing at random {guess:.1%}"
 
     @property
     def doubt(self) -> str | None:
         """Sentence for people where the model isn't clearly better than always naming the commonest class."""
         commonest, share = self._commonest
-        accuracy, interval = self.metrics.accuracy, self.metrics.intervals["accuracy"]
+        accuracy, interval = self.counted.accuracy, self.counted.intervals["accuracy"]
         if interval.low > share:
             return None
         if accuracy <= share:
             return f"this is no better than always answering {commonest!r}"
         ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
         return (
-            f"{self.metrics.n:,} images are too few to show that this is better than always answering {commonest!r}: "
+            f"{self.counted.n:,} images are too few to show that this is better than always answering {commonest!r}: "
             f"the accuracy may be anything from {ends}"
         )
 
     @property
     def _commonest(self) -> tuple[str, float]:
         """The class with the most images, the first of several, and its share of them."""
-        most = max(self.metrics.per_class, key=lambda one: one.support)
-        return most.name, most.support / self.metrics.n
+        most = max(self.counted.per_class, key=lambda one: one.support)
+        return most.name, most.support / self.counted.n
 
     def to_json(self) -> str:
         """JSON with a field per line, ASCII only; a value that is no finite number is null.
@@ -253,7 +261,7 @@ class Report:
                     known[name] = kind.from_dict(value)
             known["spec"] = _canonical(fields["spec"])
             known["failures"] = tuple((one["path"], one["reason"]) for one in fields.get("failures", ()))
-            known |= {name: tuple(known[name]) for name in ("classes", "notes") if name in known}
+            known |= {name: tuple(known[name]) for name in ("classes", "notes", "remarks") if name in known}
             return cls(**known)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"a report with a field missing or of another kind: {error}") from error
@@ -306,16 +314,16 @@ def rows(reports: Iterable[Report]) -> list[dict[str, Any]]:
     -------
     list of dict
         One flat row per report, all with the same keys, by falling accuracy, then balanced accuracy, then name.
-        Figures are shares in [0, 1] (the log loss in nats) or None.
+        Figures are those that count, shares in [0, 1] (the log loss in nats) or None.
     """
     ordered = sorted(
-        reports, key=lambda one: (-one.metrics.accuracy, -one.metrics.balanced_accuracy, one.model, one.scored_on)
+        reports, key=lambda one: (-one.counted.accuracy, -one.counted.balanced_accuracy, one.model, one.scored_on)
     )
     return [_row(report) for report in ordered]
 
 
 def _row(report: Report) -> dict[str, Any]:
-    metrics = report.metrics
+    metrics = report.counted
     return {
         "model": report.model,
         "backbone": report.backbone,

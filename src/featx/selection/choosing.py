@@ -130,7 +130,7 @@ class _Choice:
             seed=options.seed,
             rows=tuple(replace(row, params=own) for row, own in zip(tried.rows, params, strict=True)),
             oof=oof,
-            nested=(self._nested(splits) if len(tried.rows) > 1 else oof) if options.nested else None,
+            nested=self._judged(splits) if len(tried.rows) > 1 else oof if options.nested else None,
             rule=options.rule,
         )
 
@@ -174,6 +174,18 @@ class _Choice:
                 logger.info("the best %s lies at the edge of its grid, which is widened to %s", name, wider[name])
             values = wider
         return _Tried(rows=rows, verdicts=[found[key][1] for key in sorted(found)])
+
+    def _judged(self, splits: Sequence[Split]) -> OutOfFold | None:
+        """Cross-validate the choice where that is asked for, or where it isn't left out and there are images enough."""
+        if self.options.nested is False:
+            return None
+        try:
+            return self._nested(splits)
+        except DataError as error:
+            if self.options.nested:
+                raise
+            logger.info("the choice itself is not cross-validated: %s", error)
+            return None
 
     def _nested(self, splits: Sequence[Split]) -> OutOfFold:
         """Predict every fold at the choice made on the other folds alone."""

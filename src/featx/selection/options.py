@@ -32,9 +32,10 @@ class SelectionOptions:
         Bring every feature vector to length one, before the scaler.
     pca : int or None
         Keep so many principal components, after the scaler.
-    nested : bool
+    nested : bool or None
         Also cross-validate the choice itself: every fold is predicted by a classifier whose hyperparameters were
-        chosen by a cross-validation of the other folds alone.
+        chosen by a cross-validation of the other folds alone. None does so where there are enough images and,
+        for a model, where it is predicted to take seconds.
     rule : {"best", "one-se"}
         Of the sweep, take the best by mean accuracy, or the simplest whose mean lies within one standard error of it
         [1]_.
@@ -61,7 +62,7 @@ class SelectionOptions:
     class_weight: str | None = None
     normalize: str | None = None
     pca: int | None = None
-    nested: bool = False
+    nested: bool | None = False
     rule: str = "best"
     solver: str = "auto"
 

@@ -16,6 +16,10 @@ COPIED_UP_TO = 2**29
 beyond, no more than once again, which blocks do with. The copy is up to twice as fast."""
 
 
+NESTED_SECONDS = 10.0
+"""Predicted seconds up to which the choice itself is cross-validated too, unless told otherwise."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan(Step):
     """Predicted cost of choosing and fitting a classifier.
@@ -30,10 +34,13 @@ class Plan(Step):
         Solver that is used.
     bytes : int or None
         Estimated peak memory.
+    nested : bool
+        The choice itself is cross-validated too.
     """
 
     solver: str
     bytes: int | None
+    nested: bool
 
 
 def log_plan(plan: Plan) -> None:
@@ -58,7 +65,7 @@ def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: S
     given = None if options.solver == "auto" else options.solver
     what = f"{blueprint.name} on {shape[0]:,} x {shape[1]:,} features of {k} classes"
     if not isinstance(blueprint.clf, str):
-        return Plan(solver=given or "direct", seconds=None, bytes=None, text=what)
+        return Plan(solver=given or "direct", seconds=None, bytes=None, nested=bool(options.nested), text=what)
     from featx.classifiers.cost import predict_cost
     from featx.classifiers.workload import Workload
 
@@ -66,27 +73,27 @@ def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: S
     memory, size = available_memory(), 4 * shape[0] * shape[1]
     if blueprint.recipe.same_in_blocks and size > COPIED_UP_TO:
         memory = min(memory, 2 * size)
-    cost = predict_cost(
-        blueprint.name,
-        options.kernel,
-        Workload(
-            n=shape[0],
-            d=blueprint.pca or shape[1],
-            k=k,
-            grid=1 if options.C is not None else len(points_of(grid)),
-            folds=options.folds,
-        ),
-        available_memory=memory,
+    work = Workload(
+        n=shape[0],
+        d=blueprint.pca or shape[1],
+        k=k,
+        grid=1 if options.C is not None else len(points_of(grid)),
+        folds=options.folds,
     )
+    cost = predict_cost(blueprint.name, options.kernel, work, available_memory=memory)
     solver = given or cost.solver
     if solver == "blockwise" and not blueprint.streams:
         solver = next(iter(blueprint.solvers))
         logger.warning("%s: too large for memory, and normalize and pca need it whole; it is tried", what)
     if solver != cost.solver:
-        return Plan(solver=solver, seconds=None, bytes=None, text=f"{what}, by the solver {solver!r}")
-    seconds = cost.seconds * (1 + options.folds if options.nested else 1)
+        text = f"{what}, by the solver {solver!r}"
+        return Plan(solver=solver, seconds=None, bytes=None, nested=bool(options.nested), text=text)
+    nested = options.nested
+    if nested is None:
+        nested = work.grid > 1 and cost.seconds * options.folds < NESTED_SECONDS
+    seconds = cost.seconds * (1 + options.folds if nested else 1)
     text = f"{what}: about {_duration(seconds)} and {cost.bytes / 1e9:.1f} GB, by the solver {solver!r} ({cost.why})"
-    return Plan(solver=solver, seconds=seconds, bytes=int(cost.bytes), text=text)
+    return Plan(solver=solver, seconds=seconds, bytes=int(cost.bytes), nested=nested, text=text)
 
 
 def _duration(seconds: float) -> str:

@@ -48,12 +48,13 @@ def reports(scored: "Sequence[Report]") -> None:
     for report in scored:
         if report.doubt is not None:
             line(f"[yellow]{shown(report.model)}[/]: {shown(report.doubt)}")
-    notes = dict.fromkeys(note for report in scored for note in report.notes)
+    notes = dict.fromkeys(note for report in scored for note in (*report.notes, *report.remarks))
     for note in notes:
         line(f"[dim]note: {shown(in_flags(note))}[/]")
     for report in scored:
-        if report.without_leaks is not None:
-            line(f"without them: {shown(report.model)} {shown(report.without_leaks.headline)}")
+        if (leaked := report.metrics.n - report.counted.n) > 0:
+            with_them = f"with the {leaked:,} images that it was fitted on"
+            line(f"{with_them}: {shown(report.model)} {shown(report.metrics.headline)}")
     _named("in training too", [_leak(leak) for report in scored for leak in report.leaks if leak.where == "train-test"])
     _named(
         "under two labels", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"]

@@ -46,6 +46,8 @@ class Judged:
         The images are those that the model was fitted on, each predicted by a classifier that didn't see it.
     notes : tuple of str
         What a reader should know.
+    remarks : tuple of str
+        Likewise, where nothing is wrong.
     """
 
     scored_on: str
@@ -58,6 +60,7 @@ class Judged:
     rows: NDArray[np.int64]
     crossed: bool = False
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> NDArray[np.float64] | None:
@@ -147,17 +150,14 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
             f"the model {model.name} was fitted without cross-validation and there is no {TEST_SOURCE}: "
             "name labelled images to score it on"
         )
-    notes, how = [], f"{selection.folds} folds"
-    if selection.nested is not None:
-        how += ", nested"
-    elif len(selection.rows) > 1:
-        chosen = " and ".join(selection.params)
-        notes.append(
-            f"{chosen} was chosen on the same folds, so the figures are a little high; "
-            "fit with `nested=True` to avoid it"
+    remarks = []
+    if selection.nested is None and len(selection.rows) > 1:
+        remarks.append(
+            f"{' and '.join(selection.params)} was chosen on these images, so on new ones the accuracy may be a little "
+            "lower; a fit with `nested=True` measures it"
         )
     return Judged(
-        scored_on=f"cross-validation ({how})",
+        scored_on=f"cross-validation ({selection.folds} folds)",
         classes=model.classes,
         labels=model.labels,
         predicted=found.labels,
@@ -166,7 +166,7 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
         store=None if training is None else training.store,
         rows=np.arange(len(model.labels)) if training is None else training.rows,
         crossed=True,
-        notes=tuple(notes),
+        remarks=tuple(remarks),
     )
 
 
@@ -219,6 +219,7 @@ def report_of(
         label_errors=_label_errors(model, judged, there, seen=leaked, root=root),
         failures=() if store is None else tuple((failure.path, failure.reason) for failure in store.failures),
         notes=tuple(notes),
+        remarks=judged.remarks,
         command=command,
         versions=model.versions,
     )

@@ -77,21 +77,24 @@ def head(report: Report, parts: list[Section]) -> str:
 
 
 def _figures(report: Report, _: Mapping[str, Any]) -> str:
-    metrics = report.metrics
+    metrics = report.counted
     interval = metrics.intervals["accuracy"]
     right = int(metrics.confusion.diagonal().sum())
     level = f"{100 * interval.level:g} %"
     place = f"--at:{100 * metrics.accuracy:.2f};--low:{100 * interval.low:.2f};--high:{100 * interval.high:.2f}"
+    leaked = report.metrics.n - metrics.n
     # The accuracy is the headline above the others.
     cards = "".join(_card(metric, metrics) for metric in table.METRICS if metric.name != "accuracy")
+    with_them = f"; {share(report.metrics.accuracy)} with {count(leaked, 'image')} that it was fitted on"
     return (
         f'<p class="headline"><strong>{share(metrics.accuracy)}</strong> '
-        f"<span>accuracy, {level} interval {ends(interval)}</span></p>\n"
+        f"<span>accuracy, {level} interval {ends(interval)}{with_them if leaked else ''}</span></p>\n"
         f'<div class="span" style="{place}" aria-hidden="true"></div>\n'
         '<p class="ends" aria-hidden="true"><span>0 %</span><span>100 %</span></p>\n'
         f"<p>{right:,} of {count(metrics.n, 'image')} {'is' if metrics.n == 1 else 'are'} classified right. On other "
         f"images of the same kind the accuracy is likely between {100 * interval.low:.0f} and "
-        f"{100 * interval.high:.0f} %.</p>\n<p>{_sentence(report.baseline)}"
+        f"{100 * interval.high:.0f} %, if the images are unrelated: photos of one object, taken one after the other, "
+        f"tell less than their number.</p>\n<p>{_sentence(report.baseline)}"
         f"{'' if report.doubt is None else f' <strong>{_sentence(report.doubt)}</strong>'}</p>\n"
         f'<dl class="figures">{cards}</dl>'
     )
@@ -125,6 +128,7 @@ def _notes(report: Report, _: Mapping[str, Any]) -> str:
     if report.untrained and not any("untrained" in note for note in notes):
         notes.insert(0, "the backbone is untrained: these figures say nothing about it with its trained weights")
     found = [f'<li class="warn">{_sentence(note)}</li>' for note in notes]
+    found += [f"<li>{_sentence(remark)}</li>" for remark in report.remarks]
     if report.failures:
         items = "".join(
             f"<li>{name(places.image(report, path))}: {escaped(reason)}</li>" for path, reason in report.failures
