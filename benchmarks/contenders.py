@@ -136,13 +136,13 @@ def featx_extract(config: Config) -> Result:
             self.seen = result
 
     watch = Watch()
+    Path(config.out).unlink(missing_ok=True)  # its rows would be taken
     store = featx.extract(
         config.folder,
         backbone=config.backbone,
         weights=config.weights or "none",
         precision=config.precision,
         out=config.out,
-        overwrite=True,
         progress=watch,
         **config.featx_options,
     )

@@ -54,8 +54,10 @@ def measure(source: Path, backbone: str, weights: Path | str, more: dict[str, An
     """Accuracy and speed of one backbone on one folder of images."""
     known: dict[str, Any] = {"backbone": backbone, "weights": weights, "runtime": "openvino", **more}
     featx.extract(source, out="first.h5", overwrite=True, **{**known, "limit": 10})
+    target = Path(f"{source.name}-{backbone}.h5")
+    target.unlink(missing_ok=True)  # its rows would be taken
     start = time.perf_counter()
-    store = featx.extract(source, out=f"{source.name}-{backbone}.h5", overwrite=True, **known)
+    store = featx.extract(source, out=target, overwrite=True, **known)
     seconds = time.perf_counter() - start
     model = featx.fit(store, clf="logreg")
     best = max(model.selection.rows, key=lambda row: row.mean)

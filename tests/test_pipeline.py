@@ -318,11 +318,21 @@ def test_each_backbone_needs_a_name_of_its_own(paint: Painter) -> None:
         extract_job(job, [Request(**MEANS), Request(**MEANS, image_size=16)], RunOptions())
 
 
-def test_overwriting_takes_no_row_from_what_was_there(paint: Painter) -> None:
+def test_overwriting_takes_the_rows_that_check_out(paint: Painter) -> None:
     source = paint(Path("data/train"))
-    extraction(source)
+    target = extraction(source).target
     one = extraction(source, overwrite=True)
+    assert (one.extracted, one.reused) == (0, 24)
+    # What stands there may be of other images, of another spec, or no store.
+    one = extraction(paint(Path("other/train"), seed=3), overwrite=True)
     assert (one.extracted, one.reused) == (24, 0)
+    extraction(source, overwrite=True)
+    (two,) = extract_job(
+        Job(source=source, overwrite=True), [Request(**MEANS, image_size=16)], RunOptions(batch_size=4, workers=2)
+    )
+    assert (two.extracted, two.reused) == (24, 0)
+    target.write_bytes(b"no store")
+    assert extraction(source, overwrite=True).extracted == 24
 
 
 def test_a_score_on_training_images_says_so(paint: Painter) -> None:

@@ -290,8 +290,8 @@ def forge_rows(path: Path, *, by: float = 2.0) -> None:
         file.attrs.modify("content_digest", np.array(digest.encode(), file.attrs.get_id("content_digest").dtype))
 
 
-def run_extract(source: Path, out: Path) -> Extraction:
-    (one,) = extract_all(source, backbones=["mean-colour"], workers=1, out=out)
+def run_extract(source: Path, out: Path, **options: bool) -> Extraction:
+    (one,) = extract_all(source, backbones=["mean-colour"], workers=1, out=out, **options)
     return one
 
 
@@ -326,6 +326,14 @@ def test_nor_does_a_store_that_came_with_the_images(
         one = run_extract(tmp_path / "downloaded" / "data", tmp_path / "downloaded" / "store.h5")
     assert (one.extracted, one.reused) == (9, 0)
     assert any("no rows are taken" in message for message in caplog.messages)
+
+
+def test_nor_does_a_store_that_is_overwritten(paint: Painter, tmp_path: Path) -> None:
+    source = paint(tmp_path / "data", each=3)
+    target = run_extract(source, tmp_path / "store.h5").target
+    assert run_extract(source, target, overwrite=True).reused == 9
+    forge_rows(target)
+    assert run_extract(source, target, overwrite=True).reused == 0
 
 
 def test_rows_of_the_target_itself_are_not_tried(

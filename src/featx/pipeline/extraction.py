@@ -95,7 +95,7 @@ def extract(
     out : path, optional
         File (ending in ``.h5``) or folder of the store; ``artifacts/features/<source>-<backbone>.h5`` by default.
     overwrite : bool
-        Replace what is there, whatever it is, and take no row from it.
+        Replace what is there, whatever it is. Its rows are taken if a few of them, computed again, agree.
     check : {"mtime", "content"}
         Know an unchanged image by its path, size and modification time, or by reading and digesting it.
     retry_failed : bool

@@ -87,7 +87,7 @@ class Earlier:
         Whether size and time of a file aren't enough: every image is to be read, and `slots` and `failures` only tell
         what to expect.
     overwrite : bool
-        Whether no row is to be taken from any store.
+        Whether what stands there is replaced, whatever it is: its rows are taken if they check out, and none of others.
     stamp : tuple of int or None
         What tells the file that stands at the target from any other; None where there is none.
     done : int
@@ -204,8 +204,8 @@ class Earlier:
         return np.empty((0, 32), np.uint8) if self.store is None else self.store.digests[self.rows]
 
     def known(self, spec: ExtractionSpec) -> list[StoredRows]:
-        """Collect the sound rows of an unfinished run there and, unless it is to be overwritten, of the store."""
-        return _sound_rows([partial_path(self.target)] + ([] if self.store is None else [self.target]), spec)
+        """Collect the sound rows of an unfinished run there and of the store, whatever images it is of."""
+        return _sound_rows([partial_path(self.target), self.target], spec)
 
     def beside(self, spec: ExtractionSpec) -> list[StoredRows]:
         """Collect the sound rows of other stores of the spec in the same folder; none if `overwrite`."""

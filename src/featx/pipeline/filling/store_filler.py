@@ -85,7 +85,7 @@ class StoreFiller:
         """Features that can be copied by their image's digest, also from other stores if files must be read.
 
         The rows of this target's own runs are taken as they are. What may be anybody's, another store or one that was
-        brought here from elsewhere, is tried first.
+        brought here from elsewhere, is tried first, and so is what is to be overwritten.
         """
         self._begin()
         earlier, spec, root = self.earlier, self.runner.spec, os.fspath(self.images.root)
@@ -94,8 +94,8 @@ class StoreFiller:
             failed = [self._slots[path] for path in earlier.failures]
             pending = np.setdiff1d(pending, np.concatenate([earlier.slots, np.array(failed, np.int64)]))
         at_target = earlier.known(spec)
-        own = [rows for rows in at_target if rows.root == root]
-        lenders = [rows for rows in at_target if rows.root != root]
+        own = [rows for rows in at_target if rows.root == root and not earlier.overwrite]
+        lenders = [rows for rows in at_target if rows not in own]
         if len(pending):
             lenders += earlier.beside(spec)
         if lenders:
