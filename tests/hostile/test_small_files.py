@@ -189,3 +189,14 @@ def test_weights_with_holes_are_not_read_from_end_to_end(start: bytes, tmp_path:
 def test_a_file_of_the_kernel_is_no_weights() -> None:
     with pytest.raises(featx.WeightsError, match="is empty"):
         file_digest(Path("/proc/self/status"))
+
+
+@pytest.mark.parametrize("column", ["labels", "predicted"])
+def test_a_report_names_no_class_that_there_is_not(column: str, store: featx.FeatureStore, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    featx.score(featx.fit(store), out=path)
+    report = json.loads(path.read_text())
+    report["images"][column][0] = 10**9
+    path.write_text(json.dumps(report))
+    with pytest.raises(featx.FeatxError, match="an image of class number 1000000000"):
+        featx.compare([path, path])

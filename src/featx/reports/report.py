@@ -119,6 +119,10 @@ class Report:
             raise ValueError(f"metrics of classes {self.metrics.classes} in a report of a model of {self.classes}")
         if self.images is not None and len(self.images) != self.metrics.n:
             raise ValueError(f"{len(self.images)} images in a report on {self.metrics.n}")
+        if self.images is not None and len(self.images):
+            highest = max(self.images.labels.max(), self.images.predicted.max())
+            if highest >= len(self.metrics.classes):
+                raise ValueError(f"an image of class number {highest} among {len(self.metrics.classes)} classes")
         spec = parse_json(self.spec)
         if not isinstance(spec, dict):
             raise ValueError(f"not the JSON of an extraction spec: {self.spec[:200]}")
