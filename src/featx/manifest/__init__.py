@@ -16,24 +16,17 @@
 """
 
 from featx.manifest.alike import difference
-from featx.manifest.columns import TableOptions
 from featx.manifest.elsewhere import outside
-from featx.manifest.encoding import checked_text
-from featx.manifest.finding import find, source_path
-from featx.manifest.listing import Failure, Manifest
-from featx.manifest.records import read_records
-from featx.manifest.tables import is_table, paths_in
+from featx.manifest.finding import find, is_table, source_path
+from featx.manifest.listing import Failure, Manifest, TableOptions
 
 __all__ = [
     "Failure",
     "Manifest",
     "TableOptions",
-    "checked_text",
     "difference",
     "find",
     "is_table",
     "outside",
-    "paths_in",
-    "read_records",
     "source_path",
 ]

@@ -9,12 +9,13 @@ from featx.errors import SourceError, UsageError
 from featx.files import meant
 from featx.manifest.alike import sets_alike
 from featx.manifest.classes import from_folder
-from featx.manifest.columns import AS_USUAL, TableOptions
 from featx.manifest.drawing import limited
-from featx.manifest.listing import WHAT_TO_GIVE, Manifest
-from featx.manifest.tables import SUFFIXES, from_csv
+from featx.manifest.listing import AS_USUAL, WHAT_TO_GIVE, Manifest, TableOptions
 
 logger = logging.getLogger(__name__)
+
+SUFFIXES = frozenset({".csv", ".tsv"})
+"""Suffixes of tables, in lower case."""
 
 
 def source_path(source: Path | str) -> Path:
@@ -97,6 +98,9 @@ def find(
             raise UsageError(f"`path_column`, `label_column` and `root` are for a CSV, and {given} is a folder")
         manifests = from_folder(given)
     elif stat.S_ISREG(mode) and given.suffix.lower() in SUFFIXES:
+        # What reads a CSV takes as long to import as a thousand files to list, and most sources are folders.
+        from featx.manifest.tables import from_csv
+
         manifests = from_csv(given, table)
     else:
         raise SourceError(f"{given} is neither a folder nor a .csv file; {WHAT_TO_GIVE}")
@@ -107,3 +111,8 @@ def find(
                 "%s: the classes %s differ in %s only; if they are one, give it one name", given, shown, words
             )
     return [manifest if limit is None else limited(manifest, limit, seed) for manifest in manifests]
+
+
+def is_table(path: Path) -> bool:
+    """Tell whether a path is a file that is read as a CSV."""
+    return path.suffix.lower() in SUFFIXES and os.path.isfile(path)  # noqa: PTH113  (pathlib's raises for odd names)

@@ -32,6 +32,30 @@ MISSING = (-1, -1)
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """The way to read a CSV where its columns have other names, or its images are elsewhere.
+
+    Parameters
+    ----------
+    path_column, label_column : str or None
+        Columns of the paths and the labels; None looks for those of the usual names.
+    root : Path or None
+        Folder that the paths are relative to; None is the folder of the CSV.
+    """
+
+    path_column: str | None = None
+    label_column: str | None = None
+    root: Path | None = None
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in (self.path_column, self.label_column, self.root))
+
+
+AS_USUAL = TableOptions()
+"""The way to read a CSV whose columns have the usual names."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """The images of one split, in the order of their rows.
 

@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.errors import SourceError
-from featx.manifest.columns import Columns, TableOptions, choose_columns, columns_line, knows_paths, path_column
+from featx.manifest.columns import Columns, choose_columns, columns_line, knows_paths, path_column
 from featx.manifest.encoding import LINE_END, as_shown, checked_text
-from featx.manifest.listing import MISSING, Listed, Manifest, in_order, made_of, split_named
+from featx.manifest.listing import MISSING, Listed, Manifest, TableOptions, in_order, made_of, split_named
 from featx.manifest.records import Records, parse_line, read_records
 from featx.manifest.spellings import Folder, Located, is_url
 
 logger = logging.getLogger(__name__)
-
-SUFFIXES = frozenset({".csv", ".tsv"})
-"""Suffixes of tables, in lower case."""
 
 _NO_LABEL = frozenset({"nan", "NaN", "NAN", "null", "NULL", "None", "NA", "N/A", "n/a", "<NA>", "#N/A"})
 """Texts that programs write where a label is missing."""
@@ -69,11 +66,6 @@ def from_csv(file: Path, options: TableOptions) -> list[Manifest]:
         )
         for split, found in by_split.items()
     )
-
-
-def is_table(path: Path) -> bool:
-    """Tell whether a path is a file that is read as a CSV."""
-    return path.suffix.lower() in SUFFIXES and os.path.isfile(path)  # noqa: PTH113  (pathlib's raises for odd names)
 
 
 def paths_in(file: Path, options: TableOptions) -> tuple[Path, list[str]]:

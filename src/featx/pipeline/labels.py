@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import manifest
 from featx.errors import SourceError, UsageError
+from featx.manifest.encoding import checked_text
+from featx.manifest.records import read_records
 from featx.store import FeatureStore
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def groups_by(pattern: str, paths: Sequence[str]) -> tuple[str, ...]:
 
 def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
     """Yield line number, path and label of each row."""
-    records = manifest.read_records(file, lambda header: set(COLUMNS) <= set(header))
+    records = read_records(file, lambda header: set(COLUMNS) <= set(header))
     if missing := [name for name in COLUMNS if name not in records.header]:
         raise SourceError(
             f"{records.where}: no column {' or '.join(missing)}, found {records.listed_names}; name the columns"
@@ -88,4 +89,4 @@ def _rows(file: Path) -> Iterator[tuple[int, str, str]]:
     for line, fields in records.rows:
         if not fields[path]:
             raise SourceError(f"{file}, line {line}: the path is empty; name an image")
-        yield line, fields[path], manifest.checked_text(f"{file}, line {line}: the label", fields[label])
+        yield line, fields[path], checked_text(f"{file}, line {line}: the label", fields[label])

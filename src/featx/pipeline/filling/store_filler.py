@@ -20,7 +20,6 @@ from featx.errors import SourceError
 from featx.manifest import Failure, Manifest
 from featx.pipeline.filling.earlier import Earlier, KnownRows
 from featx.pipeline.filling.job import Extraction
-from featx.pipeline.filling.lending import confirmed
 from featx.pipeline.filling.runner import BackboneRunner
 from featx.runtimes import Pending
 from featx.store import Provenance, plan, remove_leftovers
@@ -99,6 +98,8 @@ class StoreFiller:
         if len(pending):
             lenders += earlier.beside(spec)
         if lenders:
+            from featx.pipeline.filling.lending import confirmed
+
             lenders = confirmed(lenders, self.images, pending, self.runner)
         self._lenders = [lender.path for lender in lenders]
         return KnownRows(*own, *lenders)

@@ -34,11 +34,13 @@ def expand(given: Sequence[Path], table: TableOptions) -> tuple[list[str], list[
     """Image files, those in folders and CSVs included, as they were named; and the folders that hold none."""
     if table and not any(manifest.is_table(path) for path in given):
         raise UsageError("`path_column` and `root` are for a CSV of images, and none is given")
+    from featx.manifest.tables import paths_in
+
     paths: list[str] = []
     failures: list[Failure] = []
     for path in given:
         if manifest.is_table(path):
-            folder, named = manifest.paths_in(path.absolute(), table)
+            folder, named = paths_in(path.absolute(), table)
             start = os.path.relpath(folder) if table.root is None and not path.is_absolute() else str(folder)
             paths += [os.path.join("" if start == "." else start, name) for name in named]  # noqa: PTH118  (as written)
             continue
