@@ -2,12 +2,27 @@
 
 import json
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from featx.leakage import SIDE, WIDTH, Chosen, Leak, Leaks, Pictured, compare, copies, mirrored, nearest, reduced, same
+from featx.leakage import (
+    SIDE,
+    WIDTH,
+    Chosen,
+    Leak,
+    Leaks,
+    Pictured,
+    clumps,
+    compare,
+    copies,
+    mirrored,
+    nearest,
+    reduced,
+    same,
+)
 from featx.leakage.pictures import layouts
 
 
@@ -244,6 +259,16 @@ def test_a_clump_of_copies_gives_no_more_pairs_than_images() -> None:
     clump = [through(photo(0), 30 + seed) for seed in range(60)]
     assert len(copies(rows(clump, [seed % 2 for seed in range(60)])).pairs) <= 30
     assert len(copies(rows(clump), rows(clump)).pairs) == 60
+
+
+def test_copies_of_copies_are_one_clump() -> None:
+    first, second = photo(0), photo(1)
+    images = [first, photo(2), through(first, 60), second, first.resize((120, 90)), through(second, 60), photo(3)]
+    numbers = clumps(rows(images)).tolist()
+    assert [numbers.index(number) for number in numbers] == [0, 1, 0, 3, 0, 3, 6]
+    unseen = replace(rows(images), seen=np.array([True, True, False, True, True, True, True]))
+    numbers = clumps(unseen).tolist()
+    assert [numbers.index(number) for number in numbers] == [0, 1, 2, 3, 0, 3, 6]
 
 
 def test_without_its_picture_a_proposal_stays_open() -> None:

@@ -196,6 +196,43 @@ def test_a_clump_of_one_file_gives_no_more_pairs_than_images(monkeypatch: pytest
     assert any("70 more pairs" in note for note in found.notes)
 
 
+def burst() -> None:
+    """Five photos of each of two classes; of one class, each of them is there three times as re-encoded copies."""
+    for number in range(10):
+        save(photo(number), f"train/{CLASSES[number % 2]}/{number}.png")
+        for copy in range(2 if number % 2 else 0):
+            save(ALTERED["re-encoded"](photo(number)).rotate(0), f"train/b/{number} again {copy}.png")
+
+
+def test_near_copies_inside_one_set_are_counted_and_may_stay_in_one_fold() -> None:
+    burst()
+    store = featx.extract("train", **MEANS)
+    model = featx.fit(store, clf="logreg", C=0.01, folds=2)
+    report = featx.score(model)
+    (remark,) = [one for one in report.remarks if "near copies" in one]
+    assert remark.startswith("10 of the 20 images are near copies of others of their class")
+    assert "`group_copies=True`" in remark
+    together = featx.fit(store, clf="logreg", C=0.01, folds=2, group_copies=True).selection.oof
+    apart = model.selection.oof
+    assert together is not None
+    assert apart is not None
+    lots = [Path(path).stem.split(" ")[0] for path in store.paths]
+    assert len(set(zip(lots, together.folds.tolist(), strict=True))) == 10
+    assert len(set(zip(lots, apart.folds.tolist(), strict=True))) > 10
+
+
+def test_copies_and_groups_stay_together() -> None:
+    burst()
+    store = featx.extract("train", **MEANS)
+    # The group of the first photo of each class joins two lots of copies.
+    groups = ["one" if path in ("a/0.png", "b/1.png") else path for path in store.paths]
+    found = leaks.copies_together(store, groups, options=None)
+    lots = {}
+    for path, group in zip(store.paths, found, strict=True):
+        lots.setdefault(group, set()).add(Path(path).stem.split(" ")[0])
+    assert sorted(map(sorted, lots.values())) == [["0", "1"], *([str(number)] for number in range(2, 10))]
+
+
 def test_images_without_a_label_are_named_without_one(both: tuple[Model, FeatureStore]) -> None:
     for number in (0, 7):
         save(ALTERED["re-encoded"](photo(number)), f"new/{number}.png")

@@ -88,6 +88,14 @@ def fit(
         ),
     ] = SelectionOptions.folds,
     group_by: shared.GroupBy = None,
+    group_copies: Annotated[
+        bool,
+        typer.Option(
+            "--group-copies",
+            help="Keep near copies of an image in one fold; reads the images again.",
+            rich_help_panel=shared.CROSS_VALIDATION,
+        ),
+    ] = False,
     one_se: Annotated[
         bool,
         typer.Option(
@@ -126,6 +134,7 @@ def fit(
         folds=folds,
         seed=seed,
         group_by=group_by,
+        group_copies=group_copies,
         labels=labels,
         jobs=jobs,
         out=out,

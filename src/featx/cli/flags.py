@@ -21,6 +21,7 @@ PARAMETERS = frozenset(
         "device",
         "failures",
         "group_by",
+        "group_copies",
         "image_size",
         "interpolation",
         "jobs",

@@ -13,7 +13,7 @@ from featx.leakage.agreement import Agreement, compare, same
 from featx.leakage.leak import Kind, Leak, Leaks
 from featx.leakage.pictures import SIDE, WIDTH, mirrored, reduced
 from featx.leakage.proposals import Chosen, nearest
-from featx.leakage.search import Found, Pictured, copies
+from featx.leakage.search import Found, Pictured, clumps, copies, joined
 
 __all__ = [
     "SIDE",
@@ -25,8 +25,10 @@ __all__ = [
     "Leak",
     "Leaks",
     "Pictured",
+    "clumps",
     "compare",
     "copies",
+    "joined",
     "mirrored",
     "nearest",
     "reduced",

@@ -76,11 +76,15 @@ class Leaks:
         Whether every pair that was proposed could be decided.
     notes : tuple of str
         What a reader should know, one sentence each.
+    repeats : int
+        Scored images (without any, training images) that are near copies of others of their set and class, the first
+        of each such lot not counted.
     """
 
     pairs: tuple[Leak, ...] = ()
     complete: bool = True
     notes: tuple[str, ...] = ()
+    repeats: int = 0
 
     def at(self, where: Where) -> tuple[Leak, ...]:
         """Select the leaks of one place."""
@@ -97,6 +101,7 @@ class Leaks:
             "pairs": [pair.to_dict() for pair in self.pairs],
             "complete": self.complete,
             "notes": list(self.notes),
+            "repeats": self.repeats,
         }
 
     @classmethod
@@ -112,4 +117,5 @@ class Leaks:
             pairs=tuple(Leak.from_dict(pair) for pair in plain["pairs"]),
             complete=bool(plain["complete"]),
             notes=tuple(plain["notes"]),
+            repeats=int(plain.get("repeats", 0)),
         )

@@ -88,15 +88,7 @@ def copies(some: Pictured, others: Pictured | None = None) -> Found:
     proposed = _proposed(some, others, apart=inside)
     known = some.seen[proposed[:, 0]] & others.seen[proposed[:, 1]]
     undecided = proposed[~known]
-    proposed = proposed[known]
-    confirmed = np.concatenate(
-        [
-            _confirmed(some.pictures, others.pictures, proposed[first : first + _AT_ONCE])
-            for first in range(0, len(proposed), _AT_ONCE)
-        ]
-        or [np.empty(0, np.bool_)]
-    )
-    pairs = proposed[confirmed]
+    pairs = _decided(some, others, proposed[known])
     if inside:
         pairs = _each_once(pairs)
         done = np.isin(undecided, pairs).any(axis=1)
@@ -106,19 +98,59 @@ def copies(some: Pictured, others: Pictured | None = None) -> Found:
     return Found(pairs=pairs, undecided=int((~done).sum()))
 
 
-def _proposed(some: Pictured, others: Pictured, *, apart: bool) -> NDArray[np.int64]:
-    """Propose pairs, each once, grouped by image, the likeliest first."""
+def clumps(images: Pictured) -> NDArray[np.int64]:
+    """Put images together that are copies of each other, or of copies.
+
+    Parameters
+    ----------
+    images : Pictured
+        The images, whatever their labels are.
+
+    Returns
+    -------
+    (n,) int64
+        Number of the clump of each image, from 0; one without a picture is a clump of its own.
+    """
+    proposed = _proposed(images, images, apart=False, more=1)
+    proposed = proposed[proposed[:, 0] != proposed[:, 1]]
+    proposed = np.unique(np.sort(proposed[images.seen[proposed].all(axis=1)], axis=1), axis=0)
+    return joined(_decided(images, images, proposed), len(images))
+
+
+def joined(pairs: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Number the parts (n,) int64 that pairs (p, 2) of n things make of them, from 0."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs), np.bool_), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    numbers: NDArray[np.int64] = np.array(connected_components(graph, directed=False)[1], np.int64)
+    return numbers
+
+
+def _decided(some: Pictured, others: Pictured, proposed: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Keep the proposed pairs of which the pictures are of one image."""
+    confirmed = [
+        _confirmed(some.pictures, others.pictures, proposed[first : first + _AT_ONCE])
+        for first in range(0, len(proposed), _AT_ONCE)
+    ]
+    kept: NDArray[np.int64] = proposed[np.concatenate([np.empty(0, np.bool_), *confirmed])]
+    return kept
+
+
+def _proposed(some: Pictured, others: Pictured, *, apart: bool, more: int = 0) -> NDArray[np.int64]:
+    """Propose pairs, each once, grouped by image, the likeliest first; `more` of each kind than usual."""
+    k = NEIGHBOURS + more
     labels = None
     if apart:
         assert some.labels is not None
         assert others.labels is not None
         labels = (some.labels, others.labels)
-    by_features = nearest(some.features, others.features, k=NEIGHBOURS, least=LEAST_COSINE, apart=labels)
+    by_features = nearest(some.features, others.features, k=k, least=LEAST_COSINE, apart=labels)
     mine, theirs = np.flatnonzero(some.seen), np.flatnonzero(others.seen)
     by_layout = nearest(
         layouts(some.pictures[mine]),
         layouts(others.pictures[theirs]),
-        k=NEIGHBOURS,
+        k=k,
         least=LEAST_LAYOUT,
         apart=None if labels is None else (labels[0][mine], labels[1][theirs]),
     )

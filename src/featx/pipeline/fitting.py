@@ -43,6 +43,7 @@ def fit(
     seed: int = SelectionOptions.seed,
     jobs: int = SelectionOptions.n_jobs,
     group_by: str | None = None,
+    group_copies: bool = False,
     labels: Path | str | None = None,
     out: Path | str | None = None,
     save: bool = True,
@@ -88,6 +89,9 @@ def fit(
     group_by : str, optional
         Regular expression searched in each path; images that it matches alike (its first group, or all of the match)
         stay in one fold. By default the groups of the manifest.
+    group_copies : bool
+        Keep images that are near copies of each other in one fold too. They are found in the images, which are read
+        again, small, once.
     labels : path, optional
         CSV with the columns ``path`` and ``label``, joined by path, to be used in place of the store's own labels: no
         image is needed. Images that it doesn't name take no part.
@@ -135,6 +139,7 @@ def fit(
         seed=seed,
         jobs=jobs,
         group_by=group_by,
+        group_copies=group_copies,
         labels=labels,
         out=out,
         save=save,
@@ -150,6 +155,7 @@ def fit_all(
     nested: bool | None = None,
     jobs: int = SelectionOptions.n_jobs,
     group_by: str | None = None,
+    group_copies: bool = False,
     labels: Path | str | None = None,
     out: Path | str | None = None,
     save: bool = True,
@@ -164,7 +170,7 @@ def fit_all(
     ----------
     stores : sequence of FeatureStore or path, optional
         By default every store under ``artifacts/features`` whose split is train or unnamed.
-    clf, nested, jobs, group_by, labels, save, progress
+    clf, nested, jobs, group_by, group_copies, labels, save, progress
         As in `fit`.
     out : path, optional
         As in `fit`; a folder where there are several models.
@@ -209,7 +215,7 @@ def fit_all(
         store = opened[number]
         try:
             if number not in data:
-                data[number] = _training_data(store, group_by=group_by, labels=labels)
+                data[number] = _training_data(store, group_by=group_by, group_copies=group_copies, labels=labels)
             model = fit_model(data[number], name=target.stem, clf=one, options=own, progress=progress)
         except (DataError, SourceError) as error:
             if named:
@@ -291,14 +297,21 @@ def _wanted(clf: Any, options: SelectionOptions) -> list[tuple[Any, SelectionOpt
     ]
 
 
-def _training_data(store: FeatureStore, *, group_by: str | None, labels: Path | str | None) -> TrainingData:
+def _training_data(
+    store: FeatureStore, *, group_by: str | None, group_copies: bool, labels: Path | str | None
+) -> TrainingData:
+    groups = store.groups if group_by is None else groups_by(group_by, store.paths)
+    if group_copies:
+        from featx.pipeline.evaluation.leaks import copies_together
+
+        groups = tuple(copies_together(store, groups, options=None))
     codes, classes = (store.labels, store.classes) if labels is None else labels_of(store, labels)
     return TrainingData(
         features=store.features,
         labels=codes,
         classes=classes,
         digests=store.digests,
-        groups=store.groups if group_by is None else groups_by(group_by, store.paths),
+        groups=groups,
         origin=Origin(
             name=store.path.stem,
             path=str(store.path),

@@ -219,7 +219,7 @@ def report_of(
         label_errors=_label_errors(model, judged, there, seen=leaked, root=root),
         failures=() if store is None else tuple((failure.path, failure.reason) for failure in store.failures),
         notes=tuple(notes),
-        remarks=judged.remarks,
+        remarks=(*judged.remarks, *_repeated(found.repeats, judged)),
         command=command,
         versions=model.versions,
     )
@@ -229,6 +229,21 @@ def _words(leaked: NDArray[np.bool_], n: int) -> list[str]:
     if not (count := int(leaked.sum())):
         return []
     return [f"the model was fitted on {count} of the {n} images, or on copies of them: the figures are too high"]
+
+
+def _repeated(repeats: int, judged: Judged) -> list[str]:
+    """Say how many images tell little, being near copies of others of their set and class."""
+    if not repeats:
+        return []
+    advice = (
+        "; a fit with `group_copies=True` tests them together, and one with `group_by` photos of one object"
+        if judged.crossed
+        else ""
+    )
+    return [
+        f"{repeats:,} of the {len(judged.labels):,} images are near copies of others of their class: they tell less "
+        f"than their number{advice}"
+    ]
 
 
 def _never_predicted(model: Model, figures: Metrics) -> list[str]:

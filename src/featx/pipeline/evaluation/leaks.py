@@ -1,15 +1,16 @@
 """From a model and the images it is scored on to those that are there twice."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Pictured, copies
+from featx.leakage import Chosen, Found, Kind, Leak, Leaks, Pictured, clumps, copies, joined
 from featx.model import Model
 from featx.pipeline.evaluation.small_images import pictures
 from featx.pipeline.evaluation.training import Missing, Training, keys, training_of
@@ -23,6 +24,10 @@ SECONDS = 120.0
 
 MOST_INSIDE = 1_000
 """Pairs inside training that are named; the rest is counted."""
+
+
+MOST_COMPARED = 5_000
+"""Images up to which each is compared with the others of its set: their number counts squared."""
 
 
 def find(
@@ -61,8 +66,9 @@ def find(
     until = time.monotonic() + seconds
     looking = _Looking(options=options, until=until)
     between: list[Leak] = []
+    own = known
     if store is not None:
-        scored = _Images(
+        own = scored = _Images(
             keys=keys(store.digests), labels=store.labels, classes=store.classes, paths=store.paths, store=store
         )
         between = _between(scored, known, looking)
@@ -87,7 +93,35 @@ def find(
         pairs=(*between, *inside[:MOST_INSIDE]),
         complete=known.store is not None and not looking.undecided,
         notes=tuple(notes),
+        repeats=looking.repeats(own),
     )
+
+
+def copies_together(store: FeatureStore, groups: Sequence[str] | None, *, options: RunOptions | None) -> list[str]:
+    """Put images that are copies of each other into one group, beside the groups that there are.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        Its images are read again, small; one that is gone or changed is a copy of the same file only.
+    groups : sequence of str, length n, or None
+        Groups that stay together anyway.
+    options : RunOptions, optional
+        Decoder processes, and their limits.
+
+    Returns
+    -------
+    list of str, length n
+        Name of the group of each image.
+    """
+    every = keys(store.digests)
+    images = _Images(keys=every, labels=store.labels, classes=store.classes, paths=store.paths, store=store)
+    clump = _Looking(options=options, until=math.inf).clumps(images)
+    # An image belongs with all that share its clump, its file or its group.
+    lots: list[Sequence[Any]] = [clump.tolist(), every, *([] if groups is None else [groups])]
+    first: dict[tuple[int, Any], int] = {}
+    links = [(row, first.setdefault((kind, lot), row)) for kind, one in enumerate(lots) for row, lot in enumerate(one)]
+    return [str(number) for number in joined(np.array(links, np.int64).reshape(-1, 2), len(store)).tolist()]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -132,6 +166,16 @@ class _Looking:
         found = copies(*(self._rows(*side) for side in sides))
         self.undecided += found.undecided
         return [found]
+
+    def clumps(self, images: _Images) -> NDArray[np.int64]:
+        """Number the clump of each image, of copies whatever their labels are."""
+        return clumps(self._rows(images, list(range(len(images)))))
+
+    def repeats(self, images: _Images) -> int:
+        """Count images that are copies of others of their class, the first of each lot not counted."""
+        if images.store is None or len(images) > MOST_COMPARED:
+            return 0
+        return len(images) - len(set(zip(self.clumps(images).tolist(), images.labels.tolist(), strict=True)))
 
     def _rows(self, images: _Images, places: list[int]) -> Pictured:
         assert images.store is not None
