@@ -14,4 +14,4 @@ def demo() -> None:
     with show.ModelProgress() as progress:
         reports = run(progress=progress)
     show.reports(reports)
-    show.pages([report_path(report.model).with_suffix(".html") for report in reports], open_them=False)
+    show.pages([report_path(report.model, report.test_set).with_suffix(".html") for report in reports], open_them=False)

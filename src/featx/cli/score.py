@@ -17,7 +17,7 @@ def score(
         typer.Argument(
             help="Labelled images (folder, CSV) or a feature store.",
             metavar="SOURCE",
-            show_default="data/test, else cross-validation",
+            show_default="data/test, else a test or validation store beside the training store, else cross-validation",
         ),
     ] = None,
     models: Annotated[
@@ -45,13 +45,14 @@ def score(
     device: shared.Device = RunOptions.device,
     batch_size: shared.BatchSize = RunOptions.batch_size,
     workers: shared.Workers = RunOptions.workers,
+    safe_csv: shared.SafeCsv = False,
     json: shared.Json = False,
 ) -> None:
     """Score models on images that they were not fitted on, and give each figure with its uncertainty.
 
-    Writes for each model a report (JSON), a page to look at (HTML) and a confusion matrix (PNG) under
-    artifacts/reports. Test images that were also used in training are named, copies of such images too, and the figures
-    are given without them as well.
+    Writes for each model a report (JSON), a page to look at (HTML), a list of the images, mistakes first (CSV), and a
+    confusion matrix (PNG) under artifacts/reports. Test images that were also used in training are named, copies of
+    such images too, and the figures are given without them as well.
     """
     from featx.cli import show
     from featx.cli.streams import write_data
@@ -65,6 +66,7 @@ def score(
             path_column=path_column,
             label_column=label_column,
             root=root,
+            safe_csv=safe_csv,
             show_outside=show_outside,
             weights=weights,
             runtime=runtime,
@@ -78,4 +80,6 @@ def score(
         write_data("[" + ",".join(report.to_json() for report in reports) + "]\n")
     else:
         show.reports(reports)
-    show.pages([report_path(report.model).with_suffix(".html") for report in reports], open_them=open_page)
+    files = [report_path(report.model, report.test_set) for report in reports]
+    show.lists(reports, files)
+    show.pages([file.with_suffix(".html") for file in files], open_them=open_page)

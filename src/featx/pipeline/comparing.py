@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError, FeatxError, UsageError
-from featx.pipeline.naming import MODEL_SUFFIX, REPORTS
+from featx.pipeline.naming import MODEL_SUFFIX, REPORTS, report_path
 from featx.reports import Report
 from featx.reports.images import Images
 from featx.statistics.comparison import Comparisons, rank
@@ -28,7 +28,9 @@ def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> 
     Parameters
     ----------
     reports : sequence of Report or path
-        At least two. A path is that of a report, or of a model that has its report in the default place.
+        At least two. A path is that of a report, or of a model that has its report in the default place. Of models
+        with reports on several sets of images, those on one set that all have are taken: the test set, else another
+        set, else cross-validation.
     common : bool
         Compare on the images that all were scored on, where they were not scored on the same.
 
@@ -47,7 +49,12 @@ def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> 
     FeatxError
         A file that is no report.
     """
-    scored = _named([_loaded(report) for report in reports])
+    return _compared(_sets(reports)[0], common=common)
+
+
+def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
+    """Compare reports that are on one set."""
+    scored = _named(reports)
     if len(scored) < 2:
         raise UsageError(f"{len(scored)} report to compare: give at least two, of models scored on the same images")
     shared = list(scored[0].rows)
@@ -86,8 +93,9 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
     Parameters
     ----------
     reports : sequence of path, optional
-        As in `compare`. By default every report in its default place: those on the same images are compared with each
-        other, and one that has no other beside it is logged and left out.
+        As in `compare`, but models are compared on every set that all have a report on. By default every report in its
+        default place: those on the same images are compared with each other, and one that has no other beside it is
+        logged and left out.
     common : bool
         As in `compare`.
 
@@ -104,7 +112,7 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
         As in `compare`.
     """
     if reports:
-        return [compare(reports, common=common)]
+        return [_compared(one, common=common) for one in _sets(reports)]
     found = _default_reports()
     if common and len(found) > 1:
         return [compare(found, common=True)]
@@ -113,7 +121,7 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
         assert report.images is not None
         return sorted(_rows(report.images))
 
-    groups = [list(same) for _, same in groupby(sorted(found, key=images), key=images)]
+    groups = [_newest(list(same)) for _, same in groupby(sorted(found, key=images), key=images)]
     if not any(len(group) > 1 for group in groups):
         raise DataError(
             f"no two reports on the same images among the {len(found)} under {REPORTS}: score at least two models on "
@@ -139,11 +147,64 @@ class _Scored:
         return np.asarray(own[getattr(self.images, name)[[self.rows[key] for key in keys]]], dtype=np.int64)
 
 
-def _loaded(report: Report | Path | str) -> Report:
+def _sets(reports: Sequence[Report | Path | str]) -> list[list[Report]]:
+    """Load reports; of models, one list for each set of images that all have a report on, the test set first.
+
+    Raises
+    ------
+    DataError
+        There is no such set.
+    FeatxError
+        A file that is no report.
+    """
+    loaded = [_loaded(one) for one in reports]
+    kinds = [set(one) for one in loaded if isinstance(one, dict)]
+    if not kinds:
+        return [[one for one in loaded if isinstance(one, Report)]]
+    given = {one.test_set for one in loaded if isinstance(one, Report)}
+    names = set.intersection(*kinds, *([given] if given else []))
+    if not names:
+        of_each = "; ".join(
+            f"{Path(str(one)).stem} on {', '.join(sorted(map(_called, kind)))}"
+            for one, kind in zip(reports, loaded, strict=True)
+            if isinstance(kind, dict)
+        )
+        raise DataError(f"the models have no report on the same images ({of_each}): score them on the same ones first")
+    order = sorted(names, key=lambda name: (name != "test", not name, name))
+    return [[one if isinstance(one, Report) else one[name] for one in loaded] for name in order]
+
+
+def _called(test_set: str) -> str:
+    return test_set or "cross-validation"
+
+
+def _loaded(report: Report | Path | str) -> Report | dict[str, Report]:
+    """Load a report; of a model, those in the default place, by the set that they are on."""
     if isinstance(report, Report):
         return report
     path = Path(report)
-    return Report.load(REPORTS / f"{path.stem}.json" if path.suffix.lower() == MODEL_SUFFIX else path)
+    if path.suffix.lower() != MODEL_SUFFIX:
+        return Report.load(path)
+    model = path.stem
+    files = [file for file in sorted(REPORTS.glob("*.json")) if file.stem.startswith(f"{model}-on-")]
+    found = {}
+    if not files or report_path(model).exists():
+        plain = Report.load(report_path(model))
+        found[plain.test_set] = plain
+    for file in files:
+        one = Report.load(file)
+        if file == report_path(model, one.test_set):
+            found[one.test_set] = one
+    return found
+
+
+def _newest(reports: Sequence[Report]) -> list[Report]:
+    """Keep the latest of reports of one model, in the order of the first ones."""
+    latest: dict[str, Report] = {}
+    for one in reports:
+        if one.model not in latest or one.created > latest[one.model].created:
+            latest[one.model] = one
+    return list(latest.values())
 
 
 def _named(reports: Sequence[Report]) -> list[_Scored]:
@@ -183,7 +244,8 @@ def _default_reports() -> list[Report]:
         if report.images is None:
             logger.warning("%s is left out: it doesn't hold its images; score the model again", path)
             continue
-        found.append(replace(report, model=path.stem))
+        own = path == report_path(report.model, report.test_set)
+        found.append(report if own else replace(report, model=path.stem))
     return found
 
 

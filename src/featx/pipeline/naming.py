@@ -94,6 +94,14 @@ def export_path(store: Path, *, to: str, out: Path | None) -> Path:
     return out if out.suffix.lower() == f".{to}" and not out.is_dir() else out / name
 
 
-def report_path(model: str) -> Path:
-    """Path of the report of a model; its page and its picture lie beside it, with suffixes of their own."""
-    return REPORTS / f"{model}.json"
+def report_path(model: str, test_set: str = "") -> Path:
+    """Path of the report of a model; its page, list and picture lie beside it, with suffixes of their own.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model.
+    test_set : str
+        Name of the set of images that it was scored on; empty for cross-validation.
+    """
+    return REPORTS / (f"{model}-on-{test_set}.json" if test_set else f"{model}.json")

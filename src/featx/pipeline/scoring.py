@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ from featx import reports
 from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageError
 from featx.manifest import TableOptions, is_table, source_path
 from featx.model import Model
+from featx.pipeline.evaluation.image_list import check_own, write_list
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
+from featx.pipeline.evaluation.test_sets import choose, free_name, set_name
 from featx.pipeline.evaluation.thumbnails import Thumbnailer
-from featx.pipeline.evaluation.training import Training, training_of
+from featx.pipeline.evaluation.training import Missing, Training, training_of
 from featx.pipeline.filling.job import Job, RunOptions
 from featx.pipeline.filling.loop import extract_with, listed
-from featx.pipeline.naming import MODELS, STORE_SUFFIXES, TEST_SOURCE, default_models, report_path
+from featx.pipeline.naming import MODELS, STORE_SUFFIXES, default_models, report_path
 from featx.pipeline.prediction import runner_of
 from featx.progress import SILENT, Progress
 from featx.reports import Report
@@ -39,11 +42,12 @@ def score(
     max_pixels: int | None = RunOptions.max_pixels,
     timeout: float = RunOptions.timeout,
     out: Path | str | None = None,
+    safe_csv: bool = False,
     show_outside: bool = False,
     command: str = "",
     progress: Progress = SILENT,
 ) -> Report:
-    """Score a model on labelled images that it was not fitted on, and save the report: JSON, a page, a figure.
+    """Score a model on labelled images that it was not fitted on, and save the report: JSON, a page, a list, a figure.
 
     Every figure has an interval. Images that the model was fitted on too, or copies of such, are found and named, with
     the figures without them; likely label errors are listed.
@@ -54,7 +58,8 @@ def score(
         The model.
     source : FeatureStore, path or None
         A feature store, or a folder or CSV, which is extracted under the model's own spec (and cached). None is
-        ``data/test`` where that exists, else the model's own cross-validated predictions.
+        ``data/test`` where that exists; else the test set or, without one, the validation set whose store lies beside
+        the training store and comes from the same folder or CSV; else the model's own cross-validated predictions.
     path_column, label_column, root
         As in `extract`, where the source is a CSV.
     weights : str, optional
@@ -62,8 +67,11 @@ def score(
     runtime, device, batch_size, workers, max_pixels, timeout
         As in `extract`, for the images that are to be extracted, or read again to find copies.
     out : path, optional
-        The report's file; ``artifacts/reports/<model>.json`` by default. The page (HTML) and the confusion matrix (PNG)
-        lie beside it.
+        The report's file; by default ``artifacts/reports/<model>-on-<set>.json``, or ``<model>.json`` for
+        cross-validation. The page (HTML), the confusion matrix (PNG) and a list of the images (CSV: path, label,
+        predicted, confidence, right, set; the surest mistakes first) lie beside it.
+    safe_csv : bool
+        Put an apostrophe before paths and names in that CSV which a spreadsheet would take for formulas.
     show_outside : bool
         Show thumbnails of images outside the folder of the data too, which links or a CSV lead to. A page is made to be
         shared, and they may be anybody's.
@@ -95,22 +103,62 @@ def score(
         timeout=timeout,
     )
     model = Model.load(model) if isinstance(model, Path | str) else model
-    if source is None and TEST_SOURCE.exists():
-        source = TEST_SOURCE
+    training = training_of(model)
+    remarks: tuple[str, ...] = ()
+    if source is None:
+        chosen = choose(training if isinstance(training, Training) else None)
+        source, remarks = chosen.source, chosen.remarks
     table = _table(source, path_column=path_column, label_column=label_column, root=root)
     store = None
     if source is not None:
         store = labelled_store(model, source, table=table, weights=weights, options=run, progress=progress)
-    training = training_of(model)
+    output = _Output(
+        file=None if out is None else Path(out), safe_csv=safe_csv, show_outside=show_outside, command=command
+    )
+    return _scored(model, store, training, remarks, output=output, options=run)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Output:
+    """The files of a report; see `score`."""
+
+    file: Path | None = None
+    safe_csv: bool = False
+    show_outside: bool = False
+    command: str = ""
+
+
+def _scored(
+    model: Model,
+    store: FeatureStore | None,
+    training: Training | Missing,
+    remarks: tuple[str, ...],
+    *,
+    output: _Output,
+    options: RunOptions,
+) -> Report:
+    """Score a model on a store, or by cross-validation without one, and write all files."""
+    if output.file is not None:
+        check_own(output.file.with_suffix(".csv"))
     there = training if isinstance(training, Training) else None
-    target = report_path(model.name) if out is None else Path(out)
-    with Thumbnailer(run) as thumbnailer:
+    with Thumbnailer(options) as thumbnailer:
         judged = cross_validated(model, there) if store is None else on_store(model, store)
-        report = report_of(model, judged, training, options=run, command=command)
+        judged = replace(judged, remarks=(*remarks, *judged.remarks))
+        report = report_of(model, judged, training, options=options, command=output.command)
+        if store is not None:
+            name = free_name(report, store) if output.file is None else set_name(store)
+            report = replace(report, test_set=name)
+        target = report_path(model.name, report.test_set) if output.file is None else output.file
         report.save(target)
+        write_list(report, target.with_suffix(".csv"), safe=output.safe_csv)
         reports.plot_confusion(report, target.with_suffix(".png"))
         write_page(
-            report, judged, there, target.with_suffix(".html"), thumbnailer=thumbnailer, show_outside=show_outside
+            report,
+            judged,
+            there,
+            target.with_suffix(".html"),
+            thumbnailer=thumbnailer,
+            show_outside=output.show_outside,
         )
     return report
 
@@ -122,6 +170,7 @@ def score_all(
     path_column: str | None = None,
     label_column: str | None = None,
     root: Path | str | None = None,
+    safe_csv: bool = False,
     show_outside: bool = False,
     command: str = "",
     weights: Path | str | None = None,
@@ -134,7 +183,7 @@ def score_all(
     ----------
     models : sequence of path, optional
         Every model in its default place, by default.
-    source, path_column, label_column, root, show_outside, command, weights, progress
+    source, path_column, label_column, root, safe_csv, show_outside, command, weights, progress
         As in `score`.
     **options
         `runtime`, `device`, `batch_size`, `workers`, `max_pixels` and `timeout`, as in `score`.
@@ -159,20 +208,28 @@ def score_all(
         raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with `model`")
     if len({path.stem for path in chosen}) < len(chosen):
         raise UsageError("two models of the same name would share a report: score them one by one, with `out`")
-    source = TEST_SOURCE if source is None and TEST_SOURCE.exists() else source
-    table = _table(source, path_column=path_column, label_column=label_column, root=root)
-    stores: dict[str, FeatureStore] = {}
+    output = _Output(safe_csv=safe_csv, show_outside=show_outside, command=command)
+    stores: dict[tuple[str, str], FeatureStore] = {}
     scored: list[Report] = []
     unscored: list[FeatxError] = []
     for path in chosen:
         model = Model.load(path)
+        training = training_of(model)
+        wanted, remarks = source, tuple[str, ...]()
+        if source is None:
+            choice = choose(training if isinstance(training, Training) else None)
+            wanted, remarks = choice.source, choice.remarks
+        table = _table(wanted, path_column=path_column, label_column=label_column, root=root)
         try:
-            if source is not None and model.spec.fingerprint not in stores:
-                stores[model.spec.fingerprint] = labelled_store(
-                    model, source, table=table, weights=weights, options=run, progress=progress
-                )
-            store = stores.get(model.spec.fingerprint)
-            scored.append(score(model, store, show_outside=show_outside, command=command, **options))
+            store = wanted if isinstance(wanted, FeatureStore) else None
+            if wanted is not None and store is None:
+                key = (model.spec.fingerprint, str(wanted))
+                if key not in stores:
+                    stores[key] = labelled_store(
+                        model, wanted, table=table, weights=weights, options=run, progress=progress
+                    )
+                store = stores[key]
+            scored.append(_scored(model, store, training, remarks, output=output, options=run))
         except (SpecMismatch, DataError) as error:
             # Says something of this model only; the others still have their score.
             unscored.append(error)

@@ -24,6 +24,8 @@ class Images:
         Predicted classes, likewise.
     confidence : (n,) float64 or None, read-only
         Probability of the predicted class, in [0, 1]; None without probabilities.
+    folds : (n,) int32 or None, read-only
+        Fold, from 0, that each image was held out in; None where the images are no training images.
 
     Raises
     ------
@@ -36,12 +38,15 @@ class Images:
     labels: NDArray[np.int32]
     predicted: NDArray[np.int32]
     confidence: NDArray[np.float64] | None = None
+    folds: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         columns: dict[str, tuple[NDArray[Any], type]] = {
             "labels": (self.labels, np.int32),
             "predicted": (self.predicted, np.int32),
         }
+        if self.folds is not None:
+            columns["folds"] = (self.folds, np.int32)
         if self.confidence is not None:
             # A float32 share may exceed 1 by a rounding.
             confidence = np.asarray(self.confidence, dtype=np.float64)
@@ -70,6 +75,12 @@ class Images:
         """(n,): whether the prediction is the label."""
         return np.asarray(self.labels == self.predicted)
 
+    @property
+    def worst_first(self) -> NDArray[np.intp]:
+        """(n,): rows, the surest mistakes first, then right ones, of which the least sure come first."""
+        sure = np.zeros(len(self)) if self.confidence is None else self.confidence
+        return np.lexsort((np.where(self.right, sure, -sure), self.right))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists."""
         return {
@@ -78,6 +89,7 @@ class Images:
             "labels": self.labels.tolist(),
             "predicted": self.predicted.tolist(),
             "confidence": None if self.confidence is None else self.confidence.tolist(),
+            "folds": None if self.folds is None else self.folds.tolist(),
         }
 
     @classmethod
@@ -89,11 +101,12 @@ class Images:
         KeyError, TypeError, ValueError
             A column is missing or isn't what it should be.
         """
-        confidence = plain.get("confidence")
+        confidence, folds = plain.get("confidence"), plain.get("folds")
         return cls(
             paths=tuple(plain["paths"]),
             digests=tuple(plain["digests"]),
             labels=np.asarray(plain["labels"], dtype=np.int32),
             predicted=np.asarray(plain["predicted"], dtype=np.int32),
             confidence=None if confidence is None else np.asarray(confidence, dtype=np.float64),
+            folds=None if folds is None else np.asarray(folds, dtype=np.int32),
         )

@@ -42,6 +42,8 @@ class Report:
         Name of the model (``"train-resnet50-svm"``).
     scored_on : str
         For people: ``"cross-validation (5 folds)"``, ``"data/test (360 images)"``.
+    test_set : str
+        Name of the set of images in the names of files; empty for cross-validation.
     backbone, clf : str
         Names of the backbone and the classifier.
     params : mapping of str to Any
@@ -99,6 +101,7 @@ class Report:
     metrics: Metrics
     spec: str
     fingerprint: str
+    test_set: str = ""
     untrained: bool = False
     root: str = ""
     training_root: str = ""

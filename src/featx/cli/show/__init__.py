@@ -5,7 +5,7 @@ from featx.cli.show.extraction import extraction_record
 from featx.cli.show.fitting import model_record
 from featx.cli.show.prediction import predictions
 from featx.cli.show.progress import ModelProgress, TerminalProgress
-from featx.cli.show.scoring import pages, reports
+from featx.cli.show.scoring import lists, pages, reports
 from featx.cli.show.terminal import as_json, console, failures, line, quiet, shorten, shown, step
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "extraction_record",
     "failures",
     "line",
+    "lists",
     "model_record",
     "pages",
     "predictions",

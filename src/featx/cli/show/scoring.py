@@ -94,6 +94,14 @@ def _named(heading: str, texts: Sequence[str]) -> None:
         line(f"  and {len(found) - NAMED:,} more, which the page shows")
 
 
+def lists(scored: "Sequence[Report]", files: "Sequence[Path]") -> None:
+    """Name the CSV of images of each report, with the number of mistakes in it."""
+    for report, file in zip(scored, files, strict=True):
+        if report.images is not None and not quiet():
+            wrong = int((~report.images.right).sum())
+            line(f"mistakes ({wrong:,} of {report.metrics.n:,} images): {shorten(file.with_suffix('.csv').absolute())}")
+
+
 def pages(paths: "Sequence[Path]", *, open_them: bool) -> None:
     """Name the pages of reports, and show them in the browser where that is wanted."""
     for path in paths:

@@ -1,9 +1,7 @@
 """From the predictions of a model to a report: figures, leaks, likely label errors."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from featx.errors import DataError
 from featx.manifest import difference
 from featx.model import Model
 from featx.pipeline.evaluation import leaks
+from featx.pipeline.evaluation.test_sets import described
 from featx.pipeline.evaluation.training import Missing, Training
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.naming import TEST_SOURCE
@@ -42,8 +41,9 @@ class Judged:
         Where the images are from; None where it is gone.
     rows : (n,) int64
         Of the store.
-    crossed : bool
-        The images are those that the model was fitted on, each predicted by a classifier that didn't see it.
+    folds : (n,) int or None
+        Fold that each image was held out in, where the images are those that the model was fitted on, each predicted by
+        a classifier that didn't see it; else None.
     notes : tuple of str
         What a reader should know.
     remarks : tuple of str
@@ -58,9 +58,14 @@ class Judged:
     probabilities: NDArray[np.floating] | None
     store: FeatureStore | None
     rows: NDArray[np.int64]
-    crossed: bool = False
+    folds: NDArray[np.integer] | None = None
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def crossed(self) -> bool:
+        """The images are those that the model was fitted on."""
+        return self.folds is not None
 
     @property
     def confidence(self) -> NDArray[np.float64] | None:
@@ -95,20 +100,21 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
     labelled = np.flatnonzero(store.labels >= 0)
     if not len(labelled):
         raise DataError(f"{store.path} has no labels to score against; `featx predict` labels images without any")
-    unseen = tuple(name for name in store.classes if name not in model.classes)
+    # A class of which no image could be read is none here.
+    unseen = tuple(name for name, count in store.class_counts.items() if count and name not in model.classes)
     classes = model.classes + unseen
-    labels = np.array([classes.index(name) for name in store.classes])[store.labels[labelled]]
+    number = {name: index for index, name in enumerate(classes)}
+    labels = np.array([number.get(name, -1) for name in store.classes])[store.labels[labelled]]
     X = store.features[labelled]
     notes = [
         f"the model never saw the class {name!r}: its {count} images count as errors{_nearly(name, model.classes)}"
         for name in unseen
-        if (count := int((labels == classes.index(name)).sum()))
+        for count in [store.class_counts[name]]
     ]
     if skipped := len(store) - len(labelled):
         notes.append(f"{skipped} images without a label take no part")
-    number = {name: index for index, name in enumerate(model.classes)}
     return Judged(
-        scored_on=f"{_shown(store.source)} ({len(labels)} images)",
+        scored_on=f"{described(store)} ({len(labels)} images)",
         classes=classes,
         labels=labels,
         predicted=np.array([number[name] for name in model.predict(X)]),
@@ -165,7 +171,7 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
         probabilities=cross_calibrated(found.scores, model.labels, found.folds),
         store=None if training is None else training.store,
         rows=np.arange(len(model.labels)) if training is None else training.rows,
-        crossed=True,
+        folds=found.folds,
         remarks=tuple(remarks),
     )
 
@@ -267,6 +273,7 @@ def _images(judged: Judged, paths: tuple[str, ...], store: FeatureStore) -> Imag
         labels=judged.labels.astype(np.int32),
         predicted=judged.predicted.astype(np.int32),
         confidence=judged.confidence,
+        folds=None if judged.folds is None else judged.folds.astype(np.int32),
     )
 
 
@@ -288,8 +295,3 @@ def _label_errors(
         probabilities = cross_calibrated(oof.scores, model.labels, oof.folds)
         suspects += label_errors(paths, model.labels, probabilities, classes=classes)
     return tuple(sorted(suspects, key=lambda one: -one.confidence))
-
-
-def _shown(source: str) -> str:
-    """A path as seen from the working folder, where it is below it."""
-    return os.path.relpath(source) if Path(source).is_relative_to(Path.cwd()) else source

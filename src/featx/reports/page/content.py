@@ -45,11 +45,7 @@ class Pictures:
 
 def listed(report: Report, *, most: int = LISTED) -> NDArray[np.intp]:
     """Rows of the report's images that a page lists: the surest errors first, then the least sure of the others."""
-    images = report.images
-    if images is None:
-        return np.zeros(0, np.intp)
-    sure = np.zeros(len(images)) if images.confidence is None else images.confidence
-    return np.lexsort((np.where(images.right, sure, -sure), images.right))[:most]
+    return np.zeros(0, np.intp) if report.images is None else report.images.worst_first[:most]
 
 
 def gathered(report: Report, pictures: Pictures, positions: NDArray[np.float32] | None) -> dict[str, Any]:
