@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,24 @@ def test_the_command_writes_margins_where_there_are_no_probabilities(model: Mode
     rows = list(csv.DictReader(io.StringIO(told.stdout)))
     assert list(rows[0]) == ["path", "label", *(f"margin_{name}" for name in model.classes)]
     assert {row["label"] for row in rows} == {"blue"}
+
+
+def test_images_that_the_model_was_fitted_on_are_counted(model: Model) -> None:
+    """By their content, under any name."""
+    shutil.copyfile("data/train/red/red 00.png", "new/red/again.png")
+    path = "artifacts/models/train-mean-colour-svm.skops"
+    found = featx.predict(model, ["new", "data/train/blue"], batch_size=4)
+    assert [Path(one).name for one, seen in zip(found.paths, found.seen, strict=True) if seen] == [
+        "again.png",
+        *(f"blue {index:02}.png" for index in range(8)),
+    ]
+    told = CliRunner().invoke(app, ["predict", "new", "--model", path], catch_exceptions=False)
+    assert "1 of 13 images were used to fit the model: it has already seen these" in told.stderr
+    told = CliRunner().invoke(app, ["predict", "new", "--model", path, "--json", "--quiet"], catch_exceptions=False)
+    assert json.loads(told.stdout)["seen"] == ["new/red/again.png"]
+    assert not told.stderr
+    Path("new/red/again.png").unlink()
+    assert "already seen" not in CliRunner().invoke(app, ["predict", "new", "--model", path]).stderr
 
 
 def test_what_is_no_path_is_told_the_way(paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

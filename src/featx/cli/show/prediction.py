@@ -18,6 +18,7 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool 
     records: list[dict[str, Any]] = []
     failed: list[Failure] = []
     images = abstained = 0
+    seen: list[str] = []
     asked: float | None = None
     for found in batches:
         failed += found.failures
@@ -27,13 +28,19 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool 
             write_data(_csv(found, header=not images, safe=safe_csv))
         images += len(found)
         abstained += int(found.abstained.sum())
+        seen += [path for path, known in zip(found.paths, found.seen.tolist(), strict=True) if known]
         asked = found.min_confidence
     if json:
         failures_told = [{"path": one.path, "reason": one.reason, "message": one.message} for one in failed]
-        as_json({"predictions": records, "failures": failures_told})
+        as_json({"predictions": records, "failures": failures_told, "seen": seen})
     failures(failed)
     if asked is not None and not quiet():
         line(f"{abstained:,} of {images:,} images left unlabelled: less sure than {asked:g}")
+    if seen and not quiet():
+        line(
+            f"[yellow]{len(seen):,} of {images:,} images[/] were used to fit the model: it has already seen these, so "
+            "right labels for them say nothing about new images"
+        )
 
 
 def _csv(found: "Predictions", *, header: bool, safe: bool) -> str:

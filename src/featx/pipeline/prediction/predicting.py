@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from featx.errors import ModelError, SourceError, UsageError
 from featx.manifest import Failure, TableOptions
 from featx.model import Model
+from featx.pipeline.evaluation.training import keys
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.pipeline.naming import MODELS, default_models
@@ -93,6 +94,7 @@ def predict(
         margins=np.concatenate([part.margins for part in parts]),
         failures=tuple(failure for part in parts for failure in part.failures),
         min_confidence=min_confidence,
+        seen=np.concatenate([part.seen for part in parts]),
     )
 
 
@@ -135,7 +137,7 @@ def predict_batches(
     table = TableOptions(path_column=path_column, root=None if root is None else Path(root))
     paths, failures = expand([Path(image) for image in given], table)
     runner = runner_of(model, weights=weights, options=run)
-    found = False
+    found, fitted_on = False, set(keys(model.digests))
     with decoders(runner) as processes:
         for batch in processes.batches(Path.cwd(), enumerate(paths)):
             X = runner.features(batch.images)
@@ -147,6 +149,7 @@ def predict_batches(
                 model,
                 X,
                 paths=tuple(paths[slot] for slot in batch.decoded.slots),
+                seen=np.array([digest in fitted_on for digest in keys(batch.decoded.digests)], bool),
                 failures=tuple(failures),
                 min_confidence=min_confidence,
             )
@@ -156,7 +159,14 @@ def predict_batches(
         raise SourceError(f"none of the {max(len(paths), len(failures))} images could be read ({what})")
     if failures:
         nothing = np.empty((0, model.width), np.float32)
-        yield _said(model, nothing, paths=(), failures=tuple(failures), min_confidence=min_confidence)
+        yield _said(
+            model,
+            nothing,
+            paths=(),
+            seen=np.empty(0, bool),
+            failures=tuple(failures),
+            min_confidence=min_confidence,
+        )
 
 
 def _loaded(model: Model | Path | str | None) -> Model:
@@ -211,6 +221,7 @@ def _said(
     X: NDArray[np.float32],
     *,
     paths: tuple[str, ...],
+    seen: NDArray[np.bool_],
     failures: tuple[Failure, ...],
     min_confidence: float | None,
 ) -> Predictions:
@@ -235,4 +246,5 @@ def _said(
         margins=model.scores(X),
         failures=failures,
         min_confidence=min_confidence,
+        seen=seen,
     )

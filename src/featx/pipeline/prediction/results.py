@@ -41,6 +41,8 @@ class Predictions:
         Images that could not be read; they have no row.
     min_confidence : float or None
         What was asked for; None labels every image.
+    seen : (n,) bool
+        Images that the model was fitted on, known by their digests: that it labels them rightly says nothing.
     """
 
     paths: tuple[str, ...]
@@ -52,6 +54,7 @@ class Predictions:
     margins: NDArray[np.float64]
     failures: tuple[Failure, ...]
     min_confidence: float | None = None
+    seen: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.paths)
