@@ -1,5 +1,6 @@
 """The page: what it holds, and how it behaves in a browser."""
 
+import csv
 import dataclasses
 import io
 import itertools
@@ -19,6 +20,7 @@ from PIL import Image
 from featx.errors import ImageError, UsageError
 from featx.images import thumbnail
 from featx.leakage import Leak
+from featx.pipeline.evaluation.image_list import write_list
 from featx.pipeline.evaluation.thumbnails import Thumbnailer
 from featx.reports import Report
 from featx.reports.images import Images
@@ -259,7 +261,7 @@ def test_a_page_is_text_of_one_size_without_addresses() -> None:
 
 def test_a_page_needs_no_more_than_metrics() -> None:
     html = render(made(images=None, reliability=None), thumbnails={})
-    assert re.findall(r'<section id="(\w+)"', html) == ["figures", "confusion", "classes", "made"]
+    assert re.findall(r'<section id="(\w+)"', html) == ["figures", "confusion", "others", "classes", "made"]
 
 
 def test_a_map_of_other_images_is_refused() -> None:
@@ -553,8 +555,85 @@ def test_every_part_is_there(opened: Any) -> None:
     for part in ("figures", "notes", "reliability", "mistakes", "suspects", "map", "leaks", "made"):
         assert page.locator(f"section#{part} h2").count() == 1, part
     assert page.locator("#notes li.warn").count() == 2  # fitted on scored images, and untrained
-    assert page.locator("#mistakes figure").count() == 12
+    # The twelfth is a label to check, and isn't shown twice.
+    assert page.locator("#mistakes figure").count() == 11
+    assert page.locator("#suspects figure").count() == 1
+    assert page.locator("#suspects .file").inner_text() not in page.locator("#mistakes .file").all_inner_texts()
     assert page.locator("#pairs li").count() == 3
     assert page.locator("#pairs img").count() == 5  # one training image has no name
     assert page.locator("#leaks td").first.inner_text().startswith("66.7")
     assert "--open 'data/<test>'" in page.locator("#made pre").inner_text()
+
+
+@browser
+def test_whole_paths_are_shown_and_wrapped_on_a_phone(chromium: Any, tmp_path: Path) -> None:
+    report = made(("a", "b"), each=3)
+    assert report.images is not None
+    paths = tuple(f"shelf {index}/{'box-' * 12}/{'photo' * 9}.png" for index in range(6))
+    report = dataclasses.replace(report, images=dataclasses.replace(report.images, paths=paths))
+    (tmp_path / "page.html").write_text(render(report, thumbnails={}), encoding="utf-8")
+    page = Opened(chromium, tmp_path / "page.html", width=360).page
+    shown = page.locator("#mistakes .file")
+    assert set(shown.all_inner_texts()) == {paths[0], paths[3]}
+    assert all(shown.evaluate_all("found => found.map(one => one.scrollWidth <= one.clientWidth)"))
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    page.close()
+
+
+@browser
+def test_the_list_of_images_can_be_saved(chromium: Any, tmp_path: Path) -> None:
+    """The same rows as the CSV beside the page; names with any bytes, and none of them a formula."""
+    report = made(('=1+1 "a"', "b, c"), each=4, test_set="holiday")
+    assert report.images is not None
+    paths = ("caf\udce9 é 🙂.png", "@x.png", *(f"b/{index}\n.png" for index in range(6)))
+    report = dataclasses.replace(report, images=dataclasses.replace(report.images, paths=paths))
+    write_list(report, tmp_path / "list.csv", safe=True)
+    (tmp_path / "page.html").write_text(render(report, thumbnails={}), encoding="utf-8")
+    opened = Opened(chromium, tmp_path / "page.html")
+    with opened.page.expect_download() as saving:
+        opened.page.get_by_role("button", name="Save the list").click()
+    assert saving.value.suggested_filename.endswith("-on-holiday.csv")
+    found, expected = (
+        list(csv.DictReader(io.StringIO(Path(file).read_bytes().decode("utf-8", "surrogateescape"), newline="")))
+        for file in (saving.value.path(), tmp_path / "list.csv")
+    )
+    for one in (*found, *expected):
+        one["confidence"] = f"{float(one['confidence']):.3f}"
+    assert found == expected
+    assert {one["set"] for one in found} == {"holiday"}
+    assert opened.wrong == []
+    opened.page.close()
+
+
+def test_the_headline_is_a_count_and_the_warnings_and_the_matrix_come_before_other_figures() -> None:
+    html = render(everything(), thumbnails={})
+    assert re.findall(r'<section id="(\w+)"', html)[:4] == ["figures", "notes", "confusion", "others"]
+    right, n = map(int, re.findall(r"<p>(\d+) of (\d+) images are classified right", html)[0])
+    assert f"<strong>{100 * right / n:.1f}" in html
+
+
+def test_a_difference_between_stated_and_real_confidence_is_told_only_where_it_can_be_seen() -> None:
+    right = np.arange(400) % 2 == 0
+    texts = [render(made(reliability=reliability(np.full(400, sure), right)), thumbnails={}) for sure in (0.5, 0.9)]
+    assert "No difference between stated and real confidence can be seen (at most " in texts[0]
+    assert re.search(r"The stated confidence is off by (39|40)\.\d points on average \(95 % interval ", texts[1])
+
+
+@browser
+def test_the_worst_class_comes_first_and_a_long_list_is_folded(chromium: Any, tmp_path: Path) -> None:
+    classes = tuple(f"class {index:03}" for index in range(30))
+    labels = np.repeat(np.arange(30), 4)
+    predicted = np.where((labels == 17) | (labels == 21) & (np.arange(120) % 4 == 0), 0, labels)
+    report = made(classes, each=4, metrics=evaluate(labels, predicted, classes=classes), images=None)
+    (tmp_path / "page.html").write_text(render(report, thumbnails={}), encoding="utf-8")
+    page = Opened(chromium, tmp_path / "page.html", width=360).page
+    rows = page.locator("#classes-table tbody tr:visible")
+    assert rows.count() == 10
+    assert page.locator("#classes-table tbody th").all_inner_texts()[:3] == ["class 017", "class 000", "class 021"]
+    page.locator("#classes-filter").fill("class 02")
+    assert rows.count() == 10
+    page.locator("#classes-filter").fill("")
+    assert rows.count() == 10
+    page.get_by_role("button", name="Show all 30 classes").click()
+    assert rows.count() == 30
+    page.close()

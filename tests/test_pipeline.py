@@ -218,7 +218,7 @@ def test_from_a_folder_to_a_score_and_labels(paint: Painter) -> None:
     report = featx.score(model)
     assert report.metrics.accuracy == 1
     assert report.metrics.n == 9
-    assert Path("artifacts/reports/train-mean-colour-svm.png").stat().st_size > 1000
+    assert Path("artifacts/reports/train-mean-colour-svm-on-test.png").stat().st_size > 1000
     found = featx.predict(
         Path("artifacts/models/train-mean-colour-svm.skops"), ["data/test/red", "data/test/blue/blue 01.png"]
     )

@@ -173,7 +173,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="balanced_accuracy",
         title="Balanced accuracy",
-        explanation="The mean of the classes' recalls: every class counts alike.",
+        explanation="The share found of each class, averaged: a rare class counts as much as a common one.",
         unit="%",
         measure=balanced_accuracy,
         heading="balanced",
@@ -182,7 +182,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="macro_f1",
         title="Macro F1",
-        explanation="The mean of the classes' F1, from 0 to 1: precision and recall in one.",
+        explanation="Recall and precision in one number, averaged over the classes; 1 is perfect.",
         unit="",
         measure=macro_f1,
         heading="macro F1",
@@ -191,7 +191,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="top5_accuracy",
         title="Top-5 accuracy",
-        explanation="The true class is among the five likeliest.",
+        explanation="The true class is among the five that the model finds likeliest.",
         unit="%",
         measure=top5_accuracy,
         heading="top-5",
@@ -199,7 +199,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="log_loss",
         title="Log loss",
-        explanation="What the probabilities cost, in nats: 0 for sure and right; lower is better.",
+        explanation="Penalty for confident mistakes; 0 is perfect.",
         unit="nats",
         measure=log_loss,
         needs_probabilities=True,
@@ -208,7 +208,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="calibration_error",
         title="Calibration error",
-        explanation="How far a stated confidence is from the share that is right.",
+        explanation="By how much the stated confidence differs from the share that is really right.",
         unit="%",
         measure=calibration_error,
         needs_probabilities=True,

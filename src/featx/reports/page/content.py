@@ -56,7 +56,8 @@ def gathered(report: Report, pictures: Pictures, positions: NDArray[np.float32] 
         "classes": list(report.metrics.classes),
         "confusion": [[int(r), int(c), int(confusion[r, c])] for r, c in np.argwhere(confusion)],
         "rows": _columns(report, pictures, rows),
-        "mistakes": list(range(min(MISTAKES, mistaken(report)))),
+        "mistakes": mistakes(report, rows),
+        "checked": bool(set(_suspected(report)) & set(_paths(report, rows[: mistaken(report)]))),
         "suspects": [
             {
                 "path": places.image(report, one.path),
@@ -78,16 +79,35 @@ def mistaken(report: Report) -> int:
     return 0 if report.images is None else min(LISTED, int(np.count_nonzero(~report.images.right)))
 
 
+def mistakes(report: Report, rows: NDArray[np.intp]) -> list[int]:
+    """Places in the listed rows of the mistakes that are shown: the surest, but for those whose label is to be checked.
+
+    The likely label errors are the surest mistakes of all, and would be shown twice.
+    """
+    suspected = set(_suspected(report))
+    wrong = enumerate(_paths(report, rows[: mistaken(report)]))
+    return [place for place, path in wrong if path not in suspected][:MISTAKES]
+
+
+def _suspected(report: Report) -> list[str]:
+    return [one.path for one in report.label_errors[:SUSPECTS]]
+
+
+def _paths(report: Report, rows: NDArray[np.intp]) -> list[str]:
+    return [] if report.images is None else [report.images.paths[row] for row in rows]
+
+
 def _columns(report: Report, pictures: Pictures, rows: NDArray[np.intp]) -> dict[str, Any]:
     images = report.images
     if images is None:
-        return {"path": [], "label": [], "predicted": [], "confidence": None, "picture": []}
-    paths = [images.paths[row] for row in rows]
+        return {"path": [], "label": [], "predicted": [], "confidence": None, "set": "", "picture": []}
+    paths = _paths(report, rows)
     return {
         "path": [places.image(report, path) for path in paths],
         "label": images.labels[rows].tolist(),
         "predicted": images.predicted[rows].tolist(),
         "confidence": None if images.confidence is None else images.confidence[rows].round(4).tolist(),
+        "set": report.test_set if images.folds is None else (images.folds[rows] + 1).tolist(),
         "picture": [pictures.number(path) for path in paths],
     }
 

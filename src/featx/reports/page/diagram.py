@@ -23,17 +23,28 @@ def reliability(found: Reliability) -> str:
         for one in found.bins
     )
     return (
-        f"<p>A stated confidence is off by {share(found.error)} on average (95 % interval {ends(found.interval)}), "
-        "beyond what chance explains.</p>\n"
-        '<p class="quiet">Each dot is a bin of images of similar confidence, with its 95 % interval; on the dashed '
-        "line a confidence is what it says. Below it the model is too sure of itself, above it too modest.</p>\n"
+        f"<p>{_answer(found)}</p>\n"
+        '<p class="quiet">Each dot is a group of images of similar confidence, with its 95 % interval. On the dashed '
+        "line the confidence is right; below it the model is too sure of itself, above it not sure enough.</p>\n"
         f'<svg class="diagram" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Reliability diagram: the share '
-        f'of images predicted rightly in {count(len(found.bins), "bin")} of confidence, as in the table below">'
+        f'of images predicted rightly in {count(len(found.bins), "group")} by confidence, as in the table below">'
         f'{_frame()}<line class="ideal" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>{dots}</svg>\n'
-        "<details><summary>The bins as a table</summary>"
-        '<div class="scroll" role="region" aria-label="Bins of confidence" tabindex="0"><table class="list"><thead><tr>'
+        "<details><summary>The groups as a table</summary>"
+        '<div class="scroll" role="region" aria-label="Groups by confidence" tabindex="0">'
+        '<table class="list"><thead><tr>'
         '<th scope="col">Mean confidence</th><th scope="col">Images</th>'
         f'<th scope="col">Right</th></tr></thead><tbody>{rows}</tbody></table></div></details>'
+    )
+
+
+def _answer(found: Reliability) -> str:
+    """Say in one sentence how far stated and real confidence are apart."""
+    most = f"{100 * found.interval.high:.1f}"
+    if round(found.interval.low, 3) <= 0:
+        return f"No difference between stated and real confidence can be seen (at most {most} points)."
+    return (
+        f"The stated confidence is off by {100 * found.error:.1f} points on average (95 % interval "
+        f"{100 * found.interval.low:.1f} to {most} points)."
     )
 
 

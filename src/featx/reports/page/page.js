@@ -43,11 +43,11 @@ function figure(image) {
   const file = image.path.split("/").pop();
   const right = image.label === image.predicted;
   const sure = typeof image.confidence === "number" ? ` (${percent(image.confidence)})` : "";
-  const words = right ? `rightly predicted ${image.predicted}` : `labelled ${image.label}, predicted ${image.predicted}`;
+  const words = right ? `predicted ${image.predicted}, right` : `labelled ${image.label}, predicted ${image.predicted}`;
   const caption = make("figcaption");
   if (right) caption.append("right: ", make("b", {}, bdi(image.predicted)), sure);
   else caption.append("labelled ", make("b", {}, bdi(image.label)), make("br"), "predicted ", make("b", {}, bdi(image.predicted)), sure);
-  caption.append(make("span", { class: "file", title: image.path }, bdi(file)));
+  caption.append(make("span", { class: "file", title: image.path }, bdi(image.path)));
   return make("figure", {}, picture(image, `${file}: ${words}`), caption);
 }
 
@@ -85,7 +85,7 @@ if (pairs) {
       const where = image.place === "training" ? "in training" : "scored";
       const file = image.path.split("/").pop() || "name unknown";
       const caption = make("figcaption", {}, where, image.label ? ": " : "", make("b", {}, bdi(image.label)));
-      caption.append(make("span", { class: "file", title: image.path }, bdi(file)));
+      caption.append(make("span", { class: "file", title: image.path }, bdi(image.path || file)));
       return make("figure", {}, picture(image, `${file}, ${where}`), caption);
     };
     pairs.append(make("li", { class: "pair" }, make("p", {}, leak.words), ...leak.sides.map(side)));
@@ -97,7 +97,7 @@ if (pairs) {
 const viewer = byId("viewer");
 function view(title, images, missing) {
   byId("viewer-title").replaceChildren(...title);
-  byId("viewer-note").textContent = missing > 0 ? `${count(images.length, "image")} of this cell listed here; ${number(missing)} left out to keep the page small.` : count(images.length, "image");
+  byId("viewer-note").textContent = missing > 0 ? `${count(images.length, "image")} of this cell; ${number(missing)} more are left out to keep the page small.` : count(images.length, "image");
   fill(byId("viewer-images"), byId("viewer-more"), images, 60);
   viewer.showModal();
   viewer.scrollTop = 0;
@@ -119,9 +119,45 @@ function open(row, column) {
   const key = `${row} ${column}`;
   const images = (behind.get(key) || []).map(shown);
   const title = row === column
-    ? [bdi(data.classes[row]), ", predicted rightly"]
+    ? [bdi(data.classes[row]), ", predicted right"]
     : [bdi(data.classes[row]), " predicted as ", bdi(data.classes[column])];
   view(title, images, cells.get(key) - images.length);
+}
+
+// ---- the list of images
+
+// A spreadsheet would take such a text for a formula.
+const formula = /^\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/;
+const safe = (text) => (formula.test(text) ? `'${text}` : text);
+const quoted = (text) => `"${safe(text).replaceAll('"', '""')}"`;
+
+// The bytes of names as they are: one that isn't UTF-8 stands here as a lone surrogate.
+function encoded(text) {
+  return text.split(/([\ud800-\udfff])/u).map((part, index) => {
+    if (index % 2 === 0) return encodeURIComponent(part);
+    const byte = part.charCodeAt(0) - 0xdc00;
+    return byte >= 0x80 && byte <= 0xff ? `%${byte.toString(16)}` : encodeURIComponent("\ufffd");
+  }).join("");
+}
+
+function list() {
+  const lines = [["path", "label", "predicted", "confidence", "right", "set"].map(quoted).join(",")];
+  data.rows.path.forEach((path, row) => {
+    const image = shown(row);
+    const sure = typeof image.confidence === "number" ? String(image.confidence) : "";
+    const where = typeof data.rows.set === "string" ? data.rows.set : `fold ${data.rows.set[row]}`;
+    const right = data.rows.label[row] === data.rows.predicted[row];
+    lines.push([path, image.label, image.predicted, sure, String(right), where].map(quoted).join(","));
+  });
+  return `${lines.join("\n")}\n`;
+}
+
+const save = byId("save");
+if (save) {
+  save.hidden = false;
+  save.addEventListener("click", () => {
+    make("a", { href: `data:text/csv;charset=utf-8,${encoded(list())}`, download: `${save.dataset.file}.csv` }).click();
+  });
 }
 
 // ---- the confusion matrix
@@ -185,7 +221,7 @@ function cell(row, column, dense) {
   const level = Math.min(5, Math.floor(6 * Math.sqrt(n / support[row])));
   const kind = row === column ? "right" : "wrong";
   const words = row === column
-    ? `${count(n, "image")} of ${data.classes[row]} predicted rightly`
+    ? `${count(n, "image")} of ${data.classes[row]} predicted right`
     : `${count(n, "image")} of ${data.classes[row]} predicted as ${data.classes[column]}`;
   const shade = `${kind}-${level} ${level > 3 ? "high" : "low"}`;
   if (!data.rows.path.length) return make("td", { class: shade, title: words }, number(n));
@@ -248,9 +284,21 @@ for (const button of table.querySelectorAll("button.sort")) {
     body.append(...sorted);
   });
 }
+const all = byId("classes-all");
+if (all) {
+  table.classList.add("folded");
+  all.hidden = false;
+  all.addEventListener("click", () => {
+    table.classList.remove("folded");
+    all.hidden = true;
+    table.querySelector("button.sort").focus();
+  });
+}
 if (byId("classes-filter")) {
   byId("classes-filter").addEventListener("input", (event) => {
     const words = event.target.value.trim().toLowerCase();
+    // What is searched for is shown wherever it stands.
+    table.classList.toggle("folded", !words && !all.hidden);
     let left = 0;
     for (const row of body.rows) {
       row.hidden = !row.cells[0].textContent.toLowerCase().includes(words);

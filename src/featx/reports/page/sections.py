@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from featx.reports.page import places
+from featx.reports.page.classes import classes
+from featx.reports.page.content import LISTED
 from featx.reports.page.diagram import reliability
 from featx.reports.page.made import made
-from featx.reports.page.text import count, ends, escaped, name, share
+from featx.reports.page.text import count, ends, escaped, figure, name, share
 from featx.reports.report import Report
 from featx.statistics import table
 from featx.statistics.intervals import Interval
-from featx.statistics.metrics import ClassMetrics, Metrics
+from featx.statistics.metrics import Metrics
 from featx.statistics.table import Metric
 
 SHOWN_CLASSES = 20
@@ -50,16 +52,17 @@ class Section:
 def sections(report: Report, data: Mapping[str, Any]) -> list[Section]:
     """All sections that the report has something for."""
     made_of: tuple[tuple[str, str, Callable[[Report, Mapping[str, Any]], str]], ...] = (
-        ("figures", "Figures", _figures),
+        ("figures", "Accuracy", _figures),
         ("notes", "Read this first", _notes),
         ("confusion", "Which classes are confused", _confusion),
-        ("classes", "Class by class", _classes),
-        ("reliability", "What a confidence is worth", _reliability),
+        ("others", "Other figures", _others),
+        ("classes", "Class by class", lambda report, _: classes(report)),
+        ("suspects", "Labels to check", _suspects),
         ("mistakes", "Mistakes" if _unsure(report) else "The most confident mistakes", _mistakes),
-        ("suspects", "Likely label errors", _suspects),
-        ("map", "Map of the features", _map),
-        ("leaks", "Leaked images", _leaks),
-        ("made", "What made this", lambda report, _: made(report)),
+        ("reliability", "Can the confidence be trusted?", _reliability),
+        ("map", "Map of the images", _map),
+        ("leaks", "Images that are there twice", _leaks),
+        ("made", "How this was made", lambda report, _: made(report)),
     )
     found = [Section(anchor=anchor, title=title, body=body(report, data)) for anchor, title, body in made_of]
     return [one for one in found if one.body]
@@ -83,8 +86,6 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
     level = f"{100 * interval.level:g} %"
     place = f"--at:{100 * metrics.accuracy:.2f};--low:{100 * interval.low:.2f};--high:{100 * interval.high:.2f}"
     leaked = report.metrics.n - metrics.n
-    # The accuracy is the headline above the others.
-    cards = "".join(_card(metric, metrics) for metric in table.METRICS if metric.name != "accuracy")
     with_them = f"; {share(report.metrics.accuracy)} with {count(leaked, 'image')} that it was fitted on"
     return (
         f'<p class="headline"><strong>{share(metrics.accuracy)}</strong> '
@@ -95,9 +96,14 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
         f"images of the same kind the accuracy is likely between {100 * interval.low:.0f} and "
         f"{100 * interval.high:.0f} %, if the images are unrelated: photos of one object, taken one after the other, "
         f"tell less than their number.</p>\n<p>{_sentence(report.baseline)}"
-        f"{'' if report.doubt is None else f' <strong>{_sentence(report.doubt)}</strong>'}</p>\n"
-        f'<dl class="figures">{cards}</dl>'
+        f"{'' if report.doubt is None else f' <strong>{_sentence(report.doubt)}</strong>'}</p>"
     )
+
+
+def _others(report: Report, _: Mapping[str, Any]) -> str:
+    # The accuracy is the headline of the page.
+    cards = "".join(_card(metric, report.counted) for metric in table.METRICS if metric.name != "accuracy")
+    return f'<dl class="figures">{cards}</dl>'
 
 
 def _card(metric: Metric, metrics: Metrics) -> str:
@@ -110,17 +116,13 @@ def _card(metric: Metric, metrics: Metrics) -> str:
         else f'<dd class="quiet">{_level(interval)} interval {ends(interval, unit=metric.unit)}</dd>'
     )
     return (
-        f'<div><dt>{metric.title}</dt><dd class="value">{_value(value, metric.unit)}</dd>{around}'
+        f'<div><dt>{metric.title}</dt><dd class="value">{figure(value, metric.unit)}</dd>{around}'
         f'<dd class="quiet">{metric.explanation}</dd></div>'
     )
 
 
 def _level(interval: Interval) -> str:
     return f"{100 * interval.level:g} %"
-
-
-def _value(value: float, unit: str) -> str:
-    return share(value) if unit == "%" else f"{value:.3f}"
 
 
 def _notes(report: Report, _: Mapping[str, Any]) -> str:
@@ -147,8 +149,8 @@ def _sentence(note: str) -> str:
 
 def _confusion(report: Report, _: Mapping[str, Any]) -> str:
     k = len(report.metrics.classes)
-    behind = "" if report.images is None else " A cell opens the images behind it."
-    caption = f"Images by true class (rows) and predicted class (columns).{behind}"
+    behind = "" if report.images is None else " Click a cell to see its images."
+    caption = f"Each row is a true class, each column a predicted class.{behind}"
     return (
         f'<p class="quiet" id="matrix-caption">{caption}</p>\n'
         f"{_controls(k) if k > SHOWN_CLASSES else ''}"
@@ -157,14 +159,34 @@ def _confusion(report: Report, _: Mapping[str, Any]) -> str:
         "</table></div>\n"
         '<p class="key"><span><i class="right-1"></i><i class="right-3"></i><i class="right-5"></i>right</span>'
         '<span><i class="wrong-1"></i><i class="wrong-3"></i><i class="wrong-5"></i>wrong</span>'
-        "<span>the stronger the colour, the larger the share of the true class</span></p>\n"
+        "<span>a stronger colour means a larger share of the true class</span></p>\n"
         + (
             '<h3>Most frequent confusions</h3>\n<ul class="confusions" id="confusions"></ul>\n'
             if report.metrics.accuracy < 1
             else '<p>Every image is classified right.</p><ul id="confusions" hidden></ul>\n'
         )
+        + _list(report)
         + "<noscript><p>The matrix, the images and the map need JavaScript; it is all in this file.</p></noscript>"
     )
+
+
+def _list(report: Report) -> str:
+    """A button that saves the list of images; the script makes the file from what the page holds."""
+    if report.images is None:
+        return ""
+    file = escaped(report_name(report))
+    n = len(report.images)
+    some = "" if n <= LISTED else f" It has the first {LISTED:,} of {n:,} images; the file {file}.csv has all."
+    return (
+        f'<p class="save"><button type="button" class="plain" id="save" data-file="{file}" hidden>'
+        'Save the list of images</button> <span class="quiet">A CSV file: path, label, prediction and confidence of '
+        f"each image, the surest mistakes first.{some}</span></p>\n"
+    )
+
+
+def report_name(report: Report) -> str:
+    """Name of the report's files, without a suffix."""
+    return f"{report.model}-on-{report.test_set}" if report.test_set else report.model
 
 
 def _controls(k: int) -> str:
@@ -178,45 +200,6 @@ def _controls(k: int) -> str:
         f'<label>Classes shown<select id="matrix-size">{options}</select></label></div>\n'
         '<p class="quiet" id="matrix-said" aria-live="polite"></p>\n'
     )
-
-
-def _classes(report: Report, _: Mapping[str, Any]) -> str:
-    heads = ("Class", "Images", "Recall", "Precision", "F1")
-    row = "".join(f'<th scope="col"><button type="button" class="sort">{head}</button></th>' for head in heads)
-    body = "".join(_class_row(one, one.name in report.unseen) for one in report.metrics.per_class)
-    k = len(report.metrics.per_class)
-    search = (
-        '<div class="controls"><label>Classes with this in their name'
-        '<input type="search" id="classes-filter" autocomplete="off" spellcheck="false"></label>'
-        f'<p class="quiet" id="classes-said" aria-live="polite">{count(k, "class", "classes")}</p></div>\n'
-        if k > SHOWN_CLASSES
-        else ""
-    )
-    tall = " tall" if k > SHOWN_CLASSES else ""
-    return (
-        f"{search}"
-        f'<div class="scroll{tall}" role="region" aria-label="The figures of each class" tabindex="0">'
-        '<table class="list" id="classes-table"><caption>Recall: the share of a class that is found. Precision: '
-        "the share of what is called so that is so. The heads sort.</caption>"
-        f"<thead><tr>{row}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def _class_row(one: ClassMetrics, unseen: bool) -> str:
-    never = " <small>never seen in training</small>" if unseen else ""
-    figures = "".join(
-        f'<td data-value="{value:.6f}">{_value(value, unit)}{_around(one, key, unit)}</td>'
-        for key, value, unit in (("recall", one.recall, "%"), ("precision", one.precision, "%"), ("f1", one.f1, ""))
-    )
-    return (
-        f'<tr><th scope="row">{name(one.name)}{never}</th>'
-        f'<td data-value="{one.support}">{one.support:,}</td>{figures}</tr>'
-    )
-
-
-def _around(one: ClassMetrics, key: str, unit: str) -> str:
-    interval = one.intervals.get(key)
-    return "" if interval is None else f"<small>{ends(interval, unit=unit)}</small>"
 
 
 def _reliability(report: Report, _: Mapping[str, Any]) -> str:
@@ -233,8 +216,9 @@ def _mistakes(report: Report, data: Mapping[str, Any]) -> str:
     wrong = report.metrics.n - int(report.metrics.confusion.diagonal().sum())
     order = "" if _unsure(report) else ", the surest first"
     shown = len(data["mistakes"])
-    some = f"{shown} of {count(wrong, 'mistake')}" if shown < wrong else count(wrong, "mistake")
-    return f'<p class="quiet">{some}{order}.</p>\n{_gallery("mistakes")}'
+    some = f"{shown:,} of {count(wrong, 'mistake')}" if shown < wrong else count(wrong, "mistake")
+    above = " Those whose label is to be checked are shown above." if data["checked"] else ""
+    return f'<p class="quiet">{some}{order}.{above}</p>\n{_gallery("mistakes")}'
 
 
 def _suspects(report: Report, data: Mapping[str, Any]) -> str:
@@ -244,8 +228,8 @@ def _suspects(report: Report, data: Mapping[str, Any]) -> str:
     shown = len(data["suspects"])
     some = f"{shown} of {count(found, 'image')}" if shown < found else count(found, "image")
     return (
-        f'<p class="quiet">{some} whose label the model contradicts with more confidence than it usually has in '
-        f"that class. Look at them: either may be wrong.</p>\n{_gallery('suspects')}"
+        f'<p class="quiet">The model disagrees strongly with the label of {some}. Look at each: the label may be '
+        f"wrong, or the model.</p>\n{_gallery('suspects')}"
     )
 
 
@@ -261,14 +245,14 @@ def _map(report: Report, data: Mapping[str, Any]) -> str:
     drawn = len(found["row"])
     some = f"A sample of {drawn:,} of {n:,} images" if drawn < n else count(drawn, "image")
     return (
-        f'<p class="quiet">{some}, placed by {escaped(found["method"])}: neighbours look alike to the backbone; '
-        "distances between groups mean little. Ringed, larger marks are mistakes. Point at a mark, tap it, or go from "
-        "mark to mark with the arrow keys.</p>\n"
+        f'<p class="quiet">{some}, placed by {escaped(found["method"])}. Dots that are close together look alike to '
+        "the network; how far groups are apart means little. A large dot with a ring is a mistake. Hover over or tap a "
+        "dot, or use the arrow keys.</p>\n"
         f"{_highlight(report) if len(report.metrics.classes) > _COLOURS else ''}"
         '<div class="map"><div class="plot" id="plot" tabindex="0" role="application" '
         'aria-label="Map of the features; the arrow keys go from image to image"><p class="quiet">Drawing…</p></div>'
         '<div class="map-image" id="map-image" aria-live="polite">'
-        '<p class="quiet">The image that is pointed at appears here.</p></div></div>'
+        '<p class="quiet">Hover over or tap a dot to see its image.</p></div></div>'
     )
 
 
@@ -296,11 +280,10 @@ def _leaks(report: Report, data: Mapping[str, Any]) -> str:
     words = []
     if tested:
         words.append(
-            f"Of the scored images the model was fitted on {tested:,}, or on copies of them: what was learnt by heart "
-            "is no test."
+            f"Test images that are in training too, or have a copy there: {tested:,}. The model has already seen these."
         )
     if twice:
-        words.append(f"In training, {count(twice, 'image')} {'has' if twice == 1 else 'have'} a copy of another class.")
+        words.append(f"Training images that have a copy in another class: {twice:,}.")
     shown = len(data["leaks"])
     if shown < len(report.leaks):
         words.append(f"The first {shown:,} pairs are shown.")
@@ -315,7 +298,7 @@ def _with_and_without(full: Metrics, without: Metrics) -> str:
         if full.by_metric.get(metric.name) is not None
     )
     return (
-        "<h3>The figures without them</h3>\n"
+        "<h3>The figures with and without test images that are in training too</h3>\n"
         '<div class="scroll" role="region" aria-label="The figures without leaked images" tabindex="0">'
         '<table class="list"><thead><tr>'
         f'<th scope="col">Figure</th><th scope="col">All ({full.n:,})</th>'
@@ -328,4 +311,4 @@ def _figure(metrics: Metrics, metric: Metric) -> str:
     if value is None:
         return "<td>none</td>"
     around = "" if interval is None else f"<small>{ends(interval, unit=metric.unit)}</small>"
-    return f"<td>{_value(value, metric.unit)}{around}</td>"
+    return f"<td>{figure(value, metric.unit)}{around}</td>"

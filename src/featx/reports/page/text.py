@@ -35,6 +35,11 @@ def share(value: float) -> str:
     return f"{100 * value:.1f}{_SPACE}%"
 
 
+def figure(value: float, unit: str) -> str:
+    """The value of a metric in its unit: a percentage, or three decimals."""
+    return share(value) if unit == "%" else f"{value:.3f}"
+
+
 def ends(interval: Interval, *, unit: str = "%") -> str:
     """Both ends of an interval, as people read them."""
     if unit == "%":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.reports.page.content import MISTAKES, PAIRS, PLACES, SUSPECTS, listed, mistaken, unique
+from featx.reports.page.content import PAIRS, PLACES, SUSPECTS, listed, mistakes, unique
 from featx.reports.report import Report
 
 MOST = 4_000
@@ -39,7 +39,7 @@ def wanted(report: Report, *, positions: NDArray[np.float32] | None = None) -> l
     paths = [] if images is None else [images.paths[row] for row in rows]
     return unique(
         (
-            paths[: min(mistaken(report), MISTAKES)],
+            (paths[place] for place in mistakes(report, rows)),
             (one.path for one in report.label_errors[:SUSPECTS]),
             _leaked(report, "scored"),
             (paths[place] for place in _in_turn(report, rows, positions)),
