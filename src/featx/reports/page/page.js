@@ -232,6 +232,8 @@ function cell(row, column, dense) {
 
 const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 if (byId("matrix")) {
+  const size = byId("matrix-size");
+  if (size && window.innerWidth < 480) size.value = "10"; // more don't fit beside their names
   byId("matrix").addEventListener("keydown", (event) => {
     const place = event.target.closest("td");
     if (!place || !(event.key in arrows)) return;

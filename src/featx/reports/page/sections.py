@@ -85,6 +85,8 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
     right = int(metrics.confusion.diagonal().sum())
     level = f"{100 * interval.level:g} %"
     place = f"--at:{100 * metrics.accuracy:.2f};--low:{100 * interval.low:.2f};--high:{100 * interval.high:.2f}"
+    # Both ends of a narrow interval would be the same number.
+    digits = 0 if interval.high - interval.low > 0.02 else 1
     leaked = report.metrics.n - metrics.n
     with_them = f"; {share(report.metrics.accuracy)} with {count(leaked, 'image')} that it was fitted on"
     return (
@@ -92,10 +94,10 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
         f"<span>accuracy, {level} interval {ends(interval)}{with_them if leaked else ''}</span></p>\n"
         f'<div class="span" style="{place}" aria-hidden="true"></div>\n'
         '<p class="ends" aria-hidden="true"><span>0 %</span><span>100 %</span></p>\n'
-        f"<p>{right:,} of {count(metrics.n, 'image')} {'is' if metrics.n == 1 else 'are'} classified right. On other "
-        f"images of the same kind the accuracy is likely between {100 * interval.low:.0f} and "
-        f"{100 * interval.high:.0f} %, if the images are unrelated: photos of one object, taken one after the other, "
-        f"tell less than their number.</p>\n<p>{_sentence(report.baseline)}"
+        f"<p>{right:,} of {count(metrics.n, 'image')} {'is' if metrics.n == 1 else 'are'} classified right. On new "
+        f"images of the same kind the accuracy is likely between {100 * interval.low:.{digits}f} and "
+        f"{100 * interval.high:.{digits}f} %. This takes the images as unrelated: many photos of one object tell less "
+        f"than as many objects.</p>\n<p>{_sentence(report.baseline)}"
         f"{'' if report.doubt is None else f' <strong>{_sentence(report.doubt)}</strong>'}</p>"
     )
 
@@ -245,9 +247,9 @@ def _map(report: Report, data: Mapping[str, Any]) -> str:
     drawn = len(found["row"])
     some = f"A sample of {drawn:,} of {n:,} images" if drawn < n else count(drawn, "image")
     return (
-        f'<p class="quiet">{some}, placed by {escaped(found["method"])}. Dots that are close together look alike to '
-        "the network; how far groups are apart means little. A large dot with a ring is a mistake. Hover over or tap a "
-        "dot, or use the arrow keys.</p>\n"
+        f'<p class="quiet">{some}. Dots that are close together look alike to the network; how far groups are apart '
+        f"means little ({escaped(found['method'])}). A large dot with a ring is a mistake. Hover over or tap a dot, or "
+        "use the arrow keys.</p>\n"
         f"{_highlight(report) if len(report.metrics.classes) > _COLOURS else ''}"
         '<div class="map"><div class="plot" id="plot" tabindex="0" role="application" '
         'aria-label="Map of the features; the arrow keys go from image to image"><p class="quiet">Drawing…</p></div>'
@@ -298,7 +300,7 @@ def _with_and_without(full: Metrics, without: Metrics) -> str:
         if full.by_metric.get(metric.name) is not None
     )
     return (
-        "<h3>The figures with and without test images that are in training too</h3>\n"
+        "<h3>Figures with and without these images</h3>\n"
         '<div class="scroll" role="region" aria-label="The figures without leaked images" tabindex="0">'
         '<table class="list"><thead><tr>'
         f'<th scope="col">Figure</th><th scope="col">All ({full.n:,})</th>'
