@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featx.cli import show
 from featx.errors import ImageError, UsageError
 from featx.images import thumbnail
 from featx.leakage import Leak
@@ -92,6 +93,16 @@ def everything(root: str = "") -> Report:
         versions={"featx": "1", "numpy": "2"},
         untrained=True,
     )
+
+
+def test_the_terminal_names_an_image_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is there under two labels is likely labelled wrong too."""
+    report = everything()
+    twice = LabelError(path=report.leaks[2].path, label="a", predicted="b", confidence=0.9)
+    show.reports([dataclasses.replace(report, label_errors=(twice, *report.label_errors))])
+    told = capsys.readouterr().err
+    for path in (twice.path, report.label_errors[0].path):
+        assert told.count(path) == 1
 
 
 def digests_of(folder: Path, paths: Iterable[str]) -> dict[str, bytes]:

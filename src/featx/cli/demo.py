@@ -14,4 +14,6 @@ def demo() -> None:
     with show.ModelProgress() as progress:
         reports = run(progress=progress)
     show.reports(reports)
-    show.pages([report_path(report.model, report.test_set).with_suffix(".html") for report in reports], open_them=False)
+    files = [report_path(report.model, report.test_set) for report in reports]
+    show.lists(reports, files)
+    show.pages([file.with_suffix(".html") for file in files], open_them=False)

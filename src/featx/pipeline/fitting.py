@@ -306,6 +306,8 @@ def _training_data(
 
         groups = tuple(copies_together(store, groups, options=None))
     codes, classes = (store.labels, store.classes) if labels is None else labels_of(store, labels)
+    if absent := [name for number, name in enumerate(classes) if not (codes == number).any()]:
+        logger.warning("no image of these classes could be read, so the model can't name them: %s", ", ".join(absent))
     return TrainingData(
         features=store.features,
         labels=codes,

@@ -55,13 +55,19 @@ def reports(scored: "Sequence[Report]") -> None:
         if (leaked := report.metrics.n - report.counted.n) > 0:
             with_them = f"with the {leaked:,} images that it was fitted on"
             line(f"{with_them}: {shown(report.model)} {shown(report.metrics.headline)}")
+    named = {path for report in scored for leak in report.leaks for path in (leak.path, leak.other)}
     _named("in training too", [_leak(leak) for report in scored for leak in report.leaks if leak.where == "train-test"])
     _named(
         "under two labels", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"]
     )
     _named(
         "label likely wrong",
-        [f"{one.path}: {one.label}, likely {one.predicted}" for report in scored for one in report.label_errors],
+        [
+            f"{one.path}: {one.label}, likely {one.predicted}"
+            for report in scored
+            for one in report.label_errors
+            if one.path not in named
+        ],
     )
 
 

@@ -16,12 +16,12 @@ def made(report: Report) -> str:
     facts = (
         ("Model", name(report.model)),
         ("Scored on", name(places.scored_on(report))),
-        ("Images below", name(Path(report.root).name) if report.root else ""),
+        ("Folder of the images", name(Path(report.root).name) if report.root else ""),
         ("Backbone", escaped(report.backbone) + (" (untrained)" if report.untrained else "")),
         ("Classifier", escaped(report.clf)),
-        ("Its parameters", escaped(parameters)),
+        ("Its settings", escaped(parameters)),
         ("Time", escaped(report.created)),
-        ("Fingerprint of the spec", f"<code>{escaped(report.fingerprint)}</code>"),
+        ("Fingerprint of the features", f"<code>{escaped(report.fingerprint)}</code>"),
     )
     command = (
         f"<h3>Command</h3>\n<pre><code>{escaped(places.command(report.command))}</code></pre>\n"
@@ -31,8 +31,8 @@ def made(report: Report) -> str:
     spec = json.loads(report.spec)
     return (
         f"{_facts((title, value) for title, value in facts if value)}\n{command}"
-        f"<details><summary>Spec of the features</summary>{_facts(_plain(spec))}</details>\n"
-        f"<details><summary>Versions</summary>{_facts(_plain(dict(report.versions)))}</details>"
+        f"<details><summary>Settings of the features</summary>{_facts(_plain(spec))}</details>\n"
+        f"<details><summary>Versions of the software</summary>{_facts(_plain(dict(report.versions)))}</details>"
     )
 
 
