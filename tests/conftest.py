@@ -55,9 +55,10 @@ def _own_places(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path, mo
 def _own_logging() -> Iterator[None]:
     """The command line is a program and sets logging up for its process; a test gives it back."""
     root, own = logging.getLogger(), logging.getLogger("featx")
-    handlers = root.handlers[:]
+    handlers, level = root.handlers[:], root.level
     yield
     root.handlers[:] = handlers
+    root.setLevel(level)
     own.setLevel(logging.NOTSET)
 
 

@@ -441,7 +441,7 @@ def test_extract_says_how_it_read_and_a_dry_run_counts_the_missing(
     code, err = run("--root", "shots", "--dry-run")
     assert code == 0
     assert "list.csv: paths from the column code, labels from kind; separated by semicolons; 1 paths read with /" in err
-    assert "3 found: 2 to extract, 0 to reuse, 1 known to fail" in err
+    assert "3 images: 2 to compute, 0 to reuse, 1 known to be unreadable" in err
     assert (
         "1 of the 3 files are not there (the first, on line 4, is 'blue/Blue 00.png'; blue/blue 00.png is"
         in caplog.text
@@ -456,7 +456,7 @@ def test_extract_says_how_it_read_and_a_dry_run_counts_the_missing(
     assert "--root" in err
     code, err = run("--dry-run", "--out", "other.h5")
     assert code == 0
-    assert "3 found: 0 to extract, 0 to reuse, 3 known to fail" in err
+    assert "3 images: 0 to compute, 0 to reuse, 3 known to be unreadable" in err
     code, err = run("--root", "shots", "--quiet", "--out", "other.h5")
     assert "paths from" not in err
 

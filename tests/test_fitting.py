@@ -152,7 +152,7 @@ def test_the_command_shows_what_was_chosen(
     assert all(record["sweep"] for record in records)
     assert ("best by cross-validation first" in shown.err) == ("all" in arguments)
     assert ("one standard error" in shown.err) == ("--one-se" in arguments)
-    assert ("choice cross-validated as well" in shown.err) == ("--nested" in arguments)
+    assert ("settings chosen anew" in shown.err) == ("--nested" in arguments)
     for record in records:
         assert record["rule"] == ("one-se" if "--one-se" in arguments else "best")
         assert (record["nested_accuracy"] is not None) == ("--nested" in arguments)

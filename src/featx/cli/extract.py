@@ -163,6 +163,7 @@ def extract(
     An image that can't be read is named with the reason, and the run goes on.
     """
     from featx.cli import show
+    from featx.cli.show.extraction import next_step_of
     from featx.pipeline.extraction import extract_all
 
     with show.TerminalProgress(dry_run=dry_run) as progress:
@@ -203,3 +204,5 @@ def extract(
             # Too many failures make an error of a run that is done, and whose stores are there.
             if json and progress.extractions:
                 show.as_json([show.extraction_record(one) for one in progress.extractions])
+    if not json and not dry_run and (text := next_step_of(progress.extractions)):
+        show.next_step(text)

@@ -144,3 +144,5 @@ def fit(
         show.as_json([show.model_record(path, model) for path, model in models.items()])
     else:
         ranking(models)
+        if any(model.selection.oof is not None for model in models.values()):
+            show.next_step("featx score --open shows which images are wrong, and how sure the accuracy is")

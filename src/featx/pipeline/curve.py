@@ -9,8 +9,8 @@ from featx.classifiers import check_features
 from featx.errors import DataError, StoreError, UsageError
 from featx.pipeline.curves.draws import Design, held_out, labelled, numbers_of, on_test, sizes_of
 from featx.pipeline.curves.trials import Fitter, run_trials
-from featx.pipeline.fitting import DEFAULT_CLASSIFIER, TRAINING_SPLITS
-from featx.pipeline.naming import FEATURES, REPORTS, default_stores, model_path
+from featx.pipeline.fitting import DEFAULT_CLASSIFIER
+from featx.pipeline.naming import FEATURES, REPORTS, TRAINING_SPLITS, default_stores, model_path
 from featx.progress import SILENT, Progress
 from featx.reports.curve import REPEATS, REPEATS_ON_TEST, Curve
 from featx.reports.curve_intervals import summarise

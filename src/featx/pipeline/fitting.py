@@ -10,7 +10,7 @@ from featx.classifiers import RECIPES
 from featx.errors import DataError, FeatxError, ModelError, SourceError, StoreError, UsageError
 from featx.model import Model, Origin, TrainingData, fit_model
 from featx.pipeline.labels import groups_by, labels_of
-from featx.pipeline.naming import FEATURES, default_stores, model_path
+from featx.pipeline.naming import FEATURES, TRAINING_SPLITS, default_stores, model_path
 from featx.progress import SILENT, Progress
 from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
@@ -21,9 +21,6 @@ DEFAULT_CLASSIFIER = "logreg"
 
 ALL = "all"
 """In place of a classifier's name: every classifier."""
-
-TRAINING_SPLITS = (None, "train")
-"""Splits of the stores that `fit` takes when none is named."""
 
 
 def fit(

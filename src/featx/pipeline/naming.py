@@ -12,6 +12,9 @@ MODELS = Path("artifacts/models")
 REPORTS = Path("artifacts/reports")
 EXPORTS = Path("artifacts/exports")
 TEST_SOURCE = Path("data/test")
+TRAINING_SPLITS = (None, "train")
+"""Splits of the stores that `fit` takes when none is named."""
+
 STORE_SUFFIXES = frozenset({".h5", ".hdf5"})
 MODEL_SUFFIX = ".skops"
 

@@ -6,7 +6,7 @@ from featx.cli.show.fitting import model_record
 from featx.cli.show.prediction import predictions
 from featx.cli.show.progress import ModelProgress, TerminalProgress
 from featx.cli.show.scoring import lists, pages, reports
-from featx.cli.show.terminal import as_json, console, failures, line, quiet, shorten, shown, step
+from featx.cli.show.terminal import as_json, console, failures, line, next_step, quiet, shorten, shown, step
 
 __all__ = [
     "ModelProgress",
@@ -20,6 +20,7 @@ __all__ = [
     "line",
     "lists",
     "model_record",
+    "next_step",
     "pages",
     "predictions",
     "quiet",

@@ -3,25 +3,29 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from featx.cli.flags import in_flags
+from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import console, line, quiet, shown
 
 if TYPE_CHECKING:
     from featx.statistics.comparison import Comparisons
 
-HEADINGS = ("model", "accuracy", "95 % interval", "to the best", "95 % interval", "p", "")
-VERDICTS = {True: "[bold]real[/]", False: "not distinguishable"}
+COLUMNS = (
+    Column(heading="model", left=True),
+    Column(heading="accuracy"),
+    Column(heading="95 % interval", rank=3),
+    Column(heading="behind the best", rank=1),
+    Column(heading="95 % interval", rank=2),
+    Column(heading="p"),
+    Column(heading="", left=True),
+)
+VERDICTS = {True: "[bold]real[/]", False: "no clear difference"}
 
 
 def comparisons(found: "Sequence[Comparisons]") -> None:
     """A table for each set of images, best model first, with the differences to the best."""
     for one in found:
-        table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
-        table.title = f"scored on {shown(one.scored_on)}"
-        for index, heading in enumerate(HEADINGS):
-            table.add_column(heading, justify="right" if 0 < index < len(HEADINGS) - 1 else "left", no_wrap=True)
+        rows = []
         for ranked, pair in zip(one.models, (None, *one.with_best), strict=True):
             row = [
                 shown(ranked.model),
@@ -38,8 +42,8 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
                     "< 0.001" if p < 0.001 else f"{p:.3f}",
                     VERDICTS[pair.real],
                 ]
-            table.add_row(*row)
-        console(data=True).print(table)
+            rows.append(row)
+        print_table(console(data=True), COLUMNS, rows, title=f"scored on {shown(one.scored_on)}")
         if quiet():
             continue
         for note in one.notes:

@@ -2,31 +2,37 @@
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from featx.cli.flags import in_flags
+from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import console, line, quiet, shown
 
 if TYPE_CHECKING:
     from featx.reports.curve import Curve
 
+COLUMNS = (
+    Column(heading="images per class"),
+    Column(heading="accuracy"),
+    Column(heading="95 % interval"),
+    Column(heading="spread over draws", rank=1),
+    Column(heading="draws", rank=2),
+)
+
 
 def curve(found: "Curve") -> None:
     """A learning curve as a table on stdout, and what it says on stderr."""
     name = shown(found.name) + (" [yellow]UNTRAINED[/]" if found.untrained else "")
-    table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
-    table.title = f"{name}, tested on {shown(found.tested_on)}"
-    for heading in ("images per class", "accuracy", "95 % interval", "spread over draws", "draws"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in found.rows:
-        table.add_row(
+    rows = [
+        (
             f"{row.images_per_class:,}",
             f"{row.accuracy:.1%}",
             f"{row.interval.low:.1%} - {row.interval.high:.1%}",
             f"± {row.spread:.1%}" if row.draws > 1 else "",
             f"{row.draws}",
         )
-    console(data=True).print(table)
+        for row in found.rows
+    ]
+    title = f"{name}, tested on {shown(found.tested_on)}"
+    print_table(console(data=True), COLUMNS, rows, title=title, named=False)
     if quiet():
         return
     if found.gain is not None:

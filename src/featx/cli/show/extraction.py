@@ -1,10 +1,15 @@
 """Summaries of extractions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import failures, line, shorten, shown
+from featx.cli.show.terminal import failures, line, shorten, shown, verbose
 from featx.pipeline.filling.job import Extraction
+from featx.pipeline.naming import TRAINING_SPLITS
+
+RATED = 64
+"""Computed images from which on their number per second says something."""
 
 ADVICE_SECONDS = 30
 """A shorter run needs no advice."""
@@ -21,10 +26,11 @@ ADVICE = {
 def summary(extraction: Extraction, *, dry_run: bool) -> None:
     """Show what an extraction did, or in a dry run would do."""
     one = extraction
-    counts = f"{one.found:,} found = {one.extracted:,} extracted + {one.reused:,} reused + {one.failed:,} failed"
+    counts = f"{one.found:,} images: {one.extracted:,} new, {one.reused:,} reused, {one.failed:,} unreadable"
     if dry_run:
         counts = (
-            f"{one.found:,} found: {one.extracted:,} to extract, {one.reused:,} to reuse, {one.failed:,} known to fail"
+            f"{one.found:,} images: {one.extracted:,} to compute, {one.reused:,} to reuse, "
+            f"{one.failed:,} known to be unreadable"
         )
     elif not one.extracted and one.seconds == 0:
         counts = f"nothing to do: {counts}"
@@ -35,13 +41,14 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     shape = f"{rows:,} x {width:,} float32, {_bytes(4 * rows * width)}"
     if len(one.feature_shape) > 1:
         shape += f", each {' x '.join(map(str, one.feature_shape))} flattened"
-    rate = "" if one.speed is None else f", {one.speed:,.0f} images/s"
+    # Of a handful of images the start is measured, not the speed.
+    rate = "" if one.speed is None or one.extracted < RATED else f", {one.speed:,.0f} images/s"
     line(f"[bold]{shorten(one.target)}[/]  {shape}")
     line(f"  {counts}{rate}")
     line(f"  {shown(_classes(one))}")
     for lender, rows in one.lent.items():
         line(f"  {rows:,} rows are from {shorten(lender)}, of which a few were computed again and agree")
-    if one.timings:
+    if one.timings and verbose():
         parts = ", ".join(f"{shown(name)} {_seconds(seconds)}" for name, seconds in one.timings.items())
         line(f"  [dim]{_seconds(one.seconds)} in all: {parts}[/]")
     if one.seconds > ADVICE_SECONDS and one.bottleneck is not None:
@@ -51,6 +58,16 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     if one.fallback is not None:
         line(f"  [yellow]{shown(in_flags(one.fallback))}[/]")
     failures(one.failures)
+
+
+def next_step_of(extractions: Sequence[Extraction]) -> str:
+    """Say what can be done with stores that were just made; empty where nothing is plain."""
+    stores = [one.store for one in extractions if one.store is not None]
+    if any(store.split in TRAINING_SPLITS and len(store.classes) > 1 for store in stores):
+        return "featx fit"
+    if stores and all(store.classes for store in stores):
+        return "featx score, once a model is fitted on training images"
+    return ""
 
 
 def extraction_record(extraction: Extraction) -> dict[str, Any]:

@@ -4,44 +4,69 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from featx.cli.show.terminal import console, line, quiet, shorten, shown
+from featx.cli.show.tables import Column, print_table
+from featx.cli.show.terminal import console, line, quiet, shorten, shown, verbose
 
 if TYPE_CHECKING:
     from featx.model import Model
 
 
 def model(path: Path, fitted: "Model") -> None:
-    """A fitted model and the sweep that chose it."""
+    """A fitted model: with `verbose` the sweep that chose it, and at the end what it is worth."""
     if quiet():
         return
     line(f"[bold]{shorten(path)}[/]")
     selection = fitted.selection
-    if selection.rows:
+    if selection.rows and verbose():
         names = list(selection.params)
-        table = Table(*map(shown, names), "accuracy", "spread over folds", box=None, pad_edge=True)
+        columns = [Column(heading=shown(name)) for name in names]
+        columns += [Column(heading="accuracy"), Column(heading="between test parts", left=True)]
+        rows = []
         for row in selection.rows:
-            chosen = row is selection.chosen
-            table.add_row(
-                *(f"{row.params[name]:.4g}" for name in names),
-                f"{row.mean:.1%}",
-                f"± {row.std:.1%}" + ("  <- chosen" if chosen and names else ""),
-                style="bold" if chosen else "",
-            )
-        console().print(table)
+            cells = (*(f"{row.params[name]:.4g}" for name in names), f"{row.mean:.1%}", f"± {row.std:.1%}")
+            chosen = row is selection.chosen and names
+            rows.append([*cells[:-1], f"{cells[-1]}  <- chosen"] if chosen else list(cells))
+        print_table(console(), columns, rows, named=False)
     n, k = len(fitted.labels), len(fitted.classes)
-    folds = f", {selection.folds} folds" if selection.folds else ", not cross-validated"
-    line(f"  {n:,} images, {k} classes{folds}, seed {selection.seed}")
+    settings = ", ".join(
+        f"{name} = {_short(value)}" for name, value in fitted.params.items() if name in selection.params
+    )
+    line(f"  {n:,} images, {k} classes" + (f"; {shown(settings)}" if settings else ""))
     if selection.rule == "one-se" and len(selection.rows) > 1:
         line("  chosen: the simplest within one standard error of the best")
-    if (honest := _nested_accuracy(fitted)) is not None:
-        line(f"  accuracy with the choice cross-validated as well: {honest:.1%}")
-    if (calibration := fitted.calibration) is not None:
-        before, after = f"{calibration.error_before:.1%}", f"{calibration.error_after:.1%}"
-        line(f"  calibration error of its probabilities: {before} before calibration, {after} after")
+    if (calibration := fitted.calibration) is not None and verbose():
+        before, after = f"{100 * calibration.error_before:.0f} %", f"{100 * calibration.error_after:.0f} %"
+        line(f"  its stated confidence is off by {after} on average ({before} before correction)")
     if fitted.untrained:
         line("  [yellow]its backbone is UNTRAINED[/]")
+    line(f"  {_answer(fitted)}")
+
+
+def _answer(fitted: "Model") -> str:
+    """What a model is worth, in one sentence."""
+    selection = fitted.selection
+    if selection.oof is None:
+        return "not tested: score it on labelled images that it has not seen"
+    found = selection.nested or selection.oof
+    right = int((found.labels == fitted.labels).sum())
+    text = f"[bold]{right / len(fitted.labels):.1%} of the images are classified right[/]"
+    text += f" when they are tested in {selection.folds} parts"
+    text += ", the settings chosen anew for each" if selection.nested is not None and len(selection.rows) > 1 else ""
+    if (chosen := selection.chosen) is not None and selection.folds > 1:
+        text += f" (varies between them by ± {100 * chosen.std:.1f} points)"
+    return text
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+RANKING = (
+    Column(heading="classifier", left=True),
+    Column(heading="accuracy"),
+    Column(heading="between test parts", rank=1),
+    Column(heading="model", left=True, rank=2),
+)
 
 
 def ranking(models: "Mapping[Path, Model]") -> None:
@@ -53,12 +78,12 @@ def ranking(models: "Mapping[Path, Model]") -> None:
         if quiet() or len(fits) < 2:
             continue
         line(f"[bold]{shorten(Path(store))}[/], the best by cross-validation first")
-        table = Table("classifier", "accuracy", "spread over folds", "model", box=None, pad_edge=True)
+        rows = []
         for path, fitted in fits:
             chosen = fitted.selection.chosen
-            figures = ("not cross-validated", "") if chosen is None else (f"{chosen.mean:.1%}", f"± {chosen.std:.1%}")
-            table.add_row(shown(fitted.clf), *figures, shorten(path))
-        console().print(table)
+            figures = ("not tested", "") if chosen is None else (f"{chosen.mean:.1%}", f"± {chosen.std:.1%}")
+            rows.append((shown(fitted.clf), *figures, shorten(path)))
+        print_table(console(), RANKING, rows, named=False)
 
 
 def _nested_accuracy(fitted: "Model") -> float | None:

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from featx.cli.flags import in_flags
+from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import console, line, quiet, shorten, shown
 
 if TYPE_CHECKING:
@@ -26,21 +25,20 @@ def reports(scored: "Sequence[Report]") -> None:
 
     found = rows(scored)
     metrics = [metric for metric in METRICS if metric.heading]
+    columns = [Column(heading="model", left=True)]
+    for rank, metric in enumerate(metrics):
+        columns.append(Column(heading=metric.heading, rank=rank))
+        columns += [Column(heading="95 % interval", rank=rank)] * metric.ends_in_tables
     for scored_on in dict.fromkeys(row["scored_on"] for row in found):
-        table = Table(box=None, pad_edge=False, title_justify="left", title_style="dim")
-        table.title = f"scored on {shown(scored_on)}"
-        table.add_column("model", justify="left", no_wrap=True)
-        for metric in metrics:
-            for heading in (metric.heading, "95 % interval")[: 1 + metric.ends_in_tables]:
-                table.add_column(heading, justify="right", no_wrap=True)
-        for row in found:
-            if row["scored_on"] != scored_on:
-                continue
-            table.add_row(
+        lines = [
+            (
                 shown(row["model"]) + (" [yellow]UNTRAINED[/]" if row["untrained"] else ""),
                 *(cell for metric in metrics for cell in _cells(row, metric)),
             )
-        console(data=True).print(table)
+            for row in found
+            if row["scored_on"] == scored_on
+        ]
+        print_table(console(data=True), columns, lines, title=f"scored on {shown(scored_on)}")
     if quiet():
         return
     for sentence in dict.fromkeys(report.baseline for report in scored):
@@ -61,9 +59,9 @@ def reports(scored: "Sequence[Report]") -> None:
         "under two labels", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"]
     )
     _named(
-        "label likely wrong",
+        "check this label",
         [
-            f"{one.path}: {one.label}, likely {one.predicted}"
+            f"{one.path}: {one.label}, or {one.predicted}?"
             for report in scored
             for one in report.label_errors
             if one.path not in named

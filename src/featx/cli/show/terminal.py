@@ -4,7 +4,7 @@ import json as json_format
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -16,6 +16,15 @@ from featx.cli.streams import behind, printable, write_data
 
 if TYPE_CHECKING:
     from featx.manifest import Failure
+
+OTHER_KINDS = (
+    ".bib .csv .db .doc .docx .htm .html .ini .ipynb .json .log .mat .md .npy .npz .parquet .pdf .pkl .py .rst .rtf "
+    ".tex .toml .tsv .txt .xls .xlsx .xml .yaml .yml .zip"
+)
+"""Suffixes of files that lie beside images and are none."""
+
+OTHERS_SHOWN = 3
+"""Files of other kinds that are named."""
 
 FAILURES_SHOWN = 10
 """Failures named on the terminal; the store has them all."""
@@ -56,6 +65,19 @@ def quiet() -> bool:
     return logging.getLogger("featx").level >= logging.ERROR
 
 
+def verbose() -> bool:
+    """Tell whether the user asked for more than usual."""
+    import logging
+
+    return logging.getLogger("featx").level <= logging.INFO
+
+
+def next_step(text: str) -> None:
+    """Say in one dim line what may be done next."""
+    if not quiet():
+        line(f"[dim]next: {shown(text)}[/]")
+
+
 def step(text: str) -> None:
     """Say what happens next, for people."""
     if not quiet():
@@ -76,11 +98,22 @@ def shorten(path: Path) -> str:
 
 
 def failures(failed: "Sequence[Failure]") -> None:
-    """Name the images without a row, the first few in full."""
-    if not failed:
-        return
-    for failure in failed[:FAILURES_SHOWN]:
+    """Name the images without a row, the first few in full; files of other kinds are counted apart."""
+    others = [failure for failure in failed if _is_of_another_kind(failure)]
+    if others:
+        names = ", ".join(shown(failure.path) for failure in others[:OTHERS_SHOWN])
+        more = f" and {len(others) - OTHERS_SHOWN:,} more" if len(others) > OTHERS_SHOWN else ""
+        line(f"  [dim]not images: {len(others):,} left out ({names}{more})[/]")
+    images = [failure for failure in failed if not _is_of_another_kind(failure)]
+    for failure in images[:FAILURES_SHOWN]:
         line(f"  [red]{shown(failure.reason)}[/] {shown(failure.path)}: {shown(failure.message)}")
-    if len(failed) > FAILURES_SHOWN:
-        rest = Counter(failure.reason for failure in failed[FAILURES_SHOWN:])
+    if len(images) > FAILURES_SHOWN:
+        rest = Counter(failure.reason for failure in images[FAILURES_SHOWN:])
         line("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))
+
+
+def _is_of_another_kind(failure: "Failure") -> bool:
+    """Tell whether a file is none that anybody takes for an image, by its name and its content."""
+    if failure.reason not in ("not-an-image", "empty"):
+        return False
+    return PurePath(failure.path).suffix.lower() in OTHER_KINDS.split()
