@@ -99,9 +99,11 @@ def test_the_terminal_names_an_image_once(capsys: pytest.CaptureFixture[str]) ->
     """One that is there under two labels is likely labelled wrong too."""
     report = everything()
     twice = LabelError(path=report.leaks[2].path, label="a", predicted="b", confidence=0.9)
-    show.reports([dataclasses.replace(report, label_errors=(twice, *report.label_errors))])
+    (doubted,) = report.label_errors
+    other = dataclasses.replace(report, model="b", label_errors=(dataclasses.replace(doubted, predicted="c"),))
+    show.reports([dataclasses.replace(report, label_errors=(twice, doubted)), other])
     told = capsys.readouterr().err
-    for path in (twice.path, report.label_errors[0].path):
+    for path in (twice.path, doubted.path):
         assert told.count(path) == 1
 
 
