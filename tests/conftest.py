@@ -88,7 +88,7 @@ def run_benchmark(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 Painter = Callable[..., Path]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def paint() -> Painter:
     """Make a folder of class folders of images of nearly one colour each."""
 

@@ -3,7 +3,9 @@
 import dataclasses
 import os
 import re
+import shutil
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,18 +24,146 @@ HOSTILE = ("<script>alert(1)</script>", "a\"b'c & <b>", "`out`", os.fsdecode(b"c
 """Names of classes, which are names of folders."""
 
 
-@pytest.fixture
-def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paint: Painter) -> SimpleNamespace:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module", autouse=True)
+def _here(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEATX_CACHE", str(shared_cache))
+        patch.chdir(tmp_path_factory.mktemp("notebook"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def results(paint: Painter) -> SimpleNamespace:
     # A folder's name can't hold a slash.
     names = [name.replace("/", "∕") for name in HOSTILE]
     paint(Path("data/train"), classes={name: (60 * index, 255 - 60 * index, 90) for index, name in enumerate(names)})
     Path("data/train", names[0], "broken <i>.png").write_bytes(b"")
-    store = featx.extract("data/train", backbone="mean-colour")
+    with pytest.warns(featx.UnreadableWarning):
+        store = featx.extract("data/train", backbone="mean-colour")
     model = featx.fit(store, clf="svm")
+    with pytest.warns(featx.UnreadableWarning):
+        found = featx.predict(model, "data/train")
+    return SimpleNamespace(names=names, store=store, model=model, report=featx.score(model), found=found)
+
+
+@pytest.fixture(scope="module")
+def more(results: SimpleNamespace, all_models: dict[Path, featx.Model]) -> SimpleNamespace:
+    """The other public results."""
+    with pytest.warns(featx.UnreadableWarning):
+        (extraction,) = featx.extract_all("data/train", backbones=["mean-colour"])
+    other = featx.score(featx.fit(results.store, clf="centroid"))
     return SimpleNamespace(
-        names=names, store=store, model=model, report=featx.score(model), found=featx.predict(model, "data/train")
+        extraction=extraction,
+        verification=featx.verify(results.store.path),
+        comparisons=featx.compare([results.report, other]),
+        curve=featx.curve(results.store, clf="centroid", points=[2], repeats=1),
+        spec=results.store.spec,
+        metrics=results.report.metrics,
+        ranking=next(iter(all_models.values())).ranking,
     )
+
+
+@pytest.fixture(scope="module")
+def all_models(results: SimpleNamespace) -> dict[Path, featx.Model]:
+    return featx.fit_all([results.store], clf="all")
+
+
+def test_every_public_result_is_short_and_shown_as_a_table(results: SimpleNamespace, more: SimpleNamespace) -> None:
+    shown = {**vars(results), **vars(more)}
+    classes = {type(value).__name__ for value in shown.values()} - {"list"} | {"Failure", "Gallery", "Step"}
+    verbs_give = {name for name in featx.__all__ if isinstance(getattr(featx, name), type)}
+    verbs_give -= {name for name in verbs_give if issubclass(getattr(featx, name), Exception)}
+    assert verbs_give - classes == {"Backbone", "ImageLoader", "Progress", "Silent"}  # scikit-learn's, and observers
+    for name, value in vars(more).items():
+        html = value._repr_html_()
+        assert Tags(html).tags <= {"div", "table", "caption", "thead", "tbody", "tr", "th", "td", "p"}, name
+        html.encode("utf-8")
+        assert "\n" not in repr(value)
+        assert len(repr(value)) < 400, name
+    assert repr(results.store.failures[0]).endswith("reason='empty', message='the file has no bytes')")
+    counts = "33 images: 0 new, 32 reused, 1 unreadable"
+    assert repr(more.extraction) == f"<Extraction of train-mean-colour.h5: {counts}>"
+    assert counts in Tags(more.extraction._repr_html_()).text
+    assert repr(more.verification) == "<Verification of train-mean-colour.h5: 32 rows, sound>"
+    damaged = dataclasses.replace(more.verification, damaged=("a <b>.png",))
+    assert "1 problem" in repr(damaged)
+    assert "1 of 32 rows are damaged: a <b>.png" in Tags(damaged._repr_html_()).text
+    assert repr(more.metrics) == f"<Metrics: {more.metrics.headline}>"
+
+
+def test_comparisons_and_curves_are_tables_of_pandas(more: SimpleNamespace) -> None:
+    frame = more.comparisons.to_pandas()
+    assert frame["model"].tolist() == [one.model for one in more.comparisons.models]
+    (pair,) = more.comparisons.with_best
+    assert frame.loc[1, ["behind", "behind_low", "p_value"]].tolist() == [
+        pair.by_metric["accuracy"].value,
+        pair.by_metric["accuracy"].interval.low,
+        pair.adjusted_p_value,
+    ]
+    assert frame.loc[0, ["behind", "p_value"]].isna().all()
+    curve = more.curve.to_pandas()
+    assert curve["images_per_class"].tolist() == [row.images_per_class for row in more.curve.rows]
+    assert curve["high"].tolist() == [row.interval.high for row in more.curve.rows]
+    pd.testing.assert_frame_equal(
+        more.metrics.to_pandas(), featx.Report.to_pandas(SimpleNamespace(metrics=more.metrics))
+    )
+
+
+def test_all_classifiers_give_the_best_with_its_ranking(
+    results: SimpleNamespace, all_models: dict[Path, featx.Model]
+) -> None:
+    models = all_models
+    best = featx.fit(results.store, clf="all", save=False)
+    assert results.model.ranking is None
+    ranking = next(iter(models.values())).ranking
+    assert [one.file for one in ranking.models] == [path.absolute() for path in models]
+    assert [one.file for one in best.ranking.models] == [None] * len(models)
+    assert [one.clf for one in best.ranking.models] == [model.clf for model in models.values()]
+    assert (best.ranking.models[0].name, best.ranking.models[0].params) == (best.name, best.params)
+    frame = ranking.to_pandas()
+    assert frame["accuracy"].tolist() == [model.selection.chosen.mean for model in models.values()]
+    assert frame["accuracy"].is_monotonic_decreasing
+    assert repr(ranking).startswith(f"<Ranking of 6 classifiers on train-mean-colour: {ranking.models[0].clf} ")
+    assert featx.Model.load(ranking.models[0].file).ranking is None
+
+
+def test_without_cross_validation_there_is_nothing_to_rank_by(more: SimpleNamespace) -> None:
+    row = dataclasses.replace(more.ranking.models[0], accuracy=None, std=None, file=None)
+    ranking = featx.Ranking(store="x.h5", models=(row,))
+    assert "not cross-validated" in repr(ranking)
+    assert "not cross-validated" in ranking._repr_html_()
+    assert ranking.to_pandas()["accuracy"].isna().all()
+
+
+class Frames(HTMLParser):
+    """What the frames of a page show."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.frames: list[dict[str, str | None]] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.frames.append({"tag": tag, **dict(attrs)})
+
+
+def test_the_page_of_a_report_is_a_path_that_a_notebook_shows(results: SimpleNamespace) -> None:
+    report = featx.Report.load(shutil.copy(results.report.file, "copy.json"))
+    assert report.page is None
+    shutil.copy(results.report.page, "copy.html")
+    assert report.page == Path("copy.html").absolute()
+    (frame,) = Frames(report.page._repr_html_()).frames
+    assert frame["tag"] == "iframe"
+    assert frame["srcdoc"] == report.page.read_text(encoding="utf-8")
+    assert frame["sandbox"] == "allow-scripts"  # its scripts can't reach the notebook
+    assert report.page.parent._repr_html_() is None
+    loaded = featx.Report.load(report.file)
+    assert (loaded, loaded.page) == (report, report.page)
+    assert '"file"' not in report.to_json()
+    report.page.unlink()
+    assert report.page is None
+    assert featx.Report.from_json(report.to_json()).page is None
 
 
 class Tags(HTMLParser):
@@ -117,7 +247,8 @@ def test_predictions_are_a_table(results: SimpleNamespace) -> None:
     assert "the first 10 of 32" in text
     assert "broken <i>.png" in text
     assert re.match(r"<Predictions of 32 images · \d+ .*· 1 failed>", repr(found))
-    unsure = featx.predict(results.model, "data/train", min_confidence=1.0)
+    with pytest.warns(featx.UnreadableWarning):
+        unsure = featx.predict(results.model, "data/train", min_confidence=1.0)
     assert unsure.to_pandas()["label"].isna().tolist() == unsure.abstained.tolist()
     assert "left unlabelled" in repr(unsure)
 

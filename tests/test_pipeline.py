@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +120,10 @@ def test_a_failure_moves_no_row_and_is_not_tried_again(paint: Painter) -> None:
     (source / "green/green 03.png").write_bytes(b"no image at all")
     (source / "green/green 05.png").write_bytes((source / "green/green 05.png").read_bytes()[:900])
     watcher = Log()
-    store = featx.extract(source, **MEANS, progress=watcher)
+    with pytest.warns(
+        featx.UnreadableWarning, match=r"^2 of 24 images .* \(1 not-an-image, 1 truncated\): see store.failures$"
+    ):
+        store = featx.extract(source, **MEANS, progress=watcher)
     assert [(failure.path, failure.reason) for failure in store.failures] == [
         ("green/green 03.png", "not-an-image"),
         ("green/green 05.png", "truncated"),
@@ -149,7 +151,8 @@ def test_a_failure_moves_no_row_and_is_not_tried_again(paint: Painter) -> None:
 def test_failures_are_forbidden_only_on_request(paint: Painter, limits: dict, forbidden: bool) -> None:
     source = paint(Path("data/train"))
     (source / "red/broken.png").write_bytes(b"")
-    with pytest.raises(featx.TooManyFailures, match="1 of 25") if forbidden else nullcontext():
+    refused, warned = pytest.raises(featx.TooManyFailures, match="1 of 25"), pytest.warns(featx.UnreadableWarning)
+    with refused if forbidden else warned:
         featx.extract(source, **MEANS, **limits)
     assert len(featx.open("artifacts/features/train-mean-colour.h5")) == 24
 
@@ -293,10 +296,12 @@ def test_several_stores_filled_together_are_those_filled_alone(paint: Painter) -
     """Each lacks other rows: one all, one those of new images; batches hold what either lacks."""
     source = paint(Path("data/train"))
     (source / "red/broken.png").write_bytes(b"broken")
-    featx.extract(source, **MEANS, pooling="max", out="max.h5")
+    with pytest.warns(featx.UnreadableWarning):
+        featx.extract(source, **MEANS, pooling="max", out="max.h5")
     Image.new("RGB", (9, 9), (3, 2, 1)).save(source / "blue/new.png")
     (source / "green/green 00.png").rename(source / "green/renamed.png")
-    alone = {name: featx.extract(source, **MEANS, pooling=name, out=f"alone/{name}.h5") for name in ("avg", "max")}
+    with pytest.warns(featx.UnreadableWarning):
+        alone = {name: featx.extract(source, **MEANS, pooling=name, out=f"alone/{name}.h5") for name in ("avg", "max")}
     (images,) = manifest.find(source)
     fillers = []
     for name in alone:
@@ -376,7 +381,9 @@ def test_folders_are_predicted_wherever_they_are(paint: Painter, monkeypatch: py
     Path("empty").mkdir()
     Path("below").mkdir()
     monkeypatch.chdir("below")
-    found = featx.predict(model, ["../data/train/red", "../empty", "../data/../data/train/blue/blue 00.png", "x" * 300])
+    given = ["../data/train/red", "../empty", "../data/../data/train/blue/blue 00.png", "x" * 300]
+    with pytest.warns(featx.UnreadableWarning, match="^2 of 6 images"):
+        found = featx.predict(model, given)
     assert found.labels.tolist() == ["red"] * 3 + ["blue"]
     assert all(Path(path).exists() for path in found.paths)
     assert [failure.path for failure in found.failures] == ["../empty", "x" * 300]

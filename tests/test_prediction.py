@@ -83,7 +83,8 @@ def test_below_the_confidence_asked_for_there_is_no_label(model: Model) -> None:
 
 def test_batches_are_the_whole(model: Model) -> None:
     Path("broken.png").write_bytes(b"no image")
-    whole = featx.predict(model, ["new", "broken.png"], min_confidence=0.7)
+    with pytest.warns(featx.UnreadableWarning, match="^1 of 13 images"):
+        whole = featx.predict(model, ["new", "broken.png"], min_confidence=0.7)
     parts = list(predict_batches(model, ["new", "broken.png"], min_confidence=0.7, batch_size=5))
     assert len(parts) > 2
     assert sum(map(len, parts)) == len(whole) == 12

@@ -235,11 +235,12 @@ def test_a_class_of_which_no_image_could_be_read_is_no_class_of_a_score(
         for folder in ("empty", "broken"):
             Path("photos", part, folder).mkdir(parents=True)
         Path("photos", part, "broken/1.png").write_bytes(b"no image at all")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING), pytest.warns(featx.UnreadableWarning):
         model = splits(paint, "train", "test")
     assert model.classes == ("blue", "green", "red")
     (warning,) = [one.getMessage() for one in caplog.records if "can't name them" in one.getMessage()]
     assert warning.endswith(": broken")
-    report = featx.score(model, "photos/test")
+    with pytest.warns(featx.UnreadableWarning):
+        report = featx.score(model, "photos/test")
     assert report.metrics.classes == model.classes
     assert report.failures == (("broken/1.png", report.failures[0][1]),)

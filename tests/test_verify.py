@@ -44,7 +44,8 @@ def own(paint: Painter) -> featx.FeatureStore:
     lines += [(f"train/{path.relative_to(source)}", path.parent.name, path.stem[-2:]) for path in source.rglob("*.png")]
     with Path("data/all.csv").open("w", errors="surrogateescape", newline="") as file:
         csv.writer(file).writerows(lines)
-    return featx.extract("data/all.csv", **MEANS, batch_size=4, workers=1)
+    with pytest.warns(featx.UnreadableWarning):
+        return featx.extract("data/all.csv", **MEANS, batch_size=4, workers=1)
 
 
 _made: list[Path] = []
@@ -261,7 +262,8 @@ def test_a_row_that_comes_out_otherwise_counts_as_extracted(
     shutil.copytree("data/train/red", "data/train/rouge")
     with Path("data/all.csv").open("a", errors="surrogateescape") as file:
         file.write("train/rouge/red 01.png,rouge,r\n")
-    store = featx.extract("data/all.csv", **MEANS, workers=1)
+    with pytest.warns(featx.UnreadableWarning):
+        store = featx.extract("data/all.csv", **MEANS, workers=1)
     row = store.paths.index("train/rouge/red 01.png")
     assert (store.extracted, store.reused, store.status[row]) == (0, 10, 2)
     spoil(store.path, row_offset(store.path, row))

@@ -28,11 +28,13 @@ if TYPE_CHECKING:
         StoreError,
         StoreInUse,
         TooManyFailures,
+        UnreadableWarning,
         UsageError,
         WeightsError,
     )
+    from featx.gallery import Gallery, show
     from featx.manifest import Failure
-    from featx.model import Model
+    from featx.model import Model, Ranking
     from featx.pipeline.comparing import compare, compare_all
     from featx.pipeline.curve import curve
     from featx.pipeline.exporting import export
@@ -70,10 +72,13 @@ _PUBLIC = {
     "verify": "featx.pipeline.verifying",
     "Verification": "featx.pipeline.verifying",
     "export": "featx.pipeline.exporting",
+    "show": "featx.gallery",
+    "Gallery": "featx.gallery",
     "open": "featx.store:open_store",
     "FeatureStore": "featx.store",
     "make_classifier": "featx.classifiers",
     "Model": "featx.model",
+    "Ranking": "featx.model",
     "Report": "featx.reports",
     "ExtractionSpec": "featx.spec",
     "Failure": "featx.manifest",
@@ -95,6 +100,7 @@ _PUBLIC = {
     "DecoderError": "featx.errors",
     "TooManyFailures": "featx.errors",
     "Interrupted": "featx.errors",
+    "UnreadableWarning": "featx.errors",
 }
 
 __all__ = [
@@ -108,6 +114,7 @@ __all__ = [
     "Failure",
     "FeatureStore",
     "FeatxError",
+    "Gallery",
     "ImageError",
     "ImageLoader",
     "Interrupted",
@@ -115,6 +122,7 @@ __all__ = [
     "ModelError",
     "Predictions",
     "Progress",
+    "Ranking",
     "Report",
     "Silent",
     "SourceError",
@@ -123,6 +131,7 @@ __all__ = [
     "StoreError",
     "StoreInUse",
     "TooManyFailures",
+    "UnreadableWarning",
     "UsageError",
     "Verification",
     "WeightsError",
@@ -141,6 +150,7 @@ __all__ = [
     "predict_batches",
     "score",
     "score_all",
+    "show",
     "verify",
 ]
 

@@ -18,6 +18,8 @@ Every error holds what was asked, what was found and what to do, in one line.
     ├── TooManyFailures         done, but more images failed than allowed (exit code 3)
     └── Interrupted             stopped by the user, the work so far kept (exit code 130)
 
+    UnreadableWarning           images that can't be read are left out (a warning, no error)
+
 Anything else that escapes is a bug and keeps its traceback.
 """
 
@@ -115,6 +117,14 @@ class ImageError(FeatxError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason: Reason = reason
+
+
+class UnreadableWarning(UserWarning):
+    """Images that can't be read are left out of a result, which names each of them with its reason.
+
+    Given by `featx.extract`, `featx.score` and `featx.predict`, once for each call.
+    ``warnings.simplefilter("ignore", featx.UnreadableWarning)`` silences it.
+    """
 
 
 class DecoderError(FeatxError):

@@ -26,15 +26,15 @@ def html_table(
     notes : sequence of str
         Paragraphs below the table.
     """
-    head = f"<thead><tr>{''.join(f'<th>{_safe(one)}</th>' for one in header)}</tr></thead>" if header else ""
+    head = f"<thead><tr>{''.join(f'<th>{escaped(one)}</th>' for one in header)}</tr></thead>" if header else ""
     body = "".join(
-        f"<tr><th style='text-align:left'>{_safe(first)}</th>"
-        + "".join(f"<td style='text-align:left'>{_safe(one)}</td>" for one in others)
+        f"<tr><th style='text-align:left'>{escaped(first)}</th>"
+        + "".join(f"<td style='text-align:left'>{escaped(one)}</td>" for one in others)
         + "</tr>"
         for first, *others in rows
     )
-    caption = f"<caption style='text-align:left'>{_safe(title)}</caption>"
-    below = "".join(f"<p>{_safe(note)}</p>" for note in notes)
+    caption = f"<caption style='text-align:left'>{escaped(title)}</caption>"
+    below = "".join(f"<p>{escaped(note)}</p>" for note in notes)
     return f"<div><table>{caption}{head}<tbody>{body}</tbody></table>{below}</div>"
 
 
@@ -64,6 +64,7 @@ def text_column(values: Iterable[str | None]) -> Any:
     return pandas().Series(list(values), dtype=object)
 
 
-def _safe(text: str) -> str:
+def escaped(text: str) -> str:
+    """Escape a text for HTML."""
     # Bytes of a name that are no UTF-8 stand as lone surrogates, which no page can hold.
     return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))

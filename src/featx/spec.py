@@ -5,6 +5,7 @@ import hashlib
 import json
 from typing import Any, Literal, Self, get_args
 
+from featx import notebook
 from featx.files import parse_json
 
 DECODER_VERSION = 1
@@ -83,6 +84,10 @@ class ExtractionSpec:
     precision: Precision = "float32"
     runtime: str | None = None
     decoder: int = DECODER_VERSION
+
+    def _repr_html_(self) -> str:
+        rows = [(one.name, str(getattr(self, one.name))) for one in dataclasses.fields(self)]
+        return notebook.html_table("what decides a feature's value", rows)
 
     @property
     def pixels(self) -> PixelRules:

@@ -33,7 +33,8 @@ def test_a_broken_decoder_costs_one_image_at_every_position_of_the_ring(
     assert sound.failed == 0
     for name, value in own.environment({"decoder": "guilty"}).items():
         monkeypatch.setenv(name, value)
-    store = featx.extract(own.source, **options, out=own.folder / "else/broken.h5", timeout=0.3)
+    with pytest.warns(featx.UnreadableWarning):
+        store = featx.extract(own.source, **options, out=own.folder / "else/broken.h5", timeout=0.3)
     assert {failure.path: failure.reason for failure in store.failures} == {
         str(path.relative_to(own.source)): reason for path in guilty
     }

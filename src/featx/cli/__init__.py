@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from featx.cli import options as shared
 from featx.cli.commands import COMMANDS, Commands, new_typer, set_verbosity
 from featx.cli.stopping import MESSAGE, Stopping
 from featx.cli.streams import guard_streams, printable
-from featx.errors import FeatxError, Interrupted, UsageError
+from featx.errors import FeatxError, Interrupted, UnreadableWarning, UsageError
 
 REFUSALS = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP}
@@ -139,7 +140,10 @@ def main() -> None:
     guard_streams()
     with Stopping() as stopping:
         try:
-            app()
+            with warnings.catch_warnings():
+                # The summary of a command names each image.
+                warnings.simplefilter("ignore", UnreadableWarning)
+                app()
         except BaseException as end:
             if stopping.signal is not None and getattr(end, "code", None) != 0:
                 # Whatever the interrupt became on its way: typer makes it an exit code, a half-loaded library an error.

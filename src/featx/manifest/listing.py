@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -130,9 +130,9 @@ class Failure:
     path: str
     reason: Reason
     message: str
-    digest: str | None
-    size: int
-    mtime_ns: int
+    digest: str | None = field(repr=False)
+    size: int = field(repr=False)
+    mtime_ns: int = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,5 +3,6 @@
 from featx.model.fitted import Model
 from featx.model.fitting import TrainingData, fit_model
 from featx.model.origin import Origin
+from featx.model.ranking import RankedModel, Ranking
 
-__all__ = ["Model", "Origin", "TrainingData", "fit_model"]
+__all__ = ["Model", "Origin", "RankedModel", "Ranking", "TrainingData", "fit_model"]

@@ -28,6 +28,7 @@ from featx.errors import DataError, ModelError, SpecMismatch
 from featx.files import parse_json
 from featx.model import archive
 from featx.model.origin import Origin
+from featx.model.ranking import Ranking
 from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec
@@ -88,6 +89,8 @@ class Model:
         When, ISO 8601, UTC.
     file : Path or None
         The file that it was loaded from, absolute; not a part of it.
+    ranking : Ranking or None
+        All classifiers that ``fit(clf="all")`` fitted beside it; None of any other fit. Not a part of the file.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Model:
     versions: Mapping[str, str] = field(default_factory=_versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     file: Path | None = None
+    ranking: Ranking | None = None
 
     def __repr__(self) -> str:
         k, n = len(self.classes), len(self.labels)

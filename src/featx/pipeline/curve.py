@@ -11,7 +11,7 @@ from featx.pipeline.curves.draws import Design, held_out, labelled, numbers_of, 
 from featx.pipeline.curves.trials import Fitter, run_trials
 from featx.pipeline.fitting import DEFAULT_CLASSIFIER
 from featx.pipeline.naming import FEATURES, REPORTS, TRAINING_SPLITS, default_stores, model_path
-from featx.progress import SILENT, Progress
+from featx.progress import Progress, observed
 from featx.reports.curve import REPEATS, REPEATS_ON_TEST, Curve
 from featx.reports.curve_intervals import summarise
 from featx.reports.curve_plot import plot_curve
@@ -43,7 +43,7 @@ def curve(
     group_by: str | None = None,
     labels: Path | str | None = None,
     out: Path | str | None = None,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
 ) -> Curve:
     """Find how the accuracy grows with the training images per class, and save it as JSON, CSV and a picture.
 
@@ -76,8 +76,8 @@ def curve(
     out : path, optional
         The JSON file (ending in ``.json``), or a folder; ``artifacts/reports/<store>-<clf>-curve.json`` by default. A
         CSV and a PNG go beside it.
-    progress : Progress
-        Observer; the parts of its task are classifiers to be fitted.
+    progress : Progress, bool or None
+        As in `extract`; the parts of the task are classifiers to be fitted.
 
     Returns
     -------
@@ -114,9 +114,9 @@ def curve(
     if design.largest < SMALLEST:
         raise DataError(f"{store.path} leaves one image of each class to be fitted on: a learning curve needs more")
 
-    found, untuned = run_trials(
-        fitter, design, sizes_of(design.largest, points), repeats=repeats, task=target, progress=progress
-    )
+    sizes = sizes_of(design.largest, points)
+    with observed(progress) as observer:
+        found, untuned = run_trials(fitter, design, sizes, repeats=repeats, task=target, progress=observer)
     rows, gain = summarise(found, folds=design.folds, units=numbers_of(design.test.groups, len(design.folds)))
     untrained = store.weights_source == "none"
     result = Curve(
@@ -136,7 +136,7 @@ def curve(
     )
     result.save(target)
     plot_curve(result, target.with_suffix(".png"))
-    progress.end(target, result)
+    observer.end(target, result)
     return result
 
 

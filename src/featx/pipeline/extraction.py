@@ -9,7 +9,8 @@ from featx.backbones import Request
 from featx.manifest import source_path
 from featx.pipeline.filling.job import Check, Extraction, Job, RunOptions
 from featx.pipeline.filling.loop import extract_job
-from featx.progress import SILENT, Progress
+from featx.pipeline.filling.unreadable import warn_of_unreadable
+from featx.progress import Progress, observed
 from featx.spec import Interpolation, Pooling, Precision, Resize
 from featx.store import FeatureStore
 
@@ -45,7 +46,7 @@ def extract(
     max_errors: str | None = Job.max_errors,
     limit: int | None = Job.limit,
     seed: int = Job.seed,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
 ) -> FeatureStore:
     """Run a frozen backbone once over every image of a source and keep the feature vectors in a store.
 
@@ -112,8 +113,9 @@ def extract(
         Take only so many images, drawn evenly from the classes.
     seed : int
         Seed of that draw.
-    progress : Progress
-        Observer of the run; the parts of its task are images.
+    progress : Progress, bool or None
+        An observer of the run, the parts of its task being images; or True for a bar, False for none. None shows one in
+        a notebook and on a terminal.
 
     Returns
     -------
@@ -173,8 +175,10 @@ def extract(
         seed=seed,
         one_split=True,
     )
-    (extraction,) = extract_job(job, requests, run, progress=progress)
+    with observed(progress) as observer:
+        (extraction,) = extract_job(job, requests, run, progress=observer)
     assert extraction.store is not None
+    warn_of_unreadable([extraction], named_in="store.failures")
     return extraction.store
 
 
@@ -183,7 +187,7 @@ def extract_all(
     *,
     backbones: Sequence[str] = (Request.backbone,),
     dry_run: bool = Job.dry_run,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
     **options: Any,
 ) -> list[Extraction]:
     """Extract every split of a source with each of several backbones.
@@ -198,8 +202,8 @@ def extract_all(
         Names of ``featx backbones``.
     dry_run : bool
         Only plan: count what would be computed, and write nothing.
-    progress : Progress
-        Observer of the run; gets each `Extraction` at its end.
+    progress : Progress, bool or None
+        As in `extract`; an observer gets each `Extraction` at its end.
     **options
         The other parameters of `extract`, such as ``image_size`` or ``workers``; those of features hold for every
         backbone. `out` is a folder where there are several stores.
@@ -232,7 +236,10 @@ def extract_all(
             parts[kind][name] = plain(parts[kind][name])
     requests = [Request(backbone=backbone, **parts[Request]) for backbone in backbones]
     job = Job(source=source_path(source), dry_run=dry_run, **parts[Job])
-    return extract_job(job, requests, RunOptions(**parts[RunOptions]), progress=progress)
+    with observed(progress) as observer:
+        extractions = extract_job(job, requests, RunOptions(**parts[RunOptions]), progress=observer)
+    warn_of_unreadable(extractions, named_in="failures of each Extraction")
+    return extractions
 
 
 _OPTIONS: dict[type, set[str]] = {

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 from featx.classifiers import RECIPES
 from featx.errors import DataError, FeatxError, ModelError, SourceError, StoreError, UsageError
-from featx.model import Model, Origin, TrainingData, fit_model
+from featx.model import Model, Origin, RankedModel, Ranking, TrainingData, fit_model
 from featx.pipeline.labels import groups_by, labels_of
 from featx.pipeline.naming import FEATURES, TRAINING_SPLITS, default_stores, model_path
-from featx.progress import SILENT, Progress
+from featx.progress import Progress, observed
 from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
 
@@ -44,7 +44,7 @@ def fit(
     labels: Path | str | None = None,
     out: Path | str | None = None,
     save: bool = True,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
 ) -> Model:
     """Fit a classifier on the features of a store, its hyperparameters chosen by cross-validation, and save it.
 
@@ -58,8 +58,8 @@ def fit(
         The labels are in the store: arrays are for `featx.make_classifier`.
     clf : {"logreg", "svm", "knn", "centroid", "ridge", "lda", "all"} or scikit-learn estimator
         Multinomial logistic regression, support vector machine, nearest neighbours, nearest centroid, ridge, linear
-        discriminants; all fits and saves each of them, and gives the best by cross-validated accuracy. Of an
-        estimator a clone is fitted: a pipeline as it is, another after the scaler.
+        discriminants; all fits and saves each of them, and gives the best by cross-validated accuracy, whose `ranking`
+        tells of the others. Of an estimator a clone is fitted: a pipeline as it is, another after the scaler.
     kernel : {"linear", "rbf"}
         Of the support vector machine.
     C : float, optional
@@ -96,9 +96,10 @@ def fit(
         The model's file; ``artifacts/models/<store>-<clf>.skops`` by default.
     save : bool
         Whether to write the model. An estimator that is not scikit-learn's own can be fitted, but not saved.
-    progress : Progress
-        Observer; its `step` gets the estimate of each fit before it starts (which is logged as well), its `end` each
-        model.
+    progress : Progress, bool or None
+        An observer, whose `step` gets the estimate of each fit before it starts (which is logged as well) and whose
+        `end` gets each model; or True for a line about a fit that takes long, False for none. None shows it in a
+        notebook and on a terminal.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def fit_all(
     labels: Path | str | None = None,
     out: Path | str | None = None,
     save: bool = True,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
     **options: Any,
 ) -> dict[Path, Model]:
     """Fit one or all classifiers on each of several stores.
@@ -208,28 +209,48 @@ def fit_all(
     named = stores is not None and len(stores) == 1
     data: dict[int, TrainingData] = {}
     fitted: dict[Path, Model] = {}
-    for target, (number, one, own) in fits.items():
-        store = opened[number]
-        try:
-            if number not in data:
-                data[number] = _training_data(store, group_by=group_by, group_copies=group_copies, labels=labels)
-            model = fit_model(data[number], name=target.stem, clf=one, options=own, progress=progress)
-        except (DataError, SourceError) as error:
-            if named:
-                raise
-            # Says something of this store only; the others still get their models.
-            unfitted.append(_named(error, store.path))
-            continue
-        if save:
-            model.save(target)
-        progress.end(target, model)
-        fitted[target] = model
+    with observed(progress) as observer:
+        for target, (number, one, own) in fits.items():
+            store = opened[number]
+            try:
+                if number not in data:
+                    data[number] = _training_data(store, group_by=group_by, group_copies=group_copies, labels=labels)
+                model = fit_model(data[number], name=target.stem, clf=one, options=own, progress=observer)
+            except (DataError, SourceError) as error:
+                if named:
+                    raise
+                # Says something of this store only; the others still get their models.
+                unfitted.append(_named(error, store.path))
+                continue
+            if save:
+                model.save(target)
+            observer.end(target, model)
+            fitted[target] = model
     if not fitted:
         raise unfitted[0]
     for said in dict.fromkeys(map(str, unfitted)):
         logger.warning("no model: %s", said)
     ranked = sorted(fitted, key=lambda target: (fits[target][0], -accuracy(fitted[target])))
-    return {target: fitted[target] for target in ranked}
+    found = {target: fitted[target] for target in ranked}
+    return _with_rankings(found, saved=save) if len(wanted) > 1 else found
+
+
+def _with_rankings(models: dict[Path, Model], *, saved: bool) -> dict[Path, Model]:
+    """Give each of several models the ranking of those on its store, which are in the order of the ranking."""
+    rows: dict[str, list[RankedModel]] = {}
+    for target, model in models.items():
+        chosen = model.selection.chosen
+        row = RankedModel(
+            name=model.name,
+            clf=model.clf,
+            params=model.params,
+            accuracy=None if chosen is None else chosen.mean,
+            std=None if chosen is None else chosen.std,
+            file=target.absolute() if saved else None,
+        )
+        rows.setdefault(model.origin.path, []).append(row)
+    rankings = {store: Ranking(store=store, models=tuple(ranked)) for store, ranked in rows.items()}
+    return {target: replace(model, ranking=rankings[model.origin.path]) for target, model in models.items()}
 
 
 def _opened(store: FeatureStore | Path | str) -> FeatureStore:

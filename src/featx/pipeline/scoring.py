@@ -18,9 +18,10 @@ from featx.pipeline.evaluation.thumbnails import Thumbnailer
 from featx.pipeline.evaluation.training import Missing, Training, training_of
 from featx.pipeline.filling.job import Job, RunOptions
 from featx.pipeline.filling.loop import extract_with, listed
+from featx.pipeline.filling.unreadable import warn_of_unreadable
 from featx.pipeline.naming import MODELS, STORE_SUFFIXES, default_models, report_path
 from featx.pipeline.prediction import runner_of
-from featx.progress import SILENT, Progress
+from featx.progress import Progress, observed
 from featx.reports import Report
 from featx.store import FeatureStore, open_store
 
@@ -45,7 +46,7 @@ def score(
     safe_csv: bool = False,
     show_outside: bool = False,
     command: str = "",
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
 ) -> Report:
     """Score a model on labelled images that it was not fitted on, and save the report: JSON, a page, a list, a figure.
 
@@ -77,8 +78,8 @@ def score(
         shared, and they may be anybody's.
     command : str
         Command line that asked for it, for the report.
-    progress : Progress
-        Observer of the extraction, where images are to be extracted.
+    progress : Progress, bool or None
+        As in `extract`, where images are to be extracted.
 
     Returns
     -------
@@ -174,7 +175,7 @@ def score_all(
     show_outside: bool = False,
     command: str = "",
     weights: Path | str | None = None,
-    progress: Progress = SILENT,
+    progress: Progress | bool | None = None,
     **options: Any,
 ) -> list[Report]:
     """Score several models on the same images, which are extracted once for all that want the same features.
@@ -262,7 +263,7 @@ def labelled_store(
     table: TableOptions,
     weights: Path | str | None,
     options: RunOptions,
-    progress: Progress,
+    progress: Progress | bool | None,
 ) -> FeatureStore:
     """The store that is given or that a path names, or that is made from its images under the model's own spec."""
     if isinstance(source, FeatureStore):
@@ -279,7 +280,9 @@ def labelled_store(
     )
     images = listed(job)
     runner = runner_of(model, weights=weights, options=options)
-    extractions = extract_with(job, [runner], images, progress=progress)
+    with observed(progress) as observer:
+        extractions = extract_with(job, [runner], images, progress=observer)
     store = extractions[0].store
     assert store is not None
+    warn_of_unreadable(extractions, named_in="report.failures")
     return store

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx import backbones, runtimes
+from featx import backbones, notebook, runtimes
 from featx.errors import StoreError, UsageError
 from featx.manifest import Failure
 from featx.pipeline.filling.job import RunOptions
@@ -49,7 +49,7 @@ class Sample:
     forged: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Verification:
     """Result of `verify`.
 
@@ -75,6 +75,21 @@ class Verification:
     damaged: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
     sample: Sample | None = None
+
+    def __repr__(self) -> str:
+        return f"<Verification of {self.path.name}: {self.rows:,} rows, {self._verdict}>"
+
+    def _repr_html_(self) -> str:
+        rows = [("rows", f"{self.rows:,}"), ("verdict", self._verdict), *(("problem", one) for one in self.problems)]
+        if self.repaired:
+            rows.append(("repaired", notebook.some(self.repaired)))
+        if self.sample is not None:
+            rows.append(("computed again", f"{self.sample.compared:,} rows"))
+        return notebook.html_table(str(self.path), rows)
+
+    @property
+    def _verdict(self) -> str:
+        return "sound" if self.ok else f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
 
     @property
     def ok(self) -> bool:

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from featx.errors import FeatxError
 from featx.files import parse_json, write_whole
 from featx.statistics.intervals import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = "featx-curve"
 FORMAT_VERSION = 1
@@ -166,6 +169,34 @@ class Curve:
         last = self.rows[-1]
         return f"<Curve of {self.name}: accuracy {last.accuracy:.1%} at {last.images_per_class} images per class>"
 
+    def _repr_html_(self) -> str:
+        from featx import notebook
+
+        rows = [
+            (
+                f"{row.images_per_class:,}",
+                f"{row.images:,.0f}",
+                f"{row.accuracy:.1%}",
+                f"{row.interval.low:.1%} to {row.interval.high:.1%}",
+            )
+            for row in self.rows
+        ]
+        header = ("images per class", "images", "accuracy", "interval")
+        notes = [*([] if self.gain is None else [self.gain.sentence]), *self.notes]
+        return notebook.html_table(f"{self.name}, tested on {self.tested_on}", rows, header=header, notes=notes)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Table for pandas, a row for each size; its columns are those of the CSV, `COLUMNS`.
+
+        Raises
+        ------
+        UsageError
+            pandas isn't installed.
+        """
+        from featx import notebook
+
+        return notebook.pandas().DataFrame([_figures(row) for row in self.rows], columns=list(COLUMNS))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain numbers, strings, lists and dictionaries."""
         plain = {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
@@ -179,8 +210,8 @@ class Curve:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in self.rows:
-            figures = (row.images, row.draws, row.accuracy, row.interval.low, row.interval.high, row.spread)
-            writer.writerow([row.images_per_class, *(f"{figure:.6g}" for figure in figures)])
+            size, *figures = _figures(row)
+            writer.writerow([size, *(f"{figure:.6g}" for figure in figures)])
         return text.getvalue()
 
     def save(self, path: Path | str) -> None:
@@ -218,3 +249,9 @@ class Curve:
             raise FeatxError(f"can't read the learning curve {path}: {error.strerror}; give its JSON file") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FeatxError(f"{path} is no learning curve of this featx ({error}): make it again") from error
+
+
+def _figures(row: CurveRow) -> tuple[float, ...]:
+    """Give the values of a row, in the order of `COLUMNS`."""
+    interval = row.interval
+    return row.images_per_class, row.images, row.draws, row.accuracy, interval.low, interval.high, row.spread

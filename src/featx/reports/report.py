@@ -13,8 +13,8 @@ from featx.errors import FeatxError, Reason
 from featx.files import open_regular, parse_json, write_whole
 from featx.leakage import Leak
 from featx.reports.images import Images
+from featx.reports.shown_page import Page
 from featx.statistics import table
-from featx.statistics.intervals import Interval
 from featx.statistics.label_errors import LabelError
 from featx.statistics.metrics import Metrics
 from featx.statistics.reliability import Reliability
@@ -84,6 +84,8 @@ class Report:
         Of the packages that took part.
     created : str
         Time, ISO 8601 in UTC.
+    file : Path or None
+        JSON file that it was saved to or loaded from, absolute; not a part of the report.
 
     Raises
     ------
@@ -116,6 +118,7 @@ class Report:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = field(default_factory=_now)
+    file: Path | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.metrics.classes[: len(self.classes)] != self.classes:
@@ -136,17 +139,8 @@ class Report:
         return f"<Report of {self.model} on {self.scored_on}: {self.counted.headline}>"
 
     def _repr_html_(self) -> str:
-        from featx import notebook
-
-        rows = []
-        for metric, value, interval in self.counted.figures:
-            form = ".1%" if metric.unit == "%" else ".3f"
-            ends = "" if interval is None else f"{interval.low:{form}} to {interval.high:{form}}"
-            rows.append((metric.title, f"{value:{form}}", ends))
-        level = self.counted.intervals["accuracy"].level
-        header = ("figure", "value", f"{level:.0%} interval")
         notes = [*filter(None, (self.baseline, self.doubt)), *self.notes, *self.remarks]
-        return notebook.html_table(f"{self.model}, scored on {self.scored_on}", rows, header=header, notes=notes)
+        return self.counted.as_html(f"{self.model}, scored on {self.scored_on}", notes=notes)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Table for pandas of all figures, a row for each.
@@ -164,28 +158,13 @@ class Report:
         UsageError
             pandas isn't installed.
         """
-        from featx import notebook
+        return self.metrics.to_pandas()
 
-        metrics = self.metrics
-        rows: list[tuple[str, str | None, float, Interval | None, int]] = [
-            (metric.name, None, value, interval, metrics.n) for metric, value, interval in metrics.figures
-        ]
-        rows += [
-            (name, one.name, getattr(one, name), one.intervals.get(name), one.support)
-            for one in metrics.per_class
-            for name in ("precision", "recall", "f1")
-        ]
-        return notebook.pandas().DataFrame(
-            {
-                "figure": notebook.text_column(row[0] for row in rows),
-                "class": notebook.text_column(row[1] for row in rows),
-                "value": [row[2] for row in rows],
-                "low": [math.nan if row[3] is None else row[3].low for row in rows],
-                "high": [math.nan if row[3] is None else row[3].high for row in rows],
-                "n": [row[4] for row in rows],
-                "method": notebook.text_column(None if row[3] is None else row[3].method for row in rows),
-            }
-        )
+    @property
+    def page(self) -> Page | None:
+        """HTML page beside the report's file, a path that a notebook shows as the page; None without such a file."""
+        page = None if self.file is None else Page(self.file.with_suffix(".html"))
+        return page if page is not None and page.is_file() else None
 
     @property
     def unseen(self) -> tuple[str, ...]:
@@ -232,7 +211,7 @@ class Report:
         Paths and names that aren't UTF-8 stand as escaped surrogates, as Python's own ``json`` reads them back.
         """
         fields: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION}
-        fields |= {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
+        fields |= {name: getattr(self, name) for name in _names()}
         for name, kind in _PARTS.items():
             value = fields[name]
             if isinstance(value, tuple):
@@ -258,7 +237,7 @@ class Report:
             raise ValueError(f"not the JSON of a report of featx: {text[:100]!r}")
         if fields.get("format_version") != FORMAT_VERSION:
             raise ValueError(f"format version {fields.get('format_version')!r}; this featx reads {FORMAT_VERSION}")
-        known = {one.name: fields[one.name] for one in dataclasses.fields(cls) if one.name in fields}
+        known = {name: fields[name] for name in _names() if name in fields}
         try:
             for name, kind in _PARTS.items():
                 value = known.get(name)
@@ -281,7 +260,9 @@ class Report:
         FeatxError
             The file can't be written.
         """
-        write_whole(Path(path), self.to_json().encode("ascii"))
+        path = Path(path)
+        write_whole(path, self.to_json().encode("ascii"))
+        object.__setattr__(self, "file", path.absolute())
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -294,7 +275,8 @@ class Report:
         """
         try:
             with open_regular(Path(path)) as file:
-                return cls.from_json(file.read().decode("utf-8"))
+                report = cls.from_json(file.read().decode("utf-8"))
+            return dataclasses.replace(report, file=Path(path).absolute())
         except OSError as error:
             raise FeatxError(
                 f"can't read the report {path}: {error.strerror or error}; give the JSON file of a score"
@@ -351,6 +333,11 @@ def _columns(metrics: Metrics, metric: Metric) -> Iterator[tuple[str, float | No
         interval = metrics.intervals.get(metric.name)
         yield f"{metric.name}_low", None if interval is None else interval.low
         yield f"{metric.name}_high", None if interval is None else interval.high
+
+
+def _names() -> list[str]:
+    """List the fields that are a part of a report."""
+    return [one.name for one in dataclasses.fields(Report) if one.name != "file"]
 
 
 def _canonical(spec: Mapping[str, Any]) -> str:

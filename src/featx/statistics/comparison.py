@@ -1,9 +1,10 @@
 """Models on the same images: which differences are real."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +14,9 @@ from featx.statistics import table
 from featx.statistics.intervals import LEVEL, Interval, wilson
 from featx.statistics.paired import RESAMPLES, Difference, bootstrap, holm, mcnemar, tango
 from featx.statistics.table import ByName, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,7 @@ class Ranked:
     interval: Interval
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Comparisons:
     """Models that were scored on the same images.
 
@@ -124,6 +128,54 @@ class Comparisons:
     models: tuple[Ranked, ...]
     pairs: tuple[Comparison, ...]
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        from featx import notebook
+
+        ranked = notebook.some([f"{one.model} {one.accuracy:.1%}" for one in self.models])
+        return f"<Comparisons of {len(self.models)} models on {self.n:,} images: {ranked}>"
+
+    def _repr_html_(self) -> str:
+        from featx import notebook
+
+        behind = ["", *(_behind(one) for one in self.with_best)]
+        rows = [
+            (one.model, f"{one.accuracy:.1%}", f"{one.interval.low:.1%} to {one.interval.high:.1%}", text)
+            for one, text in zip(self.models, behind, strict=True)
+        ]
+        header = ("model", "accuracy", f"{LEVEL:.0%} interval", "behind the best")
+        return notebook.html_table(f"{self.n:,} images: {self.scored_on}", rows, header=header, notes=self.notes)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Table for pandas of the models, best first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``model`` (text); ``accuracy`` and the ends of its interval, ``low`` and ``high`` (float64, in [0, 1]); the
+            same of the difference to the best model, ``behind``, ``behind_low`` and ``behind_high``, and the
+            corrected p value of that difference, ``p_value`` (NaN for the best itself).
+
+        Raises
+        ------
+        UsageError
+            pandas isn't installed.
+        """
+        from featx import notebook
+
+        differences = [None, *(one.by_metric["accuracy"] for one in self.with_best)]
+        return notebook.pandas().DataFrame(
+            {
+                "model": notebook.text_column(one.model for one in self.models),
+                "accuracy": [one.accuracy for one in self.models],
+                "low": [one.interval.low for one in self.models],
+                "high": [one.interval.high for one in self.models],
+                "behind": [math.nan if one is None else one.value for one in differences],
+                "behind_low": [math.nan if one is None else one.interval.low for one in differences],
+                "behind_high": [math.nan if one is None else one.interval.high for one in differences],
+                "p_value": [math.nan, *(one.adjusted_p_value for one in self.with_best)],
+            }
+        )
 
     @property
     def with_best(self) -> tuple[Comparison, ...]:
@@ -156,6 +208,13 @@ class Comparisons:
             pairs=tuple(Comparison.from_dict(one) for one in plain["pairs"]),
             notes=tuple(plain["notes"]),
         )
+
+
+def _behind(pair: Comparison) -> str:
+    difference = pair.by_metric["accuracy"]
+    points = f"{100 * difference.value:.1f} points"
+    ends = f"({100 * difference.interval.low:.1f} to {100 * difference.interval.high:.1f})"
+    return f"{points} {ends}" + ("" if pair.real else ", no clear difference")
 
 
 def compare(

@@ -1,8 +1,9 @@
 """Metrics of scored images, as a whole and class by class."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from featx.statistics import table
 from featx.statistics.intervals import Interval, wilson, wilson_f1
 from featx.statistics.scored_images import ScoredImages, scored_images
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +55,7 @@ class ClassMetrics:
         return cls(**{**plain, "intervals": _intervals(plain.get("intervals", {}))})
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Metrics(table.ByName):
     """The metrics of one set of scored images.
 
@@ -100,6 +104,54 @@ class Metrics(table.ByName):
         interval = self.intervals["accuracy"]
         ends = f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
         return f"accuracy {100 * self.accuracy:.1f} % ({100 * interval.level:g} % interval {ends}, n = {self.n:,})"
+
+    def __repr__(self) -> str:
+        return f"<Metrics: {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        return self.as_html(f"{len(self.classes)} classes, {self.n:,} images")
+
+    def as_html(self, title: str, *, notes: Sequence[str] = ()) -> str:
+        """Write the figures of the whole with their intervals as an HTML table, for a notebook."""
+        from featx import notebook
+
+        rows = []
+        for metric, value, interval in self.figures:
+            form = ".1%" if metric.unit == "%" else ".3f"
+            ends = "" if interval is None else f"{interval.low:{form}} to {interval.high:{form}}"
+            rows.append((metric.title, f"{value:{form}}", ends))
+        header = ("figure", "value", f"{self.intervals['accuracy'].level:.0%} interval")
+        return notebook.html_table(title, rows, header=header, notes=notes)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Table for pandas of all figures, as `featx.Report.to_pandas` gives it.
+
+        Raises
+        ------
+        UsageError
+            pandas isn't installed.
+        """
+        from featx import notebook
+
+        rows: list[tuple[str, str | None, float, Interval | None, int]] = [
+            (metric.name, None, value, interval, self.n) for metric, value, interval in self.figures
+        ]
+        rows += [
+            (name, one.name, getattr(one, name), one.intervals.get(name), one.support)
+            for one in self.per_class
+            for name in ("precision", "recall", "f1")
+        ]
+        return notebook.pandas().DataFrame(
+            {
+                "figure": notebook.text_column(row[0] for row in rows),
+                "class": notebook.text_column(row[1] for row in rows),
+                "value": [row[2] for row in rows],
+                "low": [math.nan if row[3] is None else row[3].low for row in rows],
+                "high": [math.nan if row[3] is None else row[3].high for row in rows],
+                "n": [row[4] for row in rows],
+                "method": notebook.text_column(None if row[3] is None else row[3].method for row in rows),
+            }
+        )
 
     def __eq__(self, other: object) -> bool:
         return self.to_dict() == other.to_dict() if isinstance(other, Metrics) else NotImplemented

@@ -37,7 +37,7 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
                 low, high = -pair.accuracy.interval.high, -pair.accuracy.interval.low
                 p = pair.adjusted_p_value
                 row += [
-                    f"{-pair.accuracy.value + 0.0:+.1%}",
+                    f"{-pair.accuracy.value:+.1%}",
                     f"{low:+.1%} to {high:+.1%}",
                     "< 0.001" if p < 0.001 else f"{p:.3f}",
                     VERDICTS[pair.real],

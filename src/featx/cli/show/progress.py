@@ -22,10 +22,7 @@ from featx.cli.show.fitting import model
 from featx.cli.show.terminal import console, quiet
 from featx.cli.streams import guard_streams, printable
 from featx.pipeline.filling.job import Extraction
-from featx.progress import LONG_SECONDS, Step
-
-SHOWN_SECONDS = 20.0
-"""A step that is expected to take less needs no word."""
+from featx.progress import LONG_SECONDS, SHOWN_SECONDS, Step
 
 
 class _Speed(ProgressColumn):

@@ -12,7 +12,6 @@ from featx.cli.show.terminal import console, line, quiet, shorten, shown
 if TYPE_CHECKING:
     from featx.leakage import Leak
     from featx.reports import Report
-    from featx.statistics import LabelError
     from featx.statistics.table import Metric
 
 NAMED = 5
@@ -59,13 +58,14 @@ def reports(scored: "Sequence[Report]") -> None:
     _named(
         "under two labels", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"]
     )
-    doubted: dict[str, LabelError] = {}
-    for report in scored:
-        for one in report.label_errors:
-            doubted.setdefault(one.path, one)  # several models doubt the same images
     _named(
         "check this label",
-        [f"{path}: {one.label}, or {one.predicted}?" for path, one in doubted.items() if path not in named],
+        [
+            f"{one.path}: {one.label}, or {one.predicted}?"
+            for report in scored
+            for one in report.label_errors
+            if one.path not in named
+        ],
     )
 
 

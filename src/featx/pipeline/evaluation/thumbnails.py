@@ -134,7 +134,7 @@ class Thumbnailer:
             self._give_up(error)
 
     def _give_up(self, error: DecoderError) -> None:
-        logger.warning("the page has no thumbnails: %s", error)
+        logger.warning("there are no thumbnails: %s", error)
         if self._decoders is not None:
             self._decoders.close()
             self._decoders = None

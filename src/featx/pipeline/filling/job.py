@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from featx import notebook
 from featx.errors import REASONS, Reason, UsageError
 from featx.machine import available_cores
 from featx.manifest import Failure, TableOptions
@@ -165,7 +166,7 @@ class Job:
         return found * allowed / 100 if share else allowed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Extraction:
     """The result of one run of `extract`, or the plan of a dry run, for one feature store.
 
@@ -214,6 +215,24 @@ class Extraction:
     fallback: str | None = None
     store: "FeatureStore | None" = None
     lent: dict[Path, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Extraction of {self.target.name}: {self._counts}>"
+
+    def _repr_html_(self) -> str:
+        classes = [f"{name} ({count:,})" for name, count in self.classes.items()]
+        rows = [
+            ("images", self._counts),
+            ("backbone", self.spec.backbone),
+            ("classes", f"{len(classes)}: {notebook.some(classes)}" if classes else "no labels"),
+        ]
+        notes = [f"{one.path}: {one.message}" for one in self.failures[: notebook.NAMED]]
+        return notebook.html_table(str(self.target), rows, notes=notes)
+
+    @property
+    def _counts(self) -> str:
+        parts = (f"{self.extracted:,} new", f"{self.reused:,} reused", f"{self.failed:,} unreadable")
+        return f"{self.found:,} images: {', '.join(parts)}"
 
     @property
     def speed(self) -> float | None:

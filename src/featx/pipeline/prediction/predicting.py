@@ -12,9 +12,14 @@ from featx.model import Model
 from featx.pipeline.evaluation.training import keys
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
+from featx.pipeline.filling.unreadable import warn_of_failures
 from featx.pipeline.naming import MODELS, default_models
 from featx.pipeline.prediction.results import Predictions
 from featx.pipeline.prediction.sources import check_paths, expand
+from featx.progress import Progress, observed
+
+TASK = Path("predictions")
+"""Name by which an observer knows the task; it makes no file."""
 
 
 def predict(
@@ -31,6 +36,7 @@ def predict(
     workers: int | None = RunOptions.workers,
     max_pixels: int | None = RunOptions.max_pixels,
     timeout: float = RunOptions.timeout,
+    progress: Progress | bool | None = None,
 ) -> Predictions:
     """Label images that a model never saw.
 
@@ -48,7 +54,7 @@ def predict(
         Folder that the paths in a CSV are relative to; that of the CSV by default.
     weights : str, optional
         Where the backbone's weights are now, if no longer where the model has them from.
-    runtime, device, batch_size, workers, max_pixels, timeout
+    runtime, device, batch_size, workers, max_pixels, timeout, progress
         As in `extract`.
 
     Returns
@@ -80,19 +86,23 @@ def predict(
             workers=workers,
             max_pixels=max_pixels,
             timeout=timeout,
+            progress=progress,
         )
     )
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]
     confidence = [part.confidence for part in parts if part.confidence is not None]
+    paths = tuple(path for part in parts for path in part.paths)
+    failures = tuple(failure for part in parts for failure in part.failures)
+    warn_of_failures(failures, found=len(paths) + len(failures), named_in="failures of the Predictions")
     return Predictions(
-        paths=tuple(path for part in parts for path in part.paths),
+        paths=paths,
         labels=np.concatenate([part.labels for part in parts]),
         abstained=np.concatenate([part.abstained for part in parts]),
         confidence=np.concatenate(confidence) if confidence else None,
         classes=model.classes,
         probabilities=np.concatenate(probabilities) if probabilities else None,
         margins=np.concatenate([part.margins for part in parts]),
-        failures=tuple(failure for part in parts for failure in part.failures),
+        failures=failures,
         min_confidence=min_confidence,
         seen=np.concatenate([part.seen for part in parts]),
     )
@@ -112,10 +122,12 @@ def predict_batches(
     workers: int | None = RunOptions.workers,
     max_pixels: int | None = RunOptions.max_pixels,
     timeout: float = RunOptions.timeout,
+    progress: Progress | bool | None = False,
 ) -> Iterator[Predictions]:
     """Label images batch by batch as they come: for more images than one waits for, or than fit in memory.
 
-    Parameters and errors are those of `predict`; errors are raised as the batches are asked for.
+    Parameters and errors are those of `predict`; errors are raised as the batches are asked for. No progress is shown
+    by default, and no warning given, since the caller sees the batches.
 
     Yields
     ------
@@ -138,9 +150,11 @@ def predict_batches(
     paths, failures = expand([Path(image) for image in given], table)
     runner = runner_of(model, weights=weights, options=run)
     found, fitted_on = False, set(keys(model.digests))
-    with decoders(runner) as processes:
+    with observed(progress) as observer, decoders(runner) as processes:
+        observer.begin(TASK, total=len(paths), done=0)
         for batch in processes.batches(Path.cwd(), enumerate(paths)):
             X = runner.features(batch.images)
+            observer.advance(TASK, done=len(X), failed=len(batch.failures))
             failures += batch.failures
             found = found or len(X) > 0
             if not len(X):

@@ -187,16 +187,13 @@ function chosen(most, words) {
   return [...new Set([...found, ...near])].slice(0, Math.max(most, found.length));
 }
 
-const phone = window.innerWidth < 480;
-
 function drawMatrix() {
   const table = byId("matrix");
   const most = byId("matrix-size") ? Number(byId("matrix-size").value) : data.classes.length;
   const words = byId("matrix-filter") ? byId("matrix-filter").value.trim().toLowerCase() : "";
   const classes = chosen(most, words).sort((a, b) => a - b);
   const short = classes.every((one) => data.classes[one].length <= 3);
-  const upright = phone ? 2 : 6; // so many names fit side by side
-  table.classList.toggle("dense", classes.length > upright && !short);
+  table.classList.toggle("dense", classes.length > 6 && !short);
   table.classList.toggle("short", short);
   table.classList.toggle("wide", classes.length <= 6);
   const head = make("tr", {}, make("td", { class: "axis" }, "true \\ predicted"));
@@ -236,7 +233,7 @@ function cell(row, column, dense) {
 const arrows = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 if (byId("matrix")) {
   const size = byId("matrix-size");
-  if (size && phone) size.value = "10"; // more don't fit beside their names
+  if (size && window.innerWidth < 480) size.value = "10"; // more don't fit beside their names
   byId("matrix").addEventListener("keydown", (event) => {
     const place = event.target.closest("td");
     if (!place || !(event.key in arrows)) return;

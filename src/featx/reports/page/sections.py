@@ -53,7 +53,7 @@ def sections(report: Report, data: Mapping[str, Any]) -> list[Section]:
     """All sections that the report has something for."""
     made_of: tuple[tuple[str, str, Callable[[Report, Mapping[str, Any]], str]], ...] = (
         ("figures", "Accuracy", _figures),
-        ("notes", "Read this first" if report.notes or report.untrained else "Notes", _notes),
+        ("notes", "Read this first", _notes),
         ("confusion", "Which classes are confused", _confusion),
         ("others", "Other figures", _others),
         ("classes", "Class by class", lambda report, _: classes(report)),

@@ -1,4 +1,4 @@
-"""The observer of a long call: what it is told, and the one that shows nothing."""
+"""`Progress`, the observer of a long call, and the one that shows nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 LONG_SECONDS = 600.0
 """A step that is expected to take longer is announced by a warning."""
+
+SHOWN_SECONDS = 20.0
+"""A step that is expected to take less needs no word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +30,9 @@ class Step:
 class Progress(Protocol):
     """An observer of a long call: a progress bar, a log, a widget in a notebook.
 
-    A task is known by the file that it makes. For each one there is a `begin`, any number of `advance` and an `end`;
-    a task that can't be counted has the `end` alone. Inherit from `Silent` to take note of some of it only.
+    A task is known by the file that it makes. For each one there is a `begin`, any number of `advance` and an `end`; a
+    task that can't be counted has the `end` alone. That of `predict` makes no file: its name is ``predictions``, and it
+    has no `end`. Inherit from `Silent` to take note of some of it only.
     """
 
     def step(self, step: Step) -> None:
