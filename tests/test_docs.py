@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import featx
 from conftest import Painter
 from featx.cli import main
 
 README_FILE = Path(__file__).parents[1] / "README.md"
 README = README_FILE.read_text(encoding="utf-8")
+NOTEBOOK_FILE = README_FILE.parent / "docs" / "notebook.md"
 COMMANDS = [
     line.strip().partition("  #")[0] for line in README.splitlines() if re.match(r"    featx (?!COMMAND)", line)
 ]
@@ -56,6 +58,19 @@ def test_the_notebook_works_from_top_to_bottom() -> None:
     assert len(PYTHON) == 3
     assert [names["classes"][label] for label in names["labels"]] == [path.split("/")[0] for path in names["paths"]]
     assert names["features"].shape == (24, 3)
+
+
+def test_the_page_about_notebooks_works_from_top_to_bottom() -> None:
+    names: dict[str, object] = {}
+    blocks = re.findall(r"```python\n(.*?)```", NOTEBOOK_FILE.read_text(encoding="utf-8"), re.DOTALL)
+    Path("data/train/red/broken.png").write_bytes(b"")
+    with pytest.warns(featx.UnreadableWarning, match="^1 of 25 images can't be read and are left out .1 empty.: see"):
+        exec(blocks[0].replace("resnet50", "mean-colour"), names)
+    for block in blocks[1:]:
+        exec(block, names)
+    assert len(blocks) == 6
+    assert names["report"].page.is_file()
+    assert len(names["model"].ranking) == 6
 
 
 def test_the_pictures_are_there_and_small() -> None:
