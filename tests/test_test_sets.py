@@ -17,7 +17,7 @@ from featx.cli import main
 from featx.errors import DataError, UsageError
 from featx.reports import Report
 
-MEANS: dict[str, Any] = {"backbone": "mean-colour", "workers": 2}
+MEANS: dict[str, Any] = {"backbone": "mean-colour", "workers": 1}
 MODEL = "train-mean-colour-logreg"
 REPORTS = Path("artifacts/reports")
 
@@ -25,14 +25,18 @@ REPORTS = Path("artifacts/reports")
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # Half of the time of a score, and no matter of these tests.
+    monkeypatch.setattr("featx.reports.plot_confusion", lambda *_: None)
 
 
 def splits(paint: Painter, *names: str, root: str = "photos") -> featx.Model:
     """A model of the training part of a folder of splits, each of which has a store."""
     for seed, name in enumerate(names):
         paint(Path(root, name), each=8 - seed, seed=seed)
-    train = next(one.store for one in featx.extract_all(root, backbones=["mean-colour"]) if one.store is not None)
-    return featx.fit(train)
+    train = next(
+        one.store for one in featx.extract_all(root, backbones=["mean-colour"], workers=1) if one.store is not None
+    )
+    return featx.fit(train, C=0.1, folds=3)
 
 
 def written() -> set[str]:
