@@ -26,9 +26,9 @@ def html_table(
     notes : sequence of str
         Paragraphs below the table.
     """
-    head = f"<thead><tr>{''.join(f'<th>{escaped(one)}</th>' for one in header)}</tr></thead>" if header else ""
+    head = f"<thead><tr>{''.join(map(_heading, header))}</tr></thead>" if header else ""
     body = "".join(
-        f"<tr><th style='text-align:left'>{escaped(first)}</th>"
+        f"<tr>{_heading(first)}"
         + "".join(f"<td style='text-align:left'>{escaped(one)}</td>" for one in others)
         + "</tr>"
         for first, *others in rows
@@ -68,3 +68,7 @@ def escaped(text: str) -> str:
     """Escape a text for HTML."""
     # Bytes of a name that are no UTF-8 stand as lone surrogates, which no page can hold.
     return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def _heading(text: str) -> str:
+    return f"<th style='text-align:left'>{escaped(text)}</th>"

@@ -81,7 +81,7 @@ class FeatureStore:
             ("backbone", f"{self.spec.backbone}, weights {self.weights_source}"),
             ("classes", f"{len(classes)}: {notebook.some(classes)}" if classes else "no labels"),
             ("split", self.split or "none"),
-            ("images without a row", f"{self.failed:,} of {self.found:,}"),
+            ("unreadable images", f"{self.failed:,} of {self.found:,}" + (": see failures" if self.failed else "")),
         ]
         return notebook.html_table(str(self.path), rows)
 
