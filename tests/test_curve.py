@@ -302,8 +302,8 @@ def test_a_gain_is_told_for_what_it_is():
     _, grown = summarise(simulated(rng, {10: 0.6, 40: 0.9}, n=2000), folds=folds, units=units)
     assert grown.difference == pytest.approx(0.13, abs=0.03)
     assert grown.interval.low > 0
-    assert "from 10 to 40, each time" in grown.sentence
+    assert "Each doubling from 10 to 40 images per class" in grown.sentence
     _, same = summarise(simulated(rng, {10: 0.8, 20: 0.8}, n=2000), folds=folds, units=units)
-    assert "isn't certain" in same.sentence
+    assert "more images may not help" in same.sentence
     assert "from" not in same.sentence
     assert summarise(simulated(rng, {10: 0.8}), folds=folds[:200], units=units[:200])[1] is None

@@ -90,10 +90,10 @@ def test_c_is_advised_only_to_classifiers_that_have_it(
     store = featx.extract(source, **MEANS)
     with pytest.raises(DataError, match="class 'red' has one: add images") as raised:
         featx.fit(store, clf=clf)
-    assert ("give C" in str(raised.value)) == advised
+    assert ("use `C=1`" in str(raised.value)) == advised
     with pytest.raises(DataError) as raised:
         featx.curve(store, clf="svm", folds=2, points=[2])
-    assert "give C" not in str(raised.value)  # a learning curve takes none
+    assert "`C=1`" not in str(raised.value)  # a learning curve takes none
 
 
 class Unsafe(GaussianNB):

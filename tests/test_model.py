@@ -145,7 +145,7 @@ def test_rows_without_label_and_classes_without_rows_are_left_out(caplog):
         ({"digests": np.zeros((3, 32), np.uint8)}, "as many labels"),
         ({"groups": ("a",)}, "as many labels"),
         ({"features": np.full((80, 6), np.nan)}, "row 0 "),
-        ({"labels": np.array([1] + [0] * 79)}, "class 'bee' has one: add images, or give C"),
+        ({"labels": np.array([1] + [0] * 79)}, "class 'bee' has one: add images, or use `C=1`"),
     ],
 )
 def test_refuses_data_that_nothing_can_be_fitted_on(changes, said):

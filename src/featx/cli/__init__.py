@@ -61,10 +61,10 @@ class _Group(TyperGroup):
 app = new_typer(
     name="featx",
     cls=_Group,
-    help="""A classifier from a folder of images, in two stages that never mix.
+    help="""Train an image classifier from folders of photos, in two steps.
 
-    `featx extract data/train` runs a frozen, pretrained network once over every image and caches its feature vectors.
-    `featx fit` fits a classifier on the cached features, in seconds, as often as you like.
+    `featx extract data/train` describes each image by numbers ("features"), once, with a pretrained network, and keeps
+    them. `featx fit` fits a classifier on these features, in seconds, as often as you like.
     `featx score` says how good it is, `featx predict` labels new images.
 
     data/train holds one sub-folder of images per class; data/test, if there is one, likewise.

@@ -15,11 +15,11 @@ import typer
 from featx.cli import options as shared
 
 COMMANDS = {
-    "extract": "Compute the features of images and cache them in a file.",
-    "fit": "Fit a classifier on cached features.",
-    "score": "Measure how good models are, on images they have not seen.",
+    "extract": "Describe each image by numbers (features), once, and keep them.",
+    "fit": "Fit a classifier on features that were extracted.",
+    "score": "Test classifiers on images they have not seen.",
     "compare": "Rank models that were scored on the same images.",
-    "curve": "Show what more training images would bring.",
+    "curve": "Show if more training images would help.",
     "predict": "Label new images.",
     "info": "Show how a feature store or a model was made.",
     "verify": "Check feature stores for damage, and repair them.",

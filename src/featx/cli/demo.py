@@ -15,5 +15,4 @@ def demo() -> None:
         reports = run(progress=progress)
     show.reports(reports)
     files = [report_path(report.model, report.test_set) for report in reports]
-    show.lists(reports, files)
-    show.pages([file.with_suffix(".html") for file in files], open_them=False)
+    show.files(reports, files, open_best=False)

@@ -116,7 +116,7 @@ def fit(
     seed: shared.SeedOfFolds = SelectionOptions.seed,
     json: shared.Json = False,
 ) -> None:
-    """Fit a classifier on cached features; a cross-validated sweep chooses its hyperparameters."""
+    """Fit a classifier on extracted features; its settings are chosen automatically, by cross-validation."""
     from featx.cli import show
     from featx.cli.show.fitting import ranking
     from featx.pipeline.fitting import fit_all

@@ -12,6 +12,7 @@ from featx.cli.streams import printable
 
 PARAMETERS = frozenset(
     {
+        "C",
         "backbone",
         "batch_size",
         "check",

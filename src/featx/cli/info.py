@@ -9,15 +9,19 @@ from featx.cli import options as shared
 
 
 def info(
-    path: Annotated[Path, typer.Argument(help="Feature store or model.", metavar="FILE", show_default=False)],
+    paths: Annotated[list[Path], typer.Argument(help="Feature stores or models.", metavar="FILE", show_default=False)],
     json: shared.Json = False,
 ) -> None:
-    """Show how a feature store or a model was made, from which images, and with which result."""
+    """Show how feature stores or models were made, from which images, and with which result."""
     from featx.cli import show
     from featx.pipeline.describing import describe
 
-    found = describe(path)
+    found = [describe(path) for path in paths]
     if json:
-        show.as_json(found)
-    else:
-        show.description(found)
+        # One file gives an object, as it always did.
+        show.as_json(found[0] if len(found) == 1 else found)
+        return
+    for path, one in zip(paths, found, strict=True):
+        if len(found) > 1:
+            show.console(data=True).print(f"[bold]{show.shorten(path.absolute())}[/]", soft_wrap=True)
+        show.description(one)

@@ -29,7 +29,7 @@ def score(
             show_default="every model under artifacts/models",
         ),
     ] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Show the page of each report in the browser.")] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page of the best model in the browser.")] = False,
     show_outside: Annotated[
         bool,
         typer.Option(
@@ -48,7 +48,7 @@ def score(
     safe_csv: shared.SafeCsv = False,
     json: shared.Json = False,
 ) -> None:
-    """Score models on images that they were not fitted on, and give each figure with its uncertainty.
+    """Test classifiers on images they have not seen, and show how sure each figure is.
 
     Writes for each model a report (JSON), a page to look at (HTML), a list of the images, mistakes first (CSV), and a
     confusion matrix (PNG) under artifacts/reports. Test images that were also used in training are named, copies of
@@ -81,5 +81,6 @@ def score(
     else:
         show.reports(reports)
     files = [report_path(report.model, report.test_set) for report in reports]
-    show.lists(reports, files)
-    show.pages([file.with_suffix(".html") for file in files], open_them=open_page)
+    show.files(reports, files, open_best=open_page)
+    if not json and not open_page:
+        show.next_step("featx score --open shows the page; featx curve, if more images would help")

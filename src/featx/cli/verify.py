@@ -36,7 +36,7 @@ def verify(
     max_pixels: shared.MaxPixels = RunOptions.max_pixels,
     json: shared.Json = False,
 ) -> None:
-    """Check feature stores against their checksums and every rule of the format, and exit with 1 if one is wrong.
+    """Check feature files for damage: by their checksums and every rule of the format. Exit with 1 if one is damaged.
 
     With --repair, damaged rows are extracted again, if their images and the weights have not changed. With --sample,
     changed weights or changed preprocessing are found, which a checksum can't show.

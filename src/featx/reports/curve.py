@@ -100,17 +100,17 @@ class Gain:
         gained, low, high = (
             round(100 * share, 1) + 0.0 for share in (self.difference, self.interval.low, self.interval.high)
         )
-        doubling = "doubling the images per class"
+        doubling = "The last doubling"
         if self.end != 2 * self.start:
-            doubling += f" (from {self.start} to {self.end}, each time)"
+            doubling = f"Each doubling from {self.start} to {self.end} images per class"
         hope = (
-            "doubling them again may gain less than that"
+            "more images may help, less each time"
             if low > 0
-            else "that it gained anything isn't certain"
+            else "more images may not help"
             if high > 0
             else "more images like these would not help"
         )
-        return f"{doubling} gained {gained:.1f} points last ({low:.1f} to {high:.1f}); {hope}"
+        return f"{doubling} added {gained:.1f} points ({low:.1f} to {high:.1f}): {hope}."
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

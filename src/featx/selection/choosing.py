@@ -115,7 +115,7 @@ class _Choice:
             if len(points) > 1:
                 if "C" not in self.blueprint.recipe.defaults:
                     raise
-                raise DataError(f"{error}, or give C to fit without cross-validation") from error
+                raise DataError(f"{error}, or use `C=1` (no score will be possible)") from error
             logger.warning("%s; nothing is to be chosen, so the classifier is fitted without", error)
             return Selection(
                 params=self._absolute(points)[0], folds=0, seed=options.seed, rows=(), oof=None, rule=options.rule

@@ -5,7 +5,7 @@ from featx.cli.show.extraction import extraction_record
 from featx.cli.show.fitting import model_record
 from featx.cli.show.prediction import predictions
 from featx.cli.show.progress import ModelProgress, TerminalProgress
-from featx.cli.show.scoring import lists, pages, reports
+from featx.cli.show.scoring import files, reports
 from featx.cli.show.terminal import as_json, console, failures, line, next_step, quiet, shorten, shown, step
 
 __all__ = [
@@ -17,11 +17,10 @@ __all__ = [
     "description",
     "extraction_record",
     "failures",
+    "files",
     "line",
-    "lists",
     "model_record",
     "next_step",
-    "pages",
     "predictions",
     "quiet",
     "reports",

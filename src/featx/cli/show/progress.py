@@ -31,7 +31,12 @@ class _Speed(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f} {self.unit}/s")
+        return Text("" if task.speed is None or task.speed < 1 else f"{task.speed:,.0f} {self.unit}/s")
+
+
+class _Count(MofNCompleteColumn):
+    def render(self, task: Task) -> Text:
+        return Text("") if task.total is None else super().render(task)
 
 
 class TerminalProgress:
@@ -84,7 +89,7 @@ class TerminalProgress:
             return
         if self.bars is None:
             speed = [] if self.unit is None else [_Speed(self.unit)]
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), *speed)
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), _Count(), *speed)
             self.bars = Progress(*columns, TimeRemainingColumn(), console=screen, transient=True)
             self.bars.start()
             guard_streams()  # rich put streams of its own before stdout and stderr, which obey escape sequences

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from featx.reports import Report
     from featx.statistics.table import Metric
 
+MOST_FILES = 3
+"""Reports whose files are all named."""
+
 NAMED = 5
 """Images of a kind named on the terminal."""
 
@@ -98,17 +101,29 @@ def _named(heading: str, texts: Sequence[str]) -> None:
         line(f"  and {len(found) - NAMED:,} more, which the page shows")
 
 
-def lists(scored: "Sequence[Report]", files: "Sequence[Path]") -> None:
-    """Name the CSV of images of each report, with the number of mistakes in it."""
-    for report, file in zip(scored, files, strict=True):
-        if report.images is not None and not quiet():
-            wrong = int((~report.images.right).sum())
-            line(f"mistakes ({wrong:,} of {report.metrics.n:,} images): {shorten(file.with_suffix('.csv').absolute())}")
+def files(scored: "Sequence[Report]", paths: "Sequence[Path]", *, open_best: bool) -> None:
+    """Name the list of images and the page of the best report, and of the others while they are few.
 
-
-def pages(paths: "Sequence[Path]", *, open_them: bool) -> None:
-    """Name the pages of reports, and show them in the browser where that is wanted."""
-    for path in paths:
-        opened = open_them and webbrowser.open(path.absolute().as_uri())
-        if not quiet() or (open_them and not opened):
-            line(f"{'opened' if opened else 'page'}: {shorten(path.absolute())}")
+    Parameters
+    ----------
+    scored : sequence of Report
+        The reports.
+    paths : sequence of Path
+        File of each; its list and its page lie beside it, with suffixes of their own.
+    open_best : bool
+        Show the page of the best in the browser.
+    """
+    best_first = sorted(zip(scored, paths, strict=True), key=lambda one: -one[0].counted.accuracy)
+    for place, (report, path) in enumerate(best_first[:1] if len(best_first) > MOST_FILES else best_first):
+        page = path.with_suffix(".html").absolute()
+        opened = open_best and not place and webbrowser.open(page.as_uri())
+        if not quiet():
+            if report.images is not None:
+                wrong = int((~report.images.right).sum())
+                which = f"{wrong:,} of {report.metrics.n:,} images are wrong"
+                line(f"{which}: {shorten(path.with_suffix('.csv').absolute())}")
+            line(f"{'opened' if opened else 'page'}: {shorten(page)}")
+        elif open_best and not place and not opened:
+            line(f"page: {shorten(page)}")
+    if len(best_first) > MOST_FILES and not quiet():
+        line(f"[dim]those of the other {len(best_first) - 1} models lie beside them[/]")

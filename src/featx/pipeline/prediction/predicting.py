@@ -13,6 +13,7 @@ from featx.pipeline.evaluation.training import keys
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.pipeline.filling.unreadable import warn_of_failures
+from featx.pipeline.fitting import accuracy
 from featx.pipeline.naming import MODELS, default_models
 from featx.pipeline.prediction.results import Predictions
 from featx.pipeline.prediction.sources import check_paths, expand
@@ -197,10 +198,13 @@ def _only_model() -> Path:
     """
     found = default_models()
     if len(found) != 1:
-        what = f"there are {len(found)} models under {MODELS} ({', '.join(path.name for path in found)})"
         if not found:
-            what = f"there is no model under {MODELS}; run `featx fit` first"
-        raise ModelError(f"{what}: name one with `model`")
+            raise ModelError(f"there is no model under {MODELS}; run `featx fit` first: name one with `model`")
+        best = max((Model.load(path) for path in found), key=accuracy)
+        raise ModelError(
+            f"there are {len(found)} models under {MODELS} ({', '.join(path.name for path in found)}): name one with "
+            f"`model`; the best by cross-validation is `model={MODELS / best.name}.skops` ({accuracy(best):.1%})"
+        )
     return found[0]
 
 
