@@ -275,6 +275,7 @@ def test_nothing_predicted_is_a_table_too(results: SimpleNamespace) -> None:
         confidence=found.confidence[part],
         probabilities=found.probabilities[part],
         margins=found.margins[part],
+        seen=found.seen[part],
     )
     assert repr(nothing) == "<Predictions of 0 images · none labelled · 1 failed>"
     assert len(nothing.to_pandas()) == 0

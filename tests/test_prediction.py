@@ -153,6 +153,7 @@ def test_images_that_the_model_was_fitted_on_are_counted(model: Model) -> None:
         "again.png",
         *(f"blue {index:02}.png" for index in range(8)),
     ]
+    assert "9 already seen in training" in repr(found)
     told = CliRunner().invoke(app, ["predict", "new", "--model", path], catch_exceptions=False)
     assert "1 of 13 images were used to fit the model: it has already seen these" in told.stderr
     told = CliRunner().invoke(app, ["predict", "new", "--model", path, "--json", "--quiet"], catch_exceptions=False)

@@ -77,6 +77,8 @@ class Predictions:
         counted = [notebook.some(parts) or "none labelled"]
         if abstained := int(self.abstained.sum()):
             counted.append(f"{abstained:,} left unlabelled")
+        if seen := int(self.seen.sum()):
+            counted.append(f"{seen:,} already seen in training")
         if self.failures:
             counted.append(f"{len(self.failures):,} failed")
         return " · ".join(counted)
