@@ -227,7 +227,7 @@ def test_the_command_names_the_list_and_the_set(
     assert not stop.value.code
     told = capsys.readouterr()
     assert "photos/val (21 images)" in told.out
-    assert f"mistakes (0 of 21 images): artifacts/reports/{MODEL}-on-val.csv" in told.err
+    assert f"0 of 21 images are wrong: artifacts/reports/{MODEL}-on-val.csv" in told.err
     assert f"artifacts/reports/{MODEL}-on-val.html" in told.err
     assert Path(f"artifacts/reports/{MODEL}-on-val.csv").read_text().startswith('"path","label"')
 
