@@ -43,7 +43,7 @@ def model(path: Path, fitted: "Model") -> None:
 
 
 def _answer(fitted: "Model") -> str:
-    """What a model is worth, in one sentence."""
+    """Say what a model is worth, in one sentence."""
     selection = fitted.selection
     if selection.oof is None:
         return "not tested: score it on labelled images that it has not seen"
