@@ -174,7 +174,5 @@ def _chosen(rows: ArrayLike | slice | None, count: int) -> NDArray[np.int64]:
             raise IndexError(f"{wanted.dtype} of shape {wanted.shape}")
         found: NDArray[np.int64] = every[wanted]
     except IndexError as error:
-        raise UsageError(
-            f"`rows` are numbers of rows from 0 to {count - 1}, or {count} times True or False: {error}"
-        ) from error
+        raise UsageError(f"rows are numbers from 0 to {count - 1}, or {count} times True or False: {error}") from error
     return found
