@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
 from rich.text import Text
 
-from featx.demo import write_digits
+from featx.demo import EACH, write_digits
 
 COLUMNS = 100
 COMMANDS = (
@@ -51,7 +51,7 @@ def main() -> None:
     out = options.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        write_digits(Path(folder, "data"))
+        write_digits(Path(folder, "data"), each=EACH)
         transcript = Text()
         for command in COMMANDS:
             transcript.append("$ ", style="bold green").append(f"{command}\n", style="bold")

@@ -3,7 +3,7 @@
     FEATX_MATERIAL=… python benchmarks/scattering.py [--sets flowers5_dev trashnet_dev sign_digits digits]
 
 Each set is extracted and fitted by the public verbs (`featx.extract`, `featx.fit`, logistic regression, five folds).
-``digits`` are the sample images of `featx demo`, extracted as it does. MobileNetV2 has the published weights of the
+``digits`` are all the images that `featx demo` draws from, at its sizes. MobileNetV2 has the published weights of the
 material's folder, or none where they aren't there. Speed is files to store over the largest set, in a process that has
 extracted before, and of the backbone alone.
 """
@@ -26,10 +26,10 @@ from featx.runtimes import RuntimeOptions, runtime
 
 WEIGHTS = {"mobilenetv2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"}
 DIGITS: dict[str, dict[str, Any]] = {
-    "scattering": {"image_size": WITHOUT_WEIGHTS.image_size, "pooling": WITHOUT_WEIGHTS.pooling},
+    "scattering": {"image_size": WITHOUT_WEIGHTS.image_size, "pooling": "none"},
     "mobilenetv2": {"image_size": BACKBONE.image_size},
 }
-"""How the demo extracts its images, by the beginning of a backbone's name."""
+"""Options for the digits, by the beginning of a backbone's name: the sizes of the demo, and scattering by cells."""
 
 SETS = ("flowers5_dev", "trashnet_dev", "sign_digits", "digits")
 

@@ -62,7 +62,7 @@ MAY_IMPORT = {
     },
     "gallery": {"notebook", "manifest", "store", "pipeline"},
     "transformers": {"spec", "batches", "backbones", "pipeline"},
-    "demo": {"progress", "spec", "batches", "pipeline", "backbones", "model", "reports"},
+    "demo": {"progress", "spec", "cache", "batches", "pipeline", "backbones", "model", "reports"},
     "doctor": {"ownership", "spec", "machine", "cache", "batches", "weights", "backbones", "runtimes", "pipeline"},
     "cli": {
         "progress",

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from featx import demo
+from featx import demo, fit
+from featx.backbones import Request
 from featx.demo import write_digits
 from featx.errors import SourceError, WeightsError
 from featx.progress import Silent
@@ -55,6 +56,19 @@ def test_the_seed_decides_the_split_and_the_bytes(written, tmp_path):
     assert contents(tmp_path / "same") == contents(folder)
     assert write_digits(tmp_path / "other", seed=1) == counts
     assert set(contents(tmp_path / "other")) != set(contents(folder))
+
+
+def test_a_part_is_the_same_number_of_images_of_each_digit_from_the_same_split(written, tmp_path):
+    folder, _ = written
+    assert write_digits(tmp_path / "data", each=(3, 2)) == (30, 20)
+    part = contents(tmp_path / "data")
+    whole = contents(folder)
+    assert all(whole[path] == data for path, data in part.items())
+    for split, n in (("train", 3), ("test", 2)):
+        assert [len(list((tmp_path / "data" / split / str(digit)).iterdir())) for digit in range(10)] == [n] * 10
+    assert write_digits(tmp_path / "data", each=(3, 2)) == (30, 20)
+    with pytest.raises(SourceError, match="nothing is overwritten"):
+        write_digits(tmp_path / "data")
 
 
 def test_repeated_it_changes_nothing(written):
@@ -169,7 +183,99 @@ def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, mon
             said.append(step.text)
 
     runner = demo.choose_backbone(Log())
-    assert (runner.spec.backbone, runner.feature_shape, runner.untrained) == ("scattering", (2, 2, 1251), False)
+    assert (runner.spec.backbone, runner.feature_shape, runner.untrained) == ("scattering", (1251,), False)
     (words,) = said
     assert "could not be downloaded" in words
     assert "scattering" in words
+
+
+class Commands(Silent):
+    """Notes what is said, and what is computed: models and reports of an earlier run are not."""
+
+    def __init__(self):
+        self.said = []
+
+    def step(self, step):
+        self.said.append(step.text)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with a run of a demo of few images, on a backbone that needs no weights."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        few(patch, folder)
+        demo.run()
+    return folder
+
+
+def few(patch, folder):
+    patch.chdir(folder)
+    patch.setenv("FEATX_CACHE", str(folder / "cache"))
+    patch.setattr(demo, "EACH", (6, 3))
+    patch.setattr(demo, "BACKBONE", Request(backbone="mean-colour"))
+
+
+def counted(monkeypatch):
+    """Count the fits and the scores that are computed."""
+    calls = []
+    for name in ("fit_all", "score_all"):
+        made = getattr(demo, name)
+        monkeypatch.setattr(
+            demo, name, lambda *args, made=made, name=name, **options: calls.append(name) or made(*args, **options)
+        )
+    return calls
+
+
+def test_the_second_run_computes_nothing_again_and_shows_the_same(project, monkeypatch):
+    few(monkeypatch, project)
+    first = demo.run()
+    calls, before = counted(monkeypatch), {path: path.stat().st_mtime_ns for path in project.rglob("artifacts/*/*")}
+    log = Commands()
+    assert [report.to_json() for report in demo.run(progress=log)] == [report.to_json() for report in first]
+    assert calls == []
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("artifacts/*/*")} == before
+    assert sum("nothing to do" in text for text in log.said) == 3  # of two fits and a score, and each is said
+    assert len(before) == 2 + 2 + 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ("a model of other options", ["fit_all", "score_all"]),
+        ("a page that is gone", ["score_all"]),
+        ("another program", ["fit_all", "fit_all", "score_all"]),
+    ],
+)
+def test_what_has_changed_since_the_last_run_is_computed_again(change, again, project, monkeypatch):
+    few(monkeypatch, project)
+    demo.run()  # nothing to do, unless another of these tests changed something
+    if change == "a model of other options":
+        fit("artifacts/features/train-mean-colour.h5", clf="svm", C=1.0)
+    elif change == "a page that is gone":
+        (project / "artifacts" / "reports" / "train-mean-colour-svm-on-test.html").unlink()
+    else:
+        monkeypatch.setattr("importlib.metadata.version", lambda name: "another")
+    calls = counted(monkeypatch)
+    reports = demo.run()
+    assert calls == again
+    assert [report.model for report in reports] == ["train-mean-colour-logreg", "train-mean-colour-svm"]
+    assert len(list(project.rglob("artifacts/reports/*.html"))) == 2
+
+
+def test_scattering_is_taken_again_without_another_try_to_download(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+    resolved = []
+    resolve = demo.BackboneRunner.resolve
+    monkeypatch.setattr(
+        demo.BackboneRunner, "resolve", lambda request, options: resolved.append(request) or resolve(request, options)
+    )
+    features = tmp_path / "artifacts" / "features" / "train-scattering.h5"
+    features.parent.mkdir(parents=True)
+    features.touch()
+    log = Commands()
+    assert demo.choose_backbone(log).spec.backbone == "scattering"
+    assert resolved == [demo.WITHOUT_WEIGHTS]
+    assert "delete artifacts/features/train-scattering.h5" in log.said[0]
