@@ -11,7 +11,9 @@ from PIL import Image
 
 import featx
 from conftest import Painter
+from featx.backbones import find
 from featx.cli import main
+from featx.cli.commands import COMMANDS as COMMANDS_OF_FEATX
 
 README_FILE = Path(__file__).parents[1] / "README.md"
 README = README_FILE.read_text(encoding="utf-8")
@@ -81,3 +83,12 @@ def test_the_pictures_are_there_and_small() -> None:
         with Image.open(path) as picture:
             picture.load()
             assert (picture.format, picture.width > 1200) == ("PNG", True)
+
+
+def test_the_page_on_what_to_do_next_names_backbones_and_commands_that_there_are() -> None:
+    page = (README_FILE.parent / "docs" / "what-now.md").read_text(encoding="utf-8")
+    table = page.partition("## Which backbone")[2].partition("Larger networks")[0]
+    backbones = [name for name in re.findall(r"`([\w.-]+)`", table) if name != "featx backbones"]
+    assert [find(name).name for name in backbones] == backbones
+    assert len(backbones) >= 5
+    assert set(re.findall(r"featx ([a-z]+)\b", page)) <= set(COMMANDS_OF_FEATX)
