@@ -320,6 +320,10 @@ LEVELS = {
         ["fold1/x/1.jpg", "fold1/y/1.jpg", "fold2/x/1.jpg", "fold2/y/1.jpg"],
         r"x, y; .*/fold1 or ",
     ),
+    "splits below the classes": (
+        ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/1.jpg", "dog/test/1.jpg"],
+        r"classes cat, dog have sub-folders that are named as splits, test, train.* above the classes",
+    ),
     "sub-folders of other names": (["cat/a/1.jpg", "cat/b/1.jpg", "dog/c/1.jpg"], None),
     "one sub-folder each": (["cat/images/1.jpg", "dog/images/1.jpg"], None),
     "a loose file": (["pets/cat/1.jpg", "pets/dog/1.jpg", "1.jpg"], None),

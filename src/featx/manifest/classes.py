@@ -102,7 +102,17 @@ def _warn_of_levels(root: Path, listed: list[Listed]) -> None:
             )
         return
     first, *others = inner.values()
-    if len(first) > 1 and all(other == first for other in others):
+    if len(first) < 2 or any(other != first for other in others):
+        return
+    if all(split_named(name) for name in first):
+        logger.warning(
+            "%s: the classes %s have sub-folders that are named as splits, %s, and are taken whole; put a folder for "
+            "each split above the classes, or a column split into a CSV",
+            root,
+            _some(sorted(inner)),
+            _some(sorted(first)),
+        )
+    else:
         logger.warning(
             "%s: the classes %s have sub-folders of the same names, %s; if those are the classes, give %s",
             root,

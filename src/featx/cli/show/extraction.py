@@ -65,7 +65,7 @@ def next_step_of(extractions: Sequence[Extraction]) -> str:
     stores = [one.store for one in extractions if one.store is not None]
     if any(store.split in TRAINING_SPLITS and len(store.classes) > 1 for store in stores):
         return "featx fit"
-    if stores and all(store.classes for store in stores):
+    if stores and all(store.classes and store.split not in TRAINING_SPLITS for store in stores):
         return "featx score, once a model is fitted on training images"
     return ""
 
