@@ -305,6 +305,18 @@ def test_few_images_in_a_class_lower_the_folds_and_say_so(
     assert "rare" in err + caplog.text
 
 
+def test_files_of_other_kinds_are_counted_and_are_no_failures(paint: Painter, run: Run) -> None:
+    _train(paint)
+    for name in ("Thumbs.db", "red/notes.txt", "red/broken.jpg"):
+        Path("data/train", name).write_text("no image")
+    err = run(*EXTRACT)[2]
+    assert "27 files: 24 new, 0 reused, 1 unreadable, 2 not images" in err
+    assert "not images: 2 left out (Thumbs.db, red/notes.txt)" in err
+    assert "not-an-image red/broken.jpg" in err
+    assert "images/s" not in err  # of one batch
+    assert run(*EXTRACT, "--quiet") == (0, "", "")
+
+
 def test_a_store_without_a_model_is_named_last(paint: Painter, run: Run) -> None:
     _train(paint)
     paint(Path("data/alone"), classes={"red": (220, 10, 10)})

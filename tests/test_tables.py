@@ -2,14 +2,20 @@
 
 import io
 import itertools
+import re
+import sys
+from collections.abc import Callable
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from featx.cli.show import backbones, terminal
 from featx.cli.show.comparing import COLUMNS as COMPARING
+from featx.cli.show.comparing import comparisons
 from featx.cli.show.curve import COLUMNS as CURVE
 from featx.cli.show.tables import Column, print_table
+from featx.statistics.comparison import rank
 
 NAMES = {
     "long": [f"train-mobilenet-{end}" for end in ("0.25-logreg", "0.25-svm-rbf", "1.0-centroid")],
@@ -87,3 +93,63 @@ def test_what_all_names_begin_with_stands_above() -> None:
     assert "models train-mobilenet-0.25-…" in text
     assert text.count("train-mobilenet") == 1
     assert "\nlogreg " in text
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def on_terminal(show: Callable[[], None], width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Lines that a terminal of some width shows, without their colours."""
+    shown = Screen()
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "stderr", shown)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    show()
+    monkeypatch.undo()
+    return [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", shown.getvalue()).splitlines()]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_the_backbones_fit_and_all_are_named(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from featx.backbones import table
+
+    lines = on_terminal(lambda: backbones(table(), json=False), width, monkeypatch)
+    assert max(map(cell_len, lines)) <= width
+    assert [line.split()[0] for line in lines[1:]] == [entry.name for entry in table()]
+    assert not any("…" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_a_line_is_broken_between_words_and_a_path_never(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["word", "猫の写真", "וכלבים", "e\u0301" * 6] * 12
+    path = "artifacts/" + "x" * 150
+    lines = on_terminal(lambda: terminal.line(f"  [dim]{' '.join(words)}[/] {path}"), width, monkeypatch)
+    assert " ".join(lines).split() == [*words, path]
+    assert lines[0].startswith("  word")
+    assert all(line.startswith("    ") for line in lines[1:])
+    assert [cell_len(line) for line in lines if cell_len(line) > width] == [4 + len(path)]
+
+
+def test_a_difference_of_nothing_has_no_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    comparisons([rank([0, 1, 0, 1], {"a": [0, 1, 0, 0], "b": [0, 1, 1, 1]})])
+    told = capsys.readouterr().out
+    assert " 0.0% " in told
+    assert "-0.0%" not in told
+
+
+def test_a_pipe_is_as_wide_as_any_table(capsys: pytest.CaptureFixture[str]) -> None:
+    columns, cells = CELLS["score"]
+    print_table(terminal.console(data=True), columns, [("model " * 60, *cells)])
+    assert all(cell in capsys.readouterr().out.splitlines()[1] for cell in ("91.7% - 98.4%",))
+
+
+def test_a_name_that_spells_an_emoji_is_as_wide_as_it_is_written() -> None:
+    columns, cells = CELLS["score"]
+    name = ":smile:" * 4
+    lines = printed(columns, [(name, *cells)], 60).splitlines()
+    assert max(map(cell_len, lines)) <= 60

@@ -37,8 +37,8 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
                 low, high = -pair.accuracy.interval.high, -pair.accuracy.interval.low
                 p = pair.adjusted_p_value
                 row += [
-                    f"{-pair.accuracy.value:+.1%}",
-                    f"{low:+.1%} to {high:+.1%}",
+                    _signed(-pair.accuracy.value),
+                    f"{_signed(low)} to {_signed(high)}",
                     "< 0.001" if p < 0.001 else f"{p:.3f}",
                     VERDICTS[pair.real],
                 ]
@@ -50,3 +50,9 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
             line(f"[dim]note: {shown(in_flags(note))}[/]")
     if not quiet():
         line("[dim]p: McNemar's test on the same images (mid-p), corrected for all pairs by Holm's procedure[/]")
+
+
+def _signed(difference: float) -> str:
+    """Write a difference with its sign; one that is nothing has none."""
+    text = f"{difference:+.1%}"
+    return text[1:] if text in ("-0.0%", "+0.0%") else text

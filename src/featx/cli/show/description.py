@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
+from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import as_json, console, shown
 
 if TYPE_CHECKING:
     from featx.backbones import Entry
+
+BACKBONES = (
+    Column(heading="backbone", left=True),
+    Column(heading="image", rank=1),
+    Column(heading="features", rank=2),
+    Column(heading="parameters", rank=3),
+    Column(heading="ImageNet top-1"),
+    Column(heading="licence of the weights", left=True, rank=4),
+    Column(heading="weights", left=True),
+)
 
 
 def description(found: dict[str, Any]) -> None:
@@ -58,20 +67,8 @@ def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
             ]
         )
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in (
-        "backbone",
-        "image",
-        "features",
-        "parameters",
-        "ImageNet top-1",
-        "licence of the weights",
-        "weights",
-    ):
-        left = heading in ("backbone", "licence of the weights", "weights")
-        table.add_column(heading, justify="left" if left else "right")
-    for entry in entries:
-        table.add_row(
+    rows = [
+        (
             entry.name,
             f"{entry.image_size[0]} x {entry.image_size[1]}",
             f"{entry.width:,}",
@@ -80,4 +77,6 @@ def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
             entry.licence or "",
             "none needed" if entry.weights_file is None else "here" if cached(entry, top=False) else "",
         )
-    console(data=True).print(table)
+        for entry in entries
+    ]
+    print_table(console(data=True), BACKBONES, rows, named=False)

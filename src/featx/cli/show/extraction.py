@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import failures, line, shorten, shown, verbose
+from featx.cli.show.terminal import failures, is_of_another_kind, line, shorten, shown, verbose
 from featx.pipeline.filling.job import Extraction
 from featx.pipeline.naming import TRAINING_SPLITS
 
@@ -26,11 +26,15 @@ ADVICE = {
 def summary(extraction: Extraction, *, dry_run: bool) -> None:
     """Show what an extraction did, or in a dry run would do."""
     one = extraction
-    counts = f"{one.found:,} images: {one.extracted:,} new, {one.reused:,} reused, {one.failed:,} unreadable"
+    others = sum(map(is_of_another_kind, one.failures))
+    unreadable = one.failed - others
+    what = f"{one.found:,} {'files' if others else 'images'}"
+    more = f", {others:,} not images" if others else ""
+    counts = f"{what}: {one.extracted:,} new, {one.reused:,} reused, {unreadable:,} unreadable{more}"
     if dry_run:
         counts = (
-            f"{one.found:,} images: {one.extracted:,} to compute, {one.reused:,} to reuse, "
-            f"{one.failed:,} known to be unreadable"
+            f"{what}: {one.extracted:,} to compute, {one.reused:,} to reuse, "
+            f"{unreadable:,} known to be unreadable{more}"
         )
     elif not one.extracted and one.seconds == 0:
         counts = f"nothing to do: {counts}"

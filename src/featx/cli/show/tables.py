@@ -58,7 +58,7 @@ def print_table(
     filled = [[*row, *[""] * (len(columns) - len(row))] for row in rows]
     kept = [index for index in range(len(columns)) if any(row[index] for row in filled) or not filled]
     if _width(columns, filled, kept) > screen.width and named:
-        beginning = _shared_beginning([Text.from_markup(row[0]).plain for row in filled])
+        beginning = _shared_beginning([Text.from_markup(row[0], emoji=False).plain for row in filled])
         if beginning and all(row[0].startswith(beginning) for row in filled):
             filled = [[row[0].removeprefix(beginning), *row[1:]] for row in filled]
             title = ", ".join(part for part in (title, f"{columns[0].heading}s {beginning}…") if part)
@@ -81,7 +81,7 @@ def print_table(
 
 def _width(columns: Sequence[Column], rows: Iterable[Sequence[str]], kept: Sequence[int]) -> int:
     cells = [[columns[index].heading for index in kept], *([row[index] for index in kept] for row in rows)]
-    widths = [max(Text.from_markup(row[place]).cell_len for row in cells) for place in range(len(kept))]
+    widths = [max(Text.from_markup(row[place], emoji=False).cell_len for row in cells) for place in range(len(kept))]
     return sum(widths) + GAP * (len(kept) - 1)
 
 

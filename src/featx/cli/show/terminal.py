@@ -1,15 +1,18 @@
 """The terminal: lines for people on stderr, data on stdout."""
 
 import json as json_format
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
+from rich.text import Text
 
 from featx.cli.flags import in_flags
 from featx.cli.streams import behind, printable, write_data
@@ -25,6 +28,12 @@ OTHER_KINDS = (
 
 OTHERS_SHOWN = 3
 """Files of other kinds that are named."""
+
+HANGING = 2
+"""Blanks before the further lines of a long line."""
+
+UNLIMITED = 100_000
+"""Columns of a file or pipe: it is as wide as any table."""
 
 FAILURES_SHOWN = 10
 """Failures named on the terminal; the store has them all."""
@@ -45,12 +54,39 @@ class _PrintableConsole(Console):
 def console(*, data: bool = False) -> Console:
     """Console for data (stdout), or for everything else (stderr); a file or pipe is as wide as any table."""
     stream = sys.stdout if data else sys.stderr
-    return _PrintableConsole(file=behind(stream), highlight=False, emoji=False, width=None if stream.isatty() else 200)
+    width = None if stream.isatty() else UNLIMITED
+    return _PrintableConsole(file=behind(stream), highlight=False, emoji=False, width=width)
 
 
 def line(text: str) -> None:
-    """A line for people, however long: the terminal wraps it, a file or pipe never."""
-    console().print(text, soft_wrap=True)
+    """A line for people: broken between words on a terminal, the further lines indented; whole in a file or pipe.
+
+    A word that is wider than the terminal, such as a path, stays in one piece, so that it can be copied.
+    """
+    screen = console()
+    told = Text.from_markup(text, emoji=False)
+    if not screen.is_terminal or told.cell_len <= screen.width:
+        screen.print(told, soft_wrap=True)
+        return
+    indent = len(told.plain) - len(told.plain.lstrip(" "))
+    width = max(screen.width - indent - HANGING, 1)
+    for number, part in enumerate(_broken(told[indent:], width)):
+        part.pad_left(indent + HANGING * (number > 0))
+        screen.print(part, soft_wrap=True)
+
+
+def _broken(text: Text, width: int) -> Iterator[Text]:
+    """Yield lines of whole words. Rich's own wrapping would break or cut a word that is too wide."""
+    breaks: list[int] = []
+    used = 0
+    for word in re.finditer(r"\S+\s*", text.plain):
+        if used and used + cell_len(word[0].rstrip()) > width:
+            breaks.append(word.start())
+            used = 0
+        used += cell_len(word[0])
+    for part in text.divide(breaks):
+        part.rstrip()
+        yield part
 
 
 def as_json(value: Any) -> None:
@@ -99,12 +135,12 @@ def shorten(path: Path) -> str:
 
 def failures(failed: "Sequence[Failure]") -> None:
     """Name the images without a row, the first few in full; files of other kinds are counted apart."""
-    others = [failure for failure in failed if _is_of_another_kind(failure)]
+    others = [failure for failure in failed if is_of_another_kind(failure)]
     if others:
         names = ", ".join(shown(failure.path) for failure in others[:OTHERS_SHOWN])
         more = f" and {len(others) - OTHERS_SHOWN:,} more" if len(others) > OTHERS_SHOWN else ""
         line(f"  [dim]not images: {len(others):,} left out ({names}{more})[/]")
-    images = [failure for failure in failed if not _is_of_another_kind(failure)]
+    images = [failure for failure in failed if not is_of_another_kind(failure)]
     for failure in images[:FAILURES_SHOWN]:
         line(f"  [red]{shown(failure.reason)}[/] {shown(failure.path)}: {shown(failure.message)}")
     if len(images) > FAILURES_SHOWN:
@@ -112,7 +148,7 @@ def failures(failed: "Sequence[Failure]") -> None:
         line("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))
 
 
-def _is_of_another_kind(failure: "Failure") -> bool:
+def is_of_another_kind(failure: "Failure") -> bool:
     """Tell whether a file is none that anybody takes for an image, by its name and its content."""
     if failure.reason not in ("not-an-image", "empty"):
         return False
