@@ -219,7 +219,7 @@ def test_data_is_exact_in_a_pipe_and_printable_on_a_terminal(
     store = featx.extract(folder, backbone="mean-colour")
     model = featx.fit(store, folds=2)
     model.save("model.skops")
-    code, output = run("predict", folder / CLASSES[0], folder / CLASSES[1], "--model", "model.skops")
+    code, output = run("predict", folder / CLASSES[0], folder / CLASSES[1], "--model", "model.skops", "--quiet")
     assert code == 0
     names = {str(folder / one) for one in store.paths}
     if request.node.callspec.params["run"] == "pipe":
