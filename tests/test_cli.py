@@ -315,6 +315,11 @@ def test_files_of_other_kinds_are_counted_and_are_no_failures(paint: Painter, ru
     assert "not-an-image red/broken.jpg" in err
     assert "images/s" not in err  # of one batch
     assert run(*EXTRACT, "--quiet") == (0, "", "")
+    assert run("fit", "--quiet") == (0, "", "")
+    assert "not images: 1 left out" in run("predict", "data/train/red")[2]
+    # An image without a row is an error; a text file is none.
+    err = run("predict", "data/train/red", "--quiet")[2]
+    assert [line.split()[:2] for line in err.splitlines()] == [["not-an-image", "data/train/red/broken.jpg:"]]
 
 
 def test_a_store_without_a_model_is_named_last(paint: Painter, run: Run) -> None:

@@ -136,7 +136,7 @@ def shorten(path: Path) -> str:
 def failures(failed: "Sequence[Failure]") -> None:
     """Name the images without a row, the first few in full; files of other kinds are counted apart."""
     others = [failure for failure in failed if is_of_another_kind(failure)]
-    if others:
+    if others and not quiet():
         names = ", ".join(shown(failure.path) for failure in others[:OTHERS_SHOWN])
         more = f" and {len(others) - OTHERS_SHOWN:,} more" if len(others) > OTHERS_SHOWN else ""
         line(f"  [dim]not images: {len(others):,} left out ({names}{more})[/]")
