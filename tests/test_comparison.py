@@ -354,7 +354,7 @@ def test_the_command_shows_what_the_library_returns(folder, scored):
     assert [line.split()[0] for line in lines] == [one.model for one in expected.models]
     for line, pair in zip(lines[1:], expected.with_best, strict=True):
         assert ("real" in line, "no clear difference" in line) == (pair.real, not pair.real)
-        assert f"{-pair.accuracy.value:+.1%}" in line
+        assert f" {pair.accuracy.value + 0.0:.1%}" in line
     assert {pair.real for pair in expected.with_best} == {True, False}
     assert scored[0].scored_on in table
 

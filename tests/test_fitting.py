@@ -14,7 +14,7 @@ from featx.classifiers import RECIPES, make_classifier
 from featx.cli import main
 from featx.errors import DataError, ModelError, UsageError
 from featx.model import Model
-from featx.pipeline.fitting import ALL, accuracy, fit_all
+from featx.pipeline.fitting import ALL, fit_all
 from featx.progress import Silent
 from featx.selection import SelectionOptions
 from featx.selection.planning import Plan, plan_fit
@@ -45,14 +45,14 @@ def test_every_option_of_the_choice_is_an_option_of_fit(store: featx.FeatureStor
 def test_all_fits_every_classifier_and_ranks_them(store: featx.FeatureStore) -> None:
     models = fit_all(clf=ALL, class_weight="balanced")
     assert {path.name for path in models} == {f"train-mean-colour-{name}.skops" for name in RECIPES}
-    found = [accuracy(model) for model in models.values()]
+    found = [model.accuracy for model in models.values()]
     assert found == sorted(found, reverse=True)
     for path, model in models.items():
         assert Model.load(path).clf == model.clf
         weighs = RECIPES[model.clf].weighs_classes
         assert model.params["class_weight"] == ("balanced" if weighs else None)
     best = featx.fit(store, clf=ALL, out="others")
-    assert accuracy(best) == max(found)
+    assert best.accuracy == max(found)
     assert len(list(Path("others").iterdir())) == len(RECIPES)
     with pytest.raises(UsageError, match="name a folder"):
         featx.fit(store, clf=ALL, out="one.skops")

@@ -121,7 +121,7 @@ def test_all_classifiers_give_the_best_with_its_ranking(
     assert [one.clf for one in best.ranking.models] == [model.clf for model in models.values()]
     assert (best.ranking.models[0].name, best.ranking.models[0].params) == (best.name, best.params)
     frame = ranking.to_pandas()
-    assert frame["accuracy"].tolist() == [model.selection.chosen.mean for model in models.values()]
+    assert frame["accuracy"].tolist() == [model.accuracy for model in models.values()]
     assert frame["accuracy"].is_monotonic_decreasing
     assert repr(ranking).startswith(f"<Ranking of 6 classifiers on train-mean-colour: {ranking.models[0].clf} ")
     assert featx.Model.load(ranking.models[0].file).ranking is None

@@ -135,8 +135,7 @@ class Model:
 
     @property
     def _accuracy(self) -> str:
-        chosen = self.selection.chosen
-        return "not cross-validated" if chosen is None else f"cross-validated {chosen.mean:.1%}"
+        return "not cross-validated" if self.accuracy is None else f"cross-validated {self.accuracy:.1%}"
 
     def to_pandas(self) -> "pd.DataFrame":
         """Table for pandas of the sweep, a row for each point of the grid.
@@ -161,6 +160,15 @@ class Model:
                 "chosen": [row is chosen for row in rows],
             }
         )
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of its images that are classified right in the cross-validation, in [0, 1]; None without one.
+
+        Where the choice of the hyperparameters was cross-validated too, it is the share in that.
+        """
+        found = self.selection.nested or self.selection.oof
+        return None if found is None else float(np.mean(found.labels == self.labels))
 
     @property
     def spec(self) -> ExtractionSpec:

@@ -24,7 +24,7 @@ class RankedModel:
     params : mapping of str to Any
         Its settings, as in `featx.Model`.
     accuracy, std : float or None
-        Mean accuracy over the parts of the cross-validation, in [0, 1], and its standard deviation over them; None
+        `Model.accuracy`, and the standard deviation of the accuracies of the parts of the cross-validation; None
         without cross-validation.
     file : Path or None
         File of the model, absolute; None where it wasn't saved.

@@ -230,7 +230,7 @@ def fit_all(
         raise unfitted[0]
     for said in dict.fromkeys(map(str, unfitted)):
         logger.warning("no model: %s", said)
-    ranked = sorted(fitted, key=lambda target: (fits[target][0], -accuracy(fitted[target])))
+    ranked = sorted(fitted, key=lambda target: (fits[target][0], -(fitted[target].accuracy or 0.0)))
     found = {target: fitted[target] for target in ranked}
     return _with_rankings(found, saved=save) if len(wanted) > 1 else found
 
@@ -244,7 +244,7 @@ def _with_rankings(models: dict[Path, Model], *, saved: bool) -> dict[Path, Mode
             name=model.name,
             clf=model.clf,
             params=model.params,
-            accuracy=None if chosen is None else chosen.mean,
+            accuracy=model.accuracy,
             std=None if chosen is None else chosen.std,
             file=target.absolute() if saved else None,
         )
@@ -289,12 +289,6 @@ def _default_stores(unfitted: list[FeatxError]) -> list[FeatureStore]:
 def _named(error: DataError | SourceError, path: Path) -> FeatxError:
     """Put the name of a store before what is wrong with it."""
     return error if str(path) in str(error) else type(error)(f"{path}: {error}")
-
-
-def accuracy(model: Model) -> float:
-    """Cross-validated accuracy of the hyperparameters that a model was fitted with; 0 without cross-validation."""
-    chosen = model.selection.chosen
-    return 0.0 if chosen is None else chosen.mean
 
 
 def _wanted(clf: Any, options: SelectionOptions) -> list[tuple[Any, SelectionOptions]]:

@@ -33,12 +33,11 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
                 f"{ranked.interval.low:.1%} - {ranked.interval.high:.1%}",
             ]
             if pair is not None:
-                # Towards the best the difference is a loss.
-                low, high = -pair.accuracy.interval.high, -pair.accuracy.interval.low
+                interval = pair.accuracy.interval
                 p = pair.adjusted_p_value
                 row += [
-                    _signed(-pair.accuracy.value),
-                    f"{_signed(low)} to {_signed(high)}",
+                    _share(pair.accuracy.value),
+                    f"{_share(interval.low)} to {_share(interval.high)}",
                     "< 0.001" if p < 0.001 else f"{p:.3f}",
                     VERDICTS[pair.real],
                 ]
@@ -52,7 +51,7 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
         line("[dim]p: McNemar's test on the same images (mid-p), corrected for all pairs by Holm's procedure[/]")
 
 
-def _signed(difference: float) -> str:
-    """Write a difference with its sign; one that is nothing has none."""
-    text = f"{difference:+.1%}"
-    return text[1:] if text in ("-0.0%", "+0.0%") else text
+def _share(difference: float) -> str:
+    """Write a difference; one that is nothing has no sign."""
+    text = f"{difference:.1%}"
+    return "0.0%" if text == "-0.0%" else text

@@ -104,7 +104,7 @@ def _classes(one: Extraction) -> str:
     counts = list(one.classes.items())
     if len(counts) > NAMED_CLASSES:
         counts = sorted(counts, key=lambda item: -item[1])[:NAMED_CLASSES]
-    named = ", ".join(f"{name} {count:,}" for name, count in counts)
+    named = ", ".join(f"{name} ({count:,})" for name, count in counts)
     more = len(one.classes) - len(counts)
     text = f"{len(one.classes)} class{'es' if len(one.classes) > 1 else ''}: {named}" + (
         f" and {more:,} more" if more else ""

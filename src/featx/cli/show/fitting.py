@@ -81,7 +81,7 @@ def ranking(models: "Mapping[Path, Model]") -> None:
         rows = []
         for path, fitted in fits:
             chosen = fitted.selection.chosen
-            figures = ("not tested", "") if chosen is None else (f"{chosen.mean:.1%}", f"± {chosen.std:.1%}")
+            figures = ("not tested", "") if chosen is None else (f"{fitted.accuracy:.1%}", f"± {chosen.std:.1%}")
             rows.append((shown(fitted.clf), *figures, shorten(path)))
         print_table(console(), RANKING, rows, named=False)
 

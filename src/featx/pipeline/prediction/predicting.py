@@ -13,7 +13,6 @@ from featx.pipeline.evaluation.training import keys
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.pipeline.filling.unreadable import warn_of_failures
-from featx.pipeline.fitting import accuracy
 from featx.pipeline.naming import MODELS, default_models
 from featx.pipeline.prediction.results import Predictions
 from featx.pipeline.prediction.sources import check_paths, expand
@@ -200,10 +199,10 @@ def _only_model() -> Path:
     if len(found) != 1:
         if not found:
             raise ModelError(f"there is no model under {MODELS}; run `featx fit` first: name one with `model`")
-        best = max((Model.load(path) for path in found), key=accuracy)
+        best = max((Model.load(path) for path in found), key=lambda model: model.accuracy or 0.0)
         raise ModelError(
             f"there are {len(found)} models under {MODELS} ({', '.join(path.name for path in found)}): name one with "
-            f"`model`; the best by cross-validation is `model={MODELS / best.name}.skops` ({accuracy(best):.1%})"
+            f"`model`; the best by cross-validation is `model={MODELS / best.name}.skops` ({best.accuracy or 0.0:.1%})"
         )
     return found[0]
 
