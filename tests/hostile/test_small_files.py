@@ -133,6 +133,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.keras
+def test_the_group_of_all_weights_is_in_their_own_file(weights: Path, tmp_path: Path, paint: Painter) -> None:
+    """All that is read from there lies in one file, but not in the one that was given; a pipe there hung the run."""
+    path = tmp_path / "given.h5"
+    with h5py.File(path, "w") as file:
+        file["model_weights"] = h5py.ExternalLink(str(weights), "/")
+    source = paint(tmp_path / "data", each=2)
+    with pytest.raises(featx.WeightsError, match="model_weights lies in another file"):
+        featx.extract(source, backbone="mobilenet-0.25", weights=path, image_size=32, out=tmp_path / "out.h5")
+
+
 def in_another_file(file: h5py.File, name: str, shape: tuple[int, ...], secret: Path) -> None:
     file.create_dataset(name, shape, "float32", external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
 
@@ -155,8 +166,14 @@ def of_long_texts(file: h5py.File, name: str, shape: tuple[int, ...], secret: Pa
     file.create_dataset(name, shape, "S10000000", chunks=(1,) * len(shape))
 
 
+def in_a_large_piece(file: h5py.File, name: str, shape: tuple[int, ...], secret: Path) -> None:
+    # Nothing is stored of it, but of a file that has it packed a gigabyte is unpacked.
+    piece = (1,) * (len(shape) - 1) + (2**22,)
+    file.create_dataset(name, shape, "float32", maxshape=(None,) * len(shape), chunks=piece, compression="gzip")
+
+
 @pytest.mark.keras
-@pytest.mark.parametrize("plant", [in_another_file, by_a_link, as_a_view, of_long_texts])
+@pytest.mark.parametrize("plant", [in_another_file, by_a_link, as_a_view, of_long_texts, in_a_large_piece])
 def test_weights_are_numbers_in_their_own_file(plant, weights: Path, tmp_path: Path, paint: Painter) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(os.urandom(2**16))
@@ -170,7 +187,7 @@ def test_weights_are_numbers_in_their_own_file(plant, weights: Path, tmp_path: P
         del file[name]
         plant(file, name, shape, secret)
     source = paint(tmp_path / "data", each=2)
-    with pytest.raises(featx.WeightsError, match=r"lies in another file|of type|does not hold"):
+    with pytest.raises(featx.WeightsError, match=r"lies in another file|of type|does not hold|larger than itself"):
         featx.extract(source, backbone="mobilenet-0.25", weights=path, image_size=32, out=tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
 

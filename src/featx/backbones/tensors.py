@@ -83,6 +83,7 @@ def read(path: Path, network: Any, entry: Entry, *, top: bool) -> list[NDArray[A
     limit = 2**30 + 16 * sum(int(np.prod(variable.shape)) for _, variable in wanted)
     try:
         with _hdf5(path, limit=limit) as file:
+            _check_links(path, file)
             # A whole model saved as .h5 keeps its weights in a group.
             root = file["model_weights"] if "model_weights" in file and "layer_names" not in file.attrs else file
             if _attribute(root, "layer_names"):
@@ -226,13 +227,25 @@ def _chosen(
     )
 
 
+def _check_links(path: Path, file: Any) -> None:
+    """Refuse links to other files, before one is followed: it may lead to a pipe, which would be waited for."""
+    import h5py
+
+    leading = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)
+    if leading is not None:
+        raise WeightsError(f"weights file {path}: {leading} lies in another file; give {FORMATS}")
+
+
 def _check_plain(path: Path, root: Any, matched: Sequence[tuple[str, Any]]) -> None:
-    """Refuse tensors that aren't numbers in this file: of a type that swallows memory, or read from another file."""
+    """Refuse tensors in another file, of a type that is no number, or in pieces that swallow memory."""
     for name, dataset in matched:
         elsewhere = dataset.external or dataset.is_virtual or dataset.file.filename != root.file.filename
         if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8 or elsewhere:
             held = "lies in another file" if elsewhere else f"is of type {dataset.dtype}"
             raise WeightsError(f"weights file {path}: {name} {held}, where numbers are wanted; give {FORMATS}")
+        # A piece is unpacked as a whole, whatever part of it the tensor is.
+        if dataset.chunks is not None and int(np.prod(dataset.chunks)) > 2 * dataset.size + 2**20:
+            raise WeightsError(f"weights file {path}: {name} lies in pieces larger than itself; give {FORMATS}")
 
 
 @contextlib.contextmanager
