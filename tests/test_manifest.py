@@ -276,6 +276,16 @@ def test_what_is_no_split_is_a_class(tmp_path: Path, names: tuple[str, str]) -> 
     assert only(find(root)).classes == tuple(sorted(names))
 
 
+def test_a_split_beside_the_classes_that_it_holds_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    find(fill(tmp_path / "pets", "train/cat/1.jpg", "cat/2.jpg", "dog/3.jpg"))
+    assert "train are taken for classes" in caplog.text
+    caplog.clear()
+    find(fill(tmp_path / "vehicles", "train/steam/1.jpg", "bus/2.jpg", "tram/3.jpg"))
+    assert not caplog.records
+
+
 def test_empty_folders_and_those_of_systems_decide_nothing(tmp_path: Path) -> None:
     root = fill(
         tmp_path / "data",
@@ -347,6 +357,8 @@ ALIKE = {
     ("1", "1.0"): "the way a number is written",
     ("sea lion", "sea_lion"): "blanks, hyphens or underscores",
     ("Sea lion", "sea-lion"): "several small ways",
+    ("cat", "ca\u200bt"): "signs that can't be seen",
+    ("cat", "cat\x1a"): "signs that can't be seen",
     ("cat", "cats"): None,
     ("1", "10"): None,
     ("a1", "a01"): None,

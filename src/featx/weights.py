@@ -6,6 +6,7 @@ Nothing here loads Keras: `featx.backbones` computes a digest the first time and
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -119,6 +120,9 @@ def _other_format(path: Path) -> str | None:
     """Say what a file or folder of weights is, by its name, where it is none of Keras's."""
     if path.is_dir():
         return "a SavedModel of TensorFlow" if (path / "saved_model.pb").is_file() else None
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode) and file.read(8) == _SIGNATURES[0]:
+            return None
     return next((what for suffixes, what in _OTHER_FORMATS.items() if path.name.lower().endswith(suffixes)), None)
 
 

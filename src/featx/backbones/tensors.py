@@ -3,8 +3,8 @@
 A file is only read: tensors are matched with the network's by their place in it, and all shapes are compared. No model
 is ever deserialised and no code of a file runs.
 
-A file of a whole model that was built on the network holds it as one of its layers, however deep: the layer is found
-by its tensors.
+A file of a whole model that was built on the network holds it as one of its layers, which is found by its tensors: in
+a ``.keras`` or ``.weights.h5`` however deep, in a ``.h5`` one layer down.
 """
 
 import contextlib

@@ -32,6 +32,11 @@ def sets_alike(names: Iterable[str]) -> list[tuple[list[str], str]]:
     return [(alike, difference(alike[0], alike[1]) or "small ways") for alike in by_form.values() if len(alike) > 1]
 
 
+def _visible(name: str) -> str:
+    """Leave out what can't be seen: control characters, and signs that join or direct."""
+    return "".join(sign for sign in name if unicodedata.category(sign) not in ("Cc", "Cf"))
+
+
 def _joined(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", name).strip()
 
@@ -42,6 +47,7 @@ def _number(name: str) -> str:
 
 
 _FORMS = {
+    "signs that can't be seen": _visible,
     "their Unicode form": lambda name: unicodedata.normalize("NFKC", name),
     "case": str.casefold,
     "the way a number is written": _number,
@@ -51,4 +57,4 @@ _FORMS = {
 
 
 def _plainest(name: str) -> str:
-    return _number(_joined(unicodedata.normalize("NFKC", name).casefold()))
+    return _number(_joined(unicodedata.normalize("NFKC", _visible(name)).casefold()))

@@ -38,7 +38,9 @@ def _split_folders(folder: Path) -> dict[Path, str]:
         return {}
     other = next((inner.name for inner in folders if inner.name not in splits and not is_empty(inner)), None)
     if other is not None:
-        if "train" in splits.values() and len(splits) > 1:
+        names = {inner.name for inner in folders} - splits.keys()
+        held = any(names & {entry.name for entry in visible(folder / split) if is_folder(entry)} for split in splits)
+        if held or ("train" in splits.values() and len(splits) > 1):
             logger.warning(
                 "%s: %s are taken for classes, since %r stands beside them; name one of them if they are splits",
                 folder,

@@ -98,17 +98,17 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
 
 def _classes(one: Extraction) -> str:
     """Name the classes with their images, the largest first where there are too many to name."""
-    without = one.found - sum(one.classes.values())
-    if not one.classes:
+    # Once there are rows, files that are no images count no more.
+    classes = one.classes if one.store is None else one.store.class_counts
+    without = (one.found if one.store is None else len(one.store)) - sum(classes.values())
+    if not classes:
         return "no labels: classes are sub-folders, or the column label of a CSV"
-    counts = list(one.classes.items())
+    counts = list(classes.items())
     if len(counts) > NAMED_CLASSES:
         counts = sorted(counts, key=lambda item: -item[1])[:NAMED_CLASSES]
     named = ", ".join(f"{name} ({count:,})" for name, count in counts)
-    more = len(one.classes) - len(counts)
-    text = f"{len(one.classes)} class{'es' if len(one.classes) > 1 else ''}: {named}" + (
-        f" and {more:,} more" if more else ""
-    )
+    more = len(classes) - len(counts)
+    text = f"{len(classes)} class{'es' if len(classes) > 1 else ''}: {named}" + (f" and {more:,} more" if more else "")
     return text + (f"; {without:,} without a label" if without else "")
 
 
