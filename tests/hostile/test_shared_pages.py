@@ -27,6 +27,12 @@ class Said(Silent):
         self.lines.append(step.text)
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder without a test set of its own, which the current one may have."""
+    monkeypatch.chdir(tmp_path)
+
+
 def extract(source: Path, target: Path, said: Said | None = None) -> featx.FeatureStore:
     return featx.extract(source, backbone="mean-colour", out=target, progress=said or Silent())
 

@@ -104,6 +104,7 @@ def test_thumbnails_show_the_same(side: int, bound: float) -> None:
         assert apart.mean() < bound, variant.name
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # tifffile's own, with NumPy 2.5
 def test_tifffile_reads_the_same_samples() -> None:
     """The writer of the variants is held against another reader, without which both might be wrong alike."""
     tifffile = pytest.importorskip("tifffile")
