@@ -173,6 +173,7 @@ def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, mon
     def no_network(entry, *, top):
         raise WeightsError(f"`weights=imagenet`: {entry.name} could not be downloaded")
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("featx.backbones.resolving.download", no_network)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))

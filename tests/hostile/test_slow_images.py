@@ -70,7 +70,8 @@ def test_markers_that_are_no_scans_of_the_picture_are_not_counted() -> None:
 def test_a_page_is_made_without_the_thumbnails_of_images_that_stop_decoders(
     paint: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = paint(tmp_path / "data", each=4)
+    monkeypatch.chdir(tmp_path)
+    source = paint(tmp_path / "images", each=4)
     for name, word in (("red/red 00.png", b" stuck"), ("green/green 01.png", b" abort")):
         with (source / name).open("ab") as file:
             file.write(word)
