@@ -45,11 +45,9 @@ def model(path: Path, fitted: "Model") -> None:
 def _answer(fitted: "Model") -> str:
     """Say what a model is worth, in one sentence."""
     selection = fitted.selection
-    if selection.oof is None:
+    if fitted.accuracy is None:
         return "not tested: score it on labelled images that it has not seen"
-    found = selection.nested or selection.oof
-    right = int((found.labels == fitted.labels).sum())
-    text = f"[bold]{right / len(fitted.labels):.1%} of the images are classified right[/]"
+    text = f"[bold]{fitted.accuracy:.1%} of the images are classified right[/]"
     text += f" when they are tested in {selection.folds} parts"
     text += ", the settings chosen anew for each" if selection.nested is not None and len(selection.rows) > 1 else ""
     if (chosen := selection.chosen) is not None and selection.folds > 1:

@@ -198,7 +198,7 @@ def _only_model() -> Path:
     found = default_models()
     if len(found) != 1:
         if not found:
-            raise ModelError(f"there is no model under {MODELS}; run `featx fit` first: name one with `model`")
+            raise ModelError(f"there is no model under {MODELS}; run `featx fit` first, or name one with `model`")
         best = max((Model.load(path) for path in found), key=lambda model: model.accuracy or 0.0)
         raise ModelError(
             f"there are {len(found)} models under {MODELS} ({', '.join(path.name for path in found)}): name one with "
