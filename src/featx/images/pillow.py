@@ -182,7 +182,8 @@ def _band(image: Image.Image, rows: slice) -> Image.Image:
 
 def _band_over_white(band: Image.Image) -> Pixels:
     if not band.has_transparency_data:
-        return np.asarray(band.convert("RGB"))
+        # convert copies what is RGB already.
+        return np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
     band = band.convert("RGBA")
     canvas = Image.new("RGB", band.size, "white")
     # paste blends each sample as (c * a + 255 * (255 - a)) / 255, rounded.
