@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import featx
+from conftest import Painter
 
 SOURCE = Path(featx.__file__).parent
 
@@ -274,6 +275,30 @@ def test_the_help_of_a_command_loads_nothing_that_only_others_need(command: str,
     code += f"sys.argv = ['featx', '{command}', '--help']; from featx.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.strip()) == (0, "False")
+
+
+IDLE = (
+    "featx.backbones.published",
+    "featx.backbones.tensors",
+    "featx.cli.show.fitting",
+    "featx.cli.show.scoring",
+    "featx.progress.bars",
+    "html",
+    "numpy.ma",
+    "rich.progress",
+    "rich.table",
+)
+"""Modules that a run has no use for which reads an image with a formula, and draws nothing: 40 ms together."""
+
+
+def test_extract_loads_nothing_that_only_other_runs_need(tmp_path: Path, paint: Painter) -> None:
+    """Most of the time of a small run is the loading of modules."""
+    paint(tmp_path / "images")
+    code = f"import atexit, sys; atexit.register(lambda: print(sorted(set({IDLE}) & set(sys.modules)))); "
+    code += "sys.argv = ['featx', 'extract', 'images', '--backbone', 'mean-colour']; from featx.cli import main; main()"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
 @pytest.mark.keras

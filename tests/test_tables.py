@@ -10,10 +10,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from featx.cli.show import backbones, terminal
+from featx.cli.show import terminal
 from featx.cli.show.comparing import COLUMNS as COMPARING
 from featx.cli.show.comparing import comparisons
 from featx.cli.show.curve import COLUMNS as CURVE
+from featx.cli.show.description import backbones
 from featx.cli.show.tables import Column, print_table
 from featx.statistics.comparison import rank
 

@@ -1,11 +1,9 @@
 """Writing of files that appear whole or not at all, and opening of regular files only."""
 
 import contextlib
-import difflib
 import errno
 import json
 import os
-import secrets
 import stat
 import unicodedata
 from collections.abc import Iterator
@@ -36,6 +34,8 @@ def meant(path: Path) -> str:
     str
         The end of a message (``"; is data/train meant?"``); empty where the path is there, or nothing is like it.
     """
+    import difflib
+
     written = os.fspath(path)
     plain = Path(written.strip().strip("'\"").replace("\\", "/"))
     found = Path(plain.anchor)
@@ -103,7 +103,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         The file can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    partial = path.with_name(f".{os.urandom(8).hex()}.partial")
     try:
         with partial.open("xb") as file:
             yield file

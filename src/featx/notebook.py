@@ -1,7 +1,6 @@
 """Results in a notebook: small tables as HTML, and pandas where it is installed."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Any
 
 from featx.errors import UsageError
@@ -67,6 +66,8 @@ def text_column(values: Iterable[str | None]) -> Any:
 def escaped(text: str) -> str:
     """Escape a text for HTML."""
     # Bytes of a name that are no UTF-8 stand as lone surrogates, which no page can hold.
+    from html import escape
+
     return escape(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

@@ -165,8 +165,9 @@ def test_whatever_a_library_says_is_printable(
         logging.getLogger("featx.anything").warning("%s\n%s", written, "forged: line")
         logging.getLogger("another").error(written, exc_info=ValueError(written))
         from featx.cli import show
+        from featx.cli.show.progress import TerminalProgress
 
-        with show.TerminalProgress() as progress:
+        with TerminalProgress() as progress:
             progress.begin(Path(f"{written}.h5".replace("/", "")), total=2, done=0)
             print(written, file=sys.stderr)
             print(written)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from featx.backbones.session import fresh_names, import_keras, silent
 from featx.backbones.table import Entry
-from featx.backbones.tensors import places, read
 from featx.errors import WeightsError
 from featx.ownership import anybody_writes
 from featx.weights import TEMPORARY_HOME, UNTRAINED_SEED, WeightsSource, fault_of_temporary, keras_home
@@ -111,6 +110,8 @@ def _download_folder() -> Path:
 
 
 def _tensors(network: Any, entry: Entry, source: WeightsSource, *, top: bool) -> list[NDArray[Any]]:
+    from featx.backbones.tensors import read
+
     path = source.path or download(entry, top=top)
     try:
         return read(path, network, entry, top=top)
@@ -125,6 +126,8 @@ def _tensors(network: Any, entry: Entry, source: WeightsSource, *, top: bool) ->
 
 
 def _assign(network: Any, tensors: Sequence[NDArray[Any]]) -> None:
+    from featx.backbones.tensors import places
+
     for (_, variable), tensor in zip(places(network), tensors, strict=True):
         variable.assign(tensor)
     _refresh(network)
@@ -161,6 +164,8 @@ def _draw(network: Any) -> None:
     Drawn by numpy, since Keras's own initialisers differ between its backends. A depthwise kernel's fan-in is that of
     one channel: Keras counts all channels, whereby signals vanish (to 1e-11 in MobileNetV2's features).
     """
+    from featx.backbones.tensors import places
+
     generator = np.random.default_rng(UNTRAINED_SEED)
     for place, variable in places(network):
         shape = tuple(variable.shape)

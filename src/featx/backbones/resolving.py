@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from featx.backbones import scattering
 from featx.backbones.build import network
 from featx.backbones.loading import cached, download, load
-from featx.backbones.published import check_folder, check_published
 from featx.backbones.table import Entry, find
 from featx.cache import remember, remembered
 from featx.errors import UsageError
@@ -152,6 +151,8 @@ def _formula(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Re
 
 
 def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Resolved:
+    from featx.backbones.published import check_folder, check_published
+
     entry = entry.published_for(image_size)
     source = locate(request.weights, filename=entry.weights_file)
     # Whether a layer belongs to the top decides which of the published files it needs.

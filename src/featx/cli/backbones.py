@@ -6,6 +6,6 @@ from featx.cli import options as shared
 def backbones(json: shared.Json = False) -> None:
     """List the backbones, and say which of their weights are already on this machine."""
     from featx.backbones import table
-    from featx.cli import show
+    from featx.cli.show.description import backbones as show_backbones
 
-    show.backbones(table(), json=json)
+    show_backbones(table(), json=json)

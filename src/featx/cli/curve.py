@@ -95,9 +95,10 @@ def curve(
     """
     from featx.cli import show
     from featx.cli.show.curve import curve as show_curve
+    from featx.cli.show.progress import TerminalProgress
     from featx.pipeline.curve import curve as find
 
-    with show.TerminalProgress(label="fitting", unit=None) as progress:
+    with TerminalProgress(label="fitting", unit=None) as progress:
         found = find(
             store,
             clf=clf,

@@ -163,10 +163,11 @@ def extract(
     An image that can't be read is named with the reason, and the run goes on.
     """
     from featx.cli import show
-    from featx.cli.show.extraction import next_step_of
+    from featx.cli.show.extraction import extraction_record, next_step_of
+    from featx.cli.show.progress import TerminalProgress
     from featx.pipeline.extraction import extract_all
 
-    with show.TerminalProgress(dry_run=dry_run) as progress:
+    with TerminalProgress(dry_run=dry_run) as progress:
         try:
             extract_all(
                 source,
@@ -203,6 +204,6 @@ def extract(
         finally:
             # Too many failures make an error of a run that is done, and whose stores are there.
             if json and progress.extractions:
-                show.as_json([show.extraction_record(one) for one in progress.extractions])
+                show.as_json([extraction_record(one) for one in progress.extractions])
     if not json and not dry_run and (text := next_step_of(progress.extractions)):
         show.next_step(text)

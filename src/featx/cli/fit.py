@@ -118,7 +118,8 @@ def fit(
 ) -> None:
     """Fit a classifier on extracted features; its settings are chosen automatically, by cross-validation."""
     from featx.cli import show
-    from featx.cli.show.fitting import ranking
+    from featx.cli.show.fitting import model_record, ranking
+    from featx.cli.show.progress import ModelProgress, TerminalProgress
     from featx.pipeline.fitting import fit_all
 
     models = fit_all(
@@ -138,10 +139,10 @@ def fit(
         labels=labels,
         jobs=jobs,
         out=out,
-        progress=show.TerminalProgress() if json else show.ModelProgress(),
+        progress=TerminalProgress() if json else ModelProgress(),
     )
     if json:
-        show.as_json([show.model_record(path, model) for path, model in models.items()])
+        show.as_json([model_record(path, model) for path, model in models.items()])
     else:
         ranking(models)
         if any(model.selection.oof is not None for model in models.values()):

@@ -14,6 +14,7 @@ def info(
 ) -> None:
     """Show how feature stores or models were made, from which images, and with which result."""
     from featx.cli import show
+    from featx.cli.show.description import description as show_description
     from featx.pipeline.describing import describe
 
     found = [describe(path) for path in paths]
@@ -24,4 +25,4 @@ def info(
     for path, one in zip(paths, found, strict=True):
         if len(found) > 1:
             show.console(data=True).print(f"[bold]{show.shorten(path.absolute())}[/]", soft_wrap=True)
-        show.description(one)
+        show_description(one)

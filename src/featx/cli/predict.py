@@ -48,7 +48,7 @@ def predict(
     Images that can't be read are named on stderr and have no line. A model that was fitted without cross-validation may
     have no probabilities; the CSV then has margins instead.
     """
-    from featx.cli import show
+    from featx.cli.show.prediction import predictions as show_predictions
     from featx.pipeline.prediction import predict_batches
 
     batches = predict_batches(
@@ -63,4 +63,4 @@ def predict(
         batch_size=batch_size,
         workers=workers,
     )
-    show.predictions(batches, json=json, safe_csv=safe_csv)
+    show_predictions(batches, json=json, safe_csv=safe_csv)

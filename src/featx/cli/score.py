@@ -55,11 +55,14 @@ def score(
     such images too, and the figures are given without them as well.
     """
     from featx.cli import show
+    from featx.cli.show.progress import TerminalProgress
+    from featx.cli.show.scoring import files as show_files
+    from featx.cli.show.scoring import reports as show_reports
     from featx.cli.streams import write_data
     from featx.pipeline.naming import report_path
     from featx.pipeline.scoring import score_all
 
-    with show.TerminalProgress() as progress:
+    with TerminalProgress() as progress:
         reports = score_all(
             models,
             source,
@@ -79,8 +82,8 @@ def score(
     if json:
         write_data("[" + ",".join(report.to_json() for report in reports) + "]\n")
     else:
-        show.reports(reports)
+        show_reports(reports)
     files = [report_path(report.model, report.test_set) for report in reports]
-    show.files(reports, files, open_best=open_page)
+    show_files(reports, files, open_best=open_page)
     if not json and not open_page:
         show.next_step("featx score --open shows the page; featx curve, if more images would help")

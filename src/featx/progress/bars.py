@@ -3,17 +3,13 @@
 A notebook gets HTML by IPython's own display: widgets would need another package, and are lost in a saved notebook.
 """
 
-import contextlib
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.errors import UsageError
 from featx.notebook import escaped
-from featx.progress.observer import LONG_SECONDS, SHOWN_SECONDS, SILENT, Progress, Silent, Step
+from featx.progress.observer import LONG_SECONDS, SHOWN_SECONDS, Silent, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -24,42 +20,6 @@ REDRAWN_SECONDS = 0.2
 
 TIMED_SECONDS = 2.0
 """Time after which the rest can be estimated."""
-
-
-@contextlib.contextmanager
-def observed(progress: Progress | bool | None) -> Iterator[Progress]:
-    """Give the observer that `progress`, a parameter of the verbs, means; its bars are finished at the end.
-
-    Parameters
-    ----------
-    progress : Progress, bool or None
-        An observer; bars, or nothing; None is bars in a notebook and where stderr is a terminal, and nothing elsewhere.
-
-    Raises
-    ------
-    UsageError
-        It is none of these.
-    """
-    if progress is None:
-        progress = in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
-    if isinstance(progress, bool):
-        bars = _new_bars() if progress else contextlib.nullcontext(SILENT)
-        with bars as observer:
-            yield observer
-    elif hasattr(progress, "begin"):
-        yield progress
-    else:
-        raise UsageError(f"progress is True, False, None or a featx.Progress, found {progress!r}")
-
-
-def in_notebook() -> bool:
-    """Tell whether this process is the kernel of a notebook."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return hasattr(shell, "kernel")
-
-
-def _new_bars() -> "contextlib.AbstractContextManager[Progress]":
-    return contextlib.closing(NotebookBars() if in_notebook() else TerminalBars())
 
 
 def _is_shown(step: Step) -> bool:

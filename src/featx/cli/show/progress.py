@@ -2,41 +2,18 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Self
 
 from featx.cli.show import terminal
 from featx.cli.show.extraction import summary
-from featx.cli.show.fitting import model
 from featx.cli.show.terminal import console, quiet
 from featx.cli.streams import guard_streams, printable
 from featx.pipeline.filling.job import Extraction
 from featx.progress import LONG_SECONDS, SHOWN_SECONDS, Step
 
-
-class _Speed(ProgressColumn):
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None or task.speed < 1 else f"{task.speed:,.0f} {self.unit}/s")
-
-
-class _Count(MofNCompleteColumn):
-    def render(self, task: Task) -> Text:
-        return Text("") if task.total is None else super().render(task)
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 
 class TerminalProgress:
@@ -64,7 +41,7 @@ class TerminalProgress:
         self.label = label
         self.unit = unit
         self.dry_run = dry_run
-        self.bars: Progress | None = None
+        self.bars: RichProgress | None = None
         self.tasks: dict[Path, TaskID] = {}
         self.extractions: list[Extraction] = []
 
@@ -88,9 +65,9 @@ class TerminalProgress:
         if not screen.is_terminal or quiet():
             return
         if self.bars is None:
-            speed = [] if self.unit is None else [_Speed(self.unit)]
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), _Count(), *speed)
-            self.bars = Progress(*columns, TimeRemainingColumn(), console=screen, transient=True)
+            from featx.cli.show.bars import new_bars
+
+            self.bars = new_bars(screen, unit=self.unit)
             self.bars.start()
             guard_streams()  # rich put streams of its own before stdout and stderr, which obey escape sequences
         label = printable(task.stem) if self.label is None else self.label
@@ -123,4 +100,6 @@ class ModelProgress(TerminalProgress):
         """Show the summary of an extraction, or a model with its sweep."""
         super().end(task, result)
         if not isinstance(result, Extraction):
+            from featx.cli.show.fitting import model
+
             model(task, result)
