@@ -1,4 +1,4 @@
-"""The spec, which decides a feature's value; its fingerprint, and the differences of two specs."""
+"""The spec, which decides a feature's value, and that of views; their fingerprints and differences."""
 
 import dataclasses
 import hashlib
@@ -6,10 +6,17 @@ import json
 from typing import Any, Literal, Self, get_args
 
 from featx import notebook
+from featx.errors import UsageError
 from featx.files import parse_json
 
 DECODER_VERSION = 1
 """Version of the rules from a file's bytes to pixels (``docs/pixels.md``). Raise it when any pixel may change."""
+
+VIEWS_VERSION = 1
+"""Version of the recipe of views (``docs/pixels.md``). Raise it when any pixel of a view may change."""
+
+MOST_VIEWS = 64
+"""Views of an image at most: each costs as much time and space as the image itself."""
 
 Resize = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "area", "lanczos"]
@@ -98,7 +105,7 @@ class ExtractionSpec:
 
     def to_json(self) -> str:
         """Return canonical JSON: every field, keys sorted, no white space, ASCII only."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return _canonical(self)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -121,15 +128,97 @@ class ExtractionSpec:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()
+        return _digest(self)
 
     def differences(self, other: "ExtractionSpec") -> dict[str, tuple[Any, Any]]:
         """Compare with another spec: the fields that differ, with both values; empty if features are comparable."""
-        return {
-            field.name: (getattr(self, field.name), getattr(other, field.name))
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
-        }
+        return _differences(self, other)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ViewsSpec:
+    """Everything that decides the views of an image, beside the spec of the features.
+
+    Parameters
+    ----------
+    count : int
+        Number K of views of each image, 1 to `MOST_VIEWS`.
+    seed : int
+        Seed of what is drawn at random.
+    flip : bool
+        Whether half of the views are mirrored, left to right.
+    version : int
+        Version of the recipe.
+
+    Raises
+    ------
+    UsageError
+        A number of views, or a seed, that can't be.
+    """
+
+    count: int
+    seed: int = 0
+    flip: bool = True
+    version: int = VIEWS_VERSION
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST_VIEWS:
+            raise UsageError(
+                f"`views={self.count}`: an image has 1 to {MOST_VIEWS} views, each of which costs as much as the image"
+            )
+        if self.seed < 0:
+            raise UsageError(f"a seed is 0 or more, and is {self.seed}")
+
+    def to_json(self) -> str:
+        """Return canonical JSON: every field, keys sorted, no white space, ASCII only."""
+        return _canonical(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a spec back from `to_json`.
+
+        Raises
+        ------
+        ValueError
+            The text is not the JSON of a spec of views of this version of featx.
+        """
+        fields = parse_json(text)
+        kinds = {"count": int, "seed": int, "flip": bool, "version": int}
+        if (
+            not isinstance(fields, dict)
+            or set(fields) != set(kinds)
+            or any(type(value) is not kinds[name] for name, value in fields.items())
+        ):
+            raise ValueError(f"not the JSON of a spec of views: {text[:200]}")
+        try:
+            return cls(**fields)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
+        return _digest(self)
+
+    def differences(self, other: "ViewsSpec") -> dict[str, tuple[Any, Any]]:
+        """Compare with another spec: the fields that differ, with both values."""
+        return _differences(self, other)
+
+
+def _canonical(spec: Any) -> str:
+    return json.dumps(dataclasses.asdict(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _digest(spec: Any) -> str:
+    return hashlib.sha256(_canonical(spec).encode("ascii")).hexdigest()
+
+
+def _differences(one: Any, other: Any) -> dict[str, tuple[Any, Any]]:
+    return {
+        field.name: (getattr(one, field.name), getattr(other, field.name))
+        for field in dataclasses.fields(one)
+        if getattr(one, field.name) != getattr(other, field.name)
+    }
 
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {

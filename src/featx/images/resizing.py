@@ -28,6 +28,21 @@ def resize_into(pixels: Pixels, rules: PixelRules, out: Pixels) -> None:
     _RESIZES[rules.resize](pixels, out, _CV2[rules.interpolation])
 
 
+def crop_window(h: int, w: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """Give top, left, height and width of the part of an h x w picture that `crop` takes."""
+    window_h = min(h, max(1, w * height // width))
+    window_w = min(w, max(1, h * width // height))
+    return (h - window_h) // 2, (w - window_w) // 2, window_h, window_w
+
+
+def padded_window(h: int, w: int, height: int, width: int) -> tuple[int, int, int, int]:
+    """Give top, left, height and width of the place of an h x w picture in what `pad` makes."""
+    # Rounded half up in integers: floats would make the size depend on their rounding.
+    inner_h = min(height, max(1, (2 * h * width + w) // (2 * w)))
+    inner_w = min(width, max(1, (2 * w * height + h) // (2 * h)))
+    return (height - inner_h) // 2, (width - inner_w) // 2, inner_h, inner_w
+
+
 def _stretch(pixels: Pixels, out: Pixels, interpolation: int) -> None:
     if pixels.shape == out.shape:
         np.copyto(out, pixels)
@@ -40,19 +55,12 @@ def _stretch(pixels: Pixels, out: Pixels, interpolation: int) -> None:
 
 
 def _crop(pixels: Pixels, out: Pixels, interpolation: int) -> None:
-    (h, w), (height, width) = pixels.shape[:2], out.shape[:2]
-    window_h = min(h, max(1, w * height // width))
-    window_w = min(w, max(1, h * width // height))
-    top, left = (h - window_h) // 2, (w - window_w) // 2
+    top, left, window_h, window_w = crop_window(*pixels.shape[:2], *out.shape[:2])
     _stretch(pixels[top : top + window_h, left : left + window_w], out, interpolation)
 
 
 def _pad(pixels: Pixels, out: Pixels, interpolation: int) -> None:
-    (h, w), (height, width) = pixels.shape[:2], out.shape[:2]
-    # Rounded half up in integers: floats would make the size depend on their rounding.
-    inner_h = min(height, max(1, (2 * h * width + w) // (2 * w)))
-    inner_w = min(width, max(1, (2 * w * height + h) // (2 * h)))
-    top, left = (height - inner_h) // 2, (width - inner_w) // 2
+    top, left, inner_h, inner_w = padded_window(*pixels.shape[:2], *out.shape[:2])
     out.fill(0)
     _stretch(pixels, out[top : top + inner_h, left : left + inner_w], interpolation)
 
