@@ -279,30 +279,50 @@ def test_every_format_gives_the_same_tensors(name, files):
 
 @pytest.mark.keras
 @pytest.mark.parametrize("ending", [".keras", ".h5", ".weights.h5"])
-@pytest.mark.parametrize("way", ["functional", "frozen", "sequential", "deep"])
+@pytest.mark.parametrize("way", ["functional", "frozen", "in part", "sequential", "deep", "deeper"])
 def test_a_network_inside_a_model_of_ones_own_is_found(files, keras, tmp_path, ending, way):
-    """As Keras's guides build it: the network is one layer of a model, and was frozen or trained there."""
+    """As Keras's guides build it: the network is one layer of a model, and was frozen or trained there.
+
+    A ``.h5`` lists the tensors of a layer that is a network with the trainable ones first, also among those of the
+    layers around it.
+    """
     _, _, bare = files
     network = keras.models.clone_model(bare)
     network.set_weights(bare.get_weights())
     network.trainable = way != "frozen"
+    if way in ("in part", "deeper"):
+        for layer in network.layers[: len(network.layers) // 2]:
+            layer.trainable = False
     images = keras.Input((SIDE, SIDE, 3))
     scaled = keras.layers.Rescaling(1 / 127.5, -1)(images)
     if way == "sequential":
         model = keras.Sequential([network, keras.layers.Dense(2)])
-    elif way == "deep":
+    elif way.startswith("deep"):
         inner = keras.Model(images, keras.layers.Dense(4)(network(scaled)))
+        if way == "deeper":
+            coloured = keras.layers.Conv2D(3, 3, padding="same")(scaled)
+            inner = keras.Model(images, keras.layers.Dense(4)(inner(coloured)))
         model = keras.Sequential([inner, keras.layers.Dense(2)])
     else:
         model = keras.Model(images, keras.layers.Dense(2)(network(scaled)))
     file = tmp_path / f"own{ending}"
     (model.save_weights if ending == ".weights.h5" else model.save)(file)
-    if (way, ending) == ("deep", ".h5"):
-        # Its tensors lie among those of the layers around it, trainable ones first.
-        with pytest.raises(WeightsError, match=r"another network|save_weights"):
-            resolve(request(weights=str(file)))
-    else:
-        assert resolve(request(weights=str(file)))[0].weights == digest_tensors(bare.get_weights())
+    assert resolve(request(weights=str(file)))[0].weights == digest_tensors(bare.get_weights())
+
+
+@pytest.mark.keras
+def test_a_network_of_numbered_layers_is_found_deep_inside_a_model(keras, tmp_path):
+    """Keras numbers layers on and on: in a process that built other networks before, all numbers are larger."""
+    entry = find("xception")
+    before = keras.applications.Xception(include_top=False, weights=None, input_shape=(71, 71, 3), pooling="avg")
+    bare = keras.applications.Xception(include_top=False, weights=None, input_shape=(71, 71, 3), pooling="avg")
+    assert {layer.name for layer in before.layers} != {layer.name for layer in bare.layers}
+    images = keras.Input((71, 71, 3))
+    inner = keras.Model(images, keras.layers.Dense(4)(bare(keras.layers.Conv2D(3, 3, padding="same")(images))))
+    file = tmp_path / "own.h5"
+    keras.Sequential([inner, keras.layers.Dense(2)]).save(file)
+    spec, _ = resolve(Request(backbone=entry.name, image_size=71, weights=str(file)))
+    assert spec.weights == digest_tensors(bare.get_weights())
 
 
 @pytest.mark.keras

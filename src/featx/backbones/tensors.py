@@ -3,13 +3,16 @@
 A file is only read: tensors are matched with the network's by their place in it, and all shapes are compared. No model
 is ever deserialised and no code of a file runs.
 
-A file of a whole model that was built on the network holds it as one of its layers, which is found by its tensors: in
-a ``.keras`` or ``.weights.h5`` however deep, in a ``.h5`` one layer down.
+A file of a whole model that was built on the network holds it as one of its layers, or as a layer of such a layer, and
+it is found there by its tensors. A ``.h5`` lists the tensors of a layer that is a network in another order than the
+network's where some of them were frozen, and between those of its other layers where it lies deeper: there the names of
+the layers tell which is which.
 """
 
 import contextlib
 import itertools
 import logging
+import re
 import shutil
 import tempfile
 import zipfile
@@ -134,8 +137,9 @@ def places(network: Any) -> list[Place]:
 def _candidates_of_layers(root: Any, wanted: Sequence[Place]) -> list[Candidate]:
     """Take the layers of a ``.h5``, which lists their tensors in topological order: all of them, then each.
 
-    By order: names in these files hang on what else the process that wrote them had built. Of a layer that is a network
-    itself the trainable tensors come before the others, unless it was frozen.
+    By order, since names in these files hang on what else the process that wrote them had built. Of a layer that is a
+    network itself the trainable tensors come before the others, unless it was frozen; where there are more, or only
+    some were frozen, names tell.
     """
     layers = {
         layer: [(f"{layer}/{name}", root[layer][name]) for name in _attribute(root[layer], "weight_names")]
@@ -149,7 +153,57 @@ def _candidates_of_layers(root: Any, wanted: Sequence[Place]) -> list[Candidate]
         if len(held) == len(wanted):
             sorted_back = sorted(zip(order, held, strict=True), key=lambda one: one[0])
             found.append(Candidate(layer=layer, held=[one for _, one in sorted_back]))
+        # Last, so that it is the one taken: equal blocks, some of them frozen, fit in an order that isn't theirs.
+        if named := _by_names(held, wanted):
+            found.append(Candidate(layer=layer, held=named))
     return found
+
+
+def _by_names(held: Held, wanted: Sequence[Place]) -> Held | None:
+    """Pick the tensors of the network out of those of a layer around it, by the names of their layers.
+
+    Keras numbers what has no name of its own (``conv2d_7``) on and on within a process, so that all numbers of a kind
+    may be larger by one offset. None where a layer is missing, or where more than one offset would do.
+    """
+    groups, own = dict[str, list[tuple[str, Any]]](), dict[str, list[Any]]()
+    for name, dataset in held:
+        groups.setdefault(name.split("/")[-2], []).append((name, dataset))
+    for _, variable in wanted:
+        own.setdefault(variable.path.split("/")[-2], []).append(variable)
+    kinds: dict[str, list[str]] = {}
+    for name in own:
+        kinds.setdefault(_kind(name)[0], []).append(name)
+    there: dict[str, set[int]] = {}
+    for name in groups:
+        kind, number = _kind(name)
+        there.setdefault(kind, set()).add(number)
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for kind, names in kinds.items():
+        first = min(_kind(name)[1] for name in names)
+        fitting = []
+        for number in there.get(kind, set()):
+            moved = {name: _numbered(kind, _kind(name)[1] + number - first) for name in names}
+            if all(len(groups.get(moved[name], ())) == len(own[name]) for name in names) and all(
+                Candidate(layer="", held=groups[moved[name]]).fits(own[name]) for name in names
+            ):
+                fitting.append(moved)
+        # Of several the one with the network's own names is meant.
+        same = [moved for moved in fitting if all(name == other for name, other in moved.items())]
+        if len(same or fitting) != 1:
+            return None
+        found |= {name: groups[other] for name, other in (same or fitting)[0].items()}
+    return [one for name in own for one in found[name]]
+
+
+def _kind(name: str) -> tuple[str, int]:
+    """Split a layer's name into its kind and its number, 0 where it has none: ``conv2d_7``, ``conv2d``."""
+    match = re.fullmatch(r"(.*?)(?:_(\d+))?", name)
+    assert match is not None
+    return match[1], int(match[2] or 0)
+
+
+def _numbered(kind: str, number: int) -> str:
+    return f"{kind}_{number}" if number else kind
 
 
 def _candidates_by_place(root: Any, wanted: Sequence[Place]) -> list[Candidate]:
