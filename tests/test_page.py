@@ -25,7 +25,7 @@ from featx.pipeline.evaluation.image_list import write_list
 from featx.pipeline.evaluation.thumbnails import Thumbnailer
 from featx.reports import Report
 from featx.reports.images import Images
-from featx.reports.page import positions, render, wanted, wanted_training
+from featx.reports.page import content, positions, render, wanted, wanted_training
 from featx.statistics import evaluate
 from featx.statistics.label_errors import LabelError
 from featx.statistics.reliability import reliability
@@ -490,6 +490,36 @@ def test_short_names_stand_upright_above_the_matrix(chromium: Any, tmp_path: Pat
 
 
 @browser
+def test_the_matrix_of_twenty_classes_fits_a_screen_and_a_larger_one_says_how_it_moves(opened: Any) -> None:
+    page = opened("many", width=1200)
+    region, hint = page.locator("#matrix-scroll"), page.locator("#matrix-wide")
+    assert region.evaluate("one => one.scrollWidth <= one.clientWidth")
+    assert not hint.is_visible()
+    page.locator("#matrix-size").select_option("80")
+    assert region.evaluate("one => one.scrollWidth > one.clientWidth")
+    hint.wait_for(state="visible")
+    region.evaluate("one => one.scrollTo(500, 1500)")
+    head, corner = page.locator("#matrix thead th").nth(40), page.locator("#matrix td.axis")
+    top, left = (region.bounding_box()[one] for one in ("y", "x"))
+    assert abs(head.bounding_box()["y"] - top) < 3  # the names stay in sight
+    assert abs(corner.bounding_box()["x"] - left) < 3
+
+
+@browser
+def test_of_many_classes_the_matrix_shows_those_that_have_images(chromium: Any, tmp_path: Path) -> None:
+    classes = tuple(f"class {index:03}" for index in range(102))
+    right = evaluate([7, 50, 101], [7, 50, 101], classes=classes)
+    (tmp_path / "page.html").write_text(render(made(classes, metrics=right, images=None), thumbnails={}), "utf-8")
+    page = Opened(chromium, tmp_path / "page.html").page
+    names = page.locator("#matrix tbody th")
+    assert names.all_inner_texts() == ["class 007", "class 050", "class 101"]
+    assert page.locator("#matrix-said").inner_text() == "3 of 102 classes: the others have no images here."
+    page.locator("#matrix-filter").fill("class 03")
+    assert names.count() == 10
+    page.close()
+
+
+@browser
 def test_without_images_a_cell_is_a_number(opened: Any) -> None:
     page = opened("figures")
     assert page.locator("#matrix td", has_text="4").count() == 6
@@ -592,6 +622,31 @@ def test_whole_paths_are_shown_and_wrapped_on_a_phone(chromium: Any, tmp_path: P
 
 
 @browser
+def test_on_a_phone_a_file_keeps_its_name_in_one_piece_and_all_figures_of_a_class_are_seen(
+    chromium: Any, tmp_path: Path
+) -> None:
+    report = made(("canterbury bells", "hard-leaved pocket orchid"), each=3)
+    assert report.images is not None
+    paths = tuple(f"hard-leaved orchid/IMG_{index:06}.jpg" for index in range(6))
+    right = evaluate([0] * 20_000 + [1], [0] * 20_001, classes=report.classes)  # the widest figures: 20,000 and 100.0 %
+    for name, metrics in (("names", report.metrics), ("figures", right)):
+        images = dataclasses.replace(report.images, paths=paths) if name == "names" else None
+        html = render(dataclasses.replace(report, images=images, metrics=metrics), thumbnails={})
+        (tmp_path / f"{name}.html").write_text(html, encoding="utf-8")
+    page = Opened(chromium, tmp_path / "names.html", width=360).page
+    lines = page.locator("#mistakes .file bdi").first.evaluate(
+        "one => [...one.childNodes].filter((part) => part.data).map((part) => {"
+        " const range = document.createRange(); range.selectNode(part); return range.getClientRects().length; })"
+    )
+    assert lines[-1] == 1
+    page.close()
+    page = Opened(chromium, tmp_path / "figures.html", width=360).page
+    assert "100.0" in page.locator("#classes-table").inner_text()
+    assert page.locator("#classes .scroll").evaluate("one => one.scrollWidth <= one.clientWidth")
+    page.close()
+
+
+@browser
 def test_the_list_of_images_can_be_saved(chromium: Any, tmp_path: Path) -> None:
     """The same rows as the CSV beside the page; names with any bytes, and none of them a formula."""
     report = made(('=1+1 "a"', "b, c"), each=4, test_set="holiday")
@@ -628,6 +683,55 @@ def test_a_difference_between_stated_and_real_confidence_is_told_only_where_it_c
     texts = [render(made(reliability=reliability(np.full(400, sure), right)), thumbnails={}) for sure in (0.5, 0.9)]
     assert "No difference between stated and real confidence can be seen (at most " in texts[0]
     assert re.search(r"The stated confidence is off by (39|40)\.\d points on average \(95 % interval ", texts[1])
+
+
+def test_the_map_of_more_images_than_a_page_lists_is_no_map_of_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page lists the mistakes first: the images on the map were drawn from all of them, and are all shown."""
+    monkeypatch.setattr(content, "LISTED", 12)
+    report = made()
+    assert report.images is not None
+    on = np.arange(36) % 2 == 0
+    data = content.gathered(report, content.Pictures({}, {}), np.where(on[:, None], scattered(36), np.nan))
+    shown = [data["rows"]["path"][row] for row in data["map"]["row"]]
+    assert sorted(shown) == sorted(path for path, drawn in zip(report.images.paths, on, strict=True) if drawn)
+    assert data["listed"] == 12  # the list to save ends there
+    assert data["rows"]["path"][:12] == [report.images.paths[row] for row in report.images.worst_first[:12]]
+
+
+def test_sentences_of_a_page_count_rightly() -> None:
+    assert "2 of 3 images are classified right" in render(made(("a", "b", "c"), each=1), thumbnails={})
+    metrics = evaluate([0, 1], [0, 0], classes=("a", "b"))
+    one = render(made(("a", "b"), images=None, metrics=metrics, failures=(("x", "empty"),)), thumbnails={})
+    assert "1 of 2 images is classified right" in one
+    assert "1 image couldn't be read and is not in the figures" in one
+    report = made(("a", "b"), each=60)
+    assert report.images is not None
+    errors = tuple(LabelError(path=path, label="a", predicted="b", confidence=0.9) for path in report.images.paths[:60])
+    many = render(
+        dataclasses.replace(report, label_errors=errors, failures=(("x", "empty"),) * 1_600, test_set="night"),
+        thumbnails={},
+    )
+    assert "with the labels of 60 images; the 48 most confident are shown" in many
+    assert "1,600 images couldn't be read and are not in the figures" in many
+    assert many.count(": empty</li>") == 500
+    assert "and 1,100 more, which the file test-&lt;u&gt;model&lt;/u&gt;-on-night.json names" in many
+    assert "40 mistakes; the 24 most confident are shown" in many  # the other 16 are among the labels to check
+    alone = render(dataclasses.replace(report, label_errors=errors[:1]), thumbnails={})
+    assert "with the label of 1 image. Look" in alone
+
+
+def test_a_page_writes_times_and_code_for_people() -> None:
+    html = render(
+        made(
+            scored_on="cross-validation (5 folds)",
+            created="2026-11-25T16:49:22+00:00",
+            remarks=("fit with `nested=True` to measure <it>",),
+        ),
+        thumbnails={},
+    )
+    assert "scored by <bdi>cross-validation (5 folds)" in html
+    assert "2026-11-25, 16:49 UTC" in html
+    assert "Fit with <code>nested=True</code> to measure &lt;it&gt;." in html
 
 
 @browser

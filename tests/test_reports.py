@@ -390,7 +390,7 @@ def test_the_figures_that_count_are_those_without_images_fitted_on():
         page.render(report, thumbnails={}).replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", " ")
     )
     assert "<strong>66.7 %</strong>" in text
-    assert "100.0 % with 30 images that it was fitted on" in text
+    assert "100.0 % including the 30 images that it was fitted on" in text
 
 
 def test_images_of_classes_never_seen_cannot_be_guessed():

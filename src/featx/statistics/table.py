@@ -173,7 +173,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="balanced_accuracy",
         title="Balanced accuracy",
-        explanation="The share found of each class, averaged: a rare class counts as much as a common one.",
+        explanation="The accuracy of each class by itself, averaged: a rare class counts as much as a common one.",
         unit="%",
         measure=balanced_accuracy,
         heading="balanced",
@@ -182,7 +182,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="macro_f1",
         title="Macro F1",
-        explanation="Recall and precision in one number, averaged over the classes; 1 is perfect.",
+        explanation="Recall and precision (see below) in one number, averaged over the classes; 1 is perfect.",
         unit="",
         measure=macro_f1,
         heading="macro F1",
@@ -191,7 +191,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="top5_accuracy",
         title="Top-5 accuracy",
-        explanation="The true class is among the five that the model finds likeliest.",
+        explanation="How often the true class is among the five best guesses of the model.",
         unit="%",
         measure=top5_accuracy,
         heading="top-5",
@@ -208,7 +208,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="calibration_error",
         title="Calibration error",
-        explanation="By how much the stated confidence differs from the share that is really right.",
+        explanation="By how much the stated confidence differs, on average, from the share that is really right.",
         unit="%",
         measure=calibration_error,
         needs_probabilities=True,

@@ -22,7 +22,7 @@ def classes(report: Report) -> str:
     body = "".join(_class_row(one, one.name in report.unseen) for one in ordered)
     k = len(ordered)
     search = (
-        '<div class="controls"><label>Classes with this in their name'
+        '<div class="controls"><label>Find classes by name'
         '<input type="search" id="classes-filter" autocomplete="off" spellcheck="false"></label>'
         f'<p class="quiet" id="classes-said" aria-live="polite">{count(k, "class", "classes")}</p></div>\n'
         if k > MANY
@@ -31,8 +31,8 @@ def classes(report: Report) -> str:
     every = f'<button type="button" class="plain" id="classes-all" hidden>Show all {k:,} classes</button>\n'
     return (
         '<p class="quiet">Recall: of the images of this class, the share that is found. Precision: of the images '
-        "predicted as this class, the share that really are. F1: both in one number, from 0 to 1. The worst class is "
-        f"the first. Click a column title to sort.</p>\n{search}"
+        "predicted as this class, the share that really are. F1: recall and precision in one number; 0 is the worst, "
+        f"1 the best. The worst class comes first. Click a column title to sort.</p>\n{search}"
         f'<div class="scroll{" tall" if k > MANY else ""}" role="region" aria-label="The figures of each class" '
         'tabindex="0"><table class="list" id="classes-table">'
         f"<thead><tr>{row}</tr></thead><tbody>{body}</tbody></table></div>{every if k > MANY else ''}"

@@ -43,19 +43,29 @@ class Pictures:
         return self._numbers.get((of, path), -1)
 
 
-def listed(report: Report, *, most: int = LISTED) -> NDArray[np.intp]:
-    """Rows of the report's images that a page lists: the surest errors first, then the least sure of the others."""
-    return np.zeros(0, np.intp) if report.images is None else report.images.worst_first[:most]
+def listed(report: Report, positions: NDArray[np.float32] | None) -> NDArray[np.intp]:
+    """Rows of the report's images that a page has: the first `LISTED`, then the others that are on the map.
+
+    The first are the surest errors, then the least sure of the others: without the rest, a map of many images would
+    show hardly anything but mistakes.
+    """
+    if report.images is None:
+        return np.zeros(0, np.intp)
+    rows = report.images.worst_first
+    others = rows[LISTED:]
+    on = np.zeros(len(others), bool) if positions is None else np.isfinite(positions[others]).all(axis=1)
+    return np.concatenate([rows[:LISTED], others[on]])
 
 
 def gathered(report: Report, pictures: Pictures, positions: NDArray[np.float32] | None) -> dict[str, Any]:
     """Everything that the script reads, as plain lists and dictionaries."""
-    rows = listed(report)
+    rows = listed(report, positions)
     confusion = report.metrics.confusion
     return {
         "classes": list(report.metrics.classes),
         "confusion": [[int(r), int(c), int(confusion[r, c])] for r, c in np.argwhere(confusion)],
         "rows": _columns(report, pictures, rows),
+        "listed": min(len(rows), LISTED),
         "mistakes": mistakes(report, rows),
         "checked": bool(set(_suspected(report)) & set(_paths(report, rows[: mistaken(report)]))),
         "suspects": [

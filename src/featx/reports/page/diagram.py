@@ -24,8 +24,9 @@ def reliability(found: Reliability) -> str:
     )
     return (
         f"<p>{_answer(found)}</p>\n"
-        '<p class="quiet">Each dot is a group of images of similar confidence, with its 95 % interval. On the dashed '
-        "line the confidence is right; below it the model is too sure of itself, above it not sure enough.</p>\n"
+        '<p class="quiet">Each dot is a group of images of similar confidence; the line through it is its 95 % '
+        "interval. If a dot is on the dashed line, the confidence is right. Below the dashed line the model is too "
+        "sure, above it not sure enough.</p>\n"
         f'<svg class="diagram" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Reliability diagram: the share '
         f'of images predicted rightly in {count(len(found.bins), "group")} by confidence, as in the table below">'
         f'{_frame()}<line class="ideal" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>{dots}</svg>\n'
@@ -59,8 +60,9 @@ def _frame() -> str:
         for tick, anchor in zip(_TICKS, ("middle", "middle", "middle", "middle", "end"), strict=True)
     )
     return (
-        f'{across}{along}<text x="{_x(0.5)}" y="{_HEIGHT - 10}" text-anchor="middle">confidence</text>'
-        f'<text x="14" y="{_y(0.5)}" text-anchor="middle" transform="rotate(-90 14 {_y(0.5)})">right</text>'
+        f'{across}{along}<text x="{_x(0.5)}" y="{_HEIGHT - 10}" text-anchor="middle">stated confidence</text>'
+        f'<text x="14" y="{_y(0.5)}" text-anchor="middle" transform="rotate(-90 14 {_y(0.5)})">'
+        "share that is right</text>"
     )
 
 

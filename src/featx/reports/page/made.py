@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.reports.page import places
-from featx.reports.page.text import escaped, name
+from featx.reports.page.text import escaped, moment, name
 from featx.reports.report import Report
 
 
@@ -15,12 +15,12 @@ def made(report: Report) -> str:
     parameters = ", ".join(f"{key} = {_short(value)}" for key, value in report.params.items() if value is not None)
     facts = (
         ("Model", name(report.model)),
-        ("Scored on", name(places.scored_on(report))),
+        (f"Scored {places.preposition(report)}", name(places.scored_on(report))),
         ("Folder of the images", name(Path(report.root).name) if report.root else ""),
         ("Backbone", escaped(report.backbone) + (" (untrained)" if report.untrained else "")),
         ("Classifier", escaped(report.clf)),
-        ("Its settings", escaped(parameters)),
-        ("Time", escaped(report.created)),
+        ("Settings of the classifier", escaped(parameters)),
+        ("Time", escaped(moment(report.created))),
         ("Fingerprint of the features", f"<code>{escaped(report.fingerprint)}</code>"),
     )
     command = (

@@ -15,6 +15,8 @@ const number = (value) => value.toLocaleString("en");
 const percent = (value) => `${(100 * value).toFixed(1)}\u00a0%`;
 const count = (n, one, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
 const bdi = (text) => make("bdi", {}, text);
+// A path, which is wrapped after its folders rather than inside a name.
+const whole = (path) => make("bdi", {}, ...path.split(/(?<=[/])/).flatMap((part) => [part, make("wbr")]).slice(0, -1));
 
 // ---- images
 
@@ -34,7 +36,7 @@ function picture(image, alt) {
   if (image.picture >= 0) {
     frame.append(make("img", { src: `data:image/jpeg;base64,${data.pictures[image.picture]}`, alt, decoding: "async" }));
   } else {
-    frame.append(make("span", {}, "no thumbnail in this page"));
+    frame.append(make("span", {}, "no small picture in this page"));
   }
   return frame;
 }
@@ -47,7 +49,7 @@ function figure(image) {
   const caption = make("figcaption");
   if (right) caption.append("right: ", make("b", {}, bdi(image.predicted)), sure);
   else caption.append("labelled ", make("b", {}, bdi(image.label)), make("br"), "predicted ", make("b", {}, bdi(image.predicted)), sure);
-  caption.append(make("span", { class: "file", title: image.path }, bdi(image.path)));
+  caption.append(make("span", { class: "file", title: image.path }, whole(image.path)));
   return make("figure", {}, picture(image, `${file}: ${words}`), caption);
 }
 
@@ -85,7 +87,7 @@ if (pairs) {
       const where = image.place === "training" ? "in training" : "scored";
       const file = image.path.split("/").pop() || "name unknown";
       const caption = make("figcaption", {}, where, image.label ? ": " : "", make("b", {}, bdi(image.label)));
-      caption.append(make("span", { class: "file", title: image.path }, bdi(image.path || file)));
+      caption.append(make("span", { class: "file", title: image.path }, whole(image.path || file)));
       return make("figure", {}, picture(image, `${file}, ${where}`), caption);
     };
     pairs.append(make("li", { class: "pair" }, make("p", {}, leak.words), ...leak.sides.map(side)));
@@ -142,7 +144,7 @@ function encoded(text) {
 
 function list() {
   const lines = [["path", "label", "predicted", "confidence", "right", "set"].map(quoted).join(",")];
-  data.rows.path.forEach((path, row) => {
+  data.rows.path.slice(0, data.listed).forEach((path, row) => {
     const image = shown(row);
     const sure = typeof image.confidence === "number" ? String(image.confidence) : "";
     const where = typeof data.rows.set === "string" ? data.rows.set : `fold ${data.rows.set[row]}`;
@@ -177,11 +179,14 @@ for (const [row, column, n] of data.confusion) {
 // Off the diagonal, the most frequent first.
 const confused = data.confusion.filter(([row, column]) => row !== column).sort((a, b) => b[2] - a[2]);
 
+// Classes that no image has and none was predicted as aren't shown unless they are asked for.
+const every = data.classes.map((_, index) => index);
+const present = every.filter((index) => support[index] || errors[index]);
+
 function chosen(most, words) {
-  const every = data.classes.map((_, index) => index);
-  const worst = (a, b) => errors[b] - errors[a] || a - b;
-  if (every.length <= most) return every;
-  if (!words) return [...new Set([...confused.flatMap(([row, column]) => [row, column]), ...every.sort(worst)])].slice(0, most);
+  const worst = (a, b) => errors[b] - errors[a] || support[b] - support[a] || a - b;
+  if (every.length <= most) return [...every];
+  if (!words) return [...new Set([...confused.flatMap(([row, column]) => [row, column]), ...[...present].sort(worst)])].slice(0, most);
   const found = every.filter((index) => data.classes[index].toLowerCase().includes(words)).sort(worst).slice(0, most);
   const near = found.flatMap((index) => partners[index]).sort((a, b) => b[0] - a[0]).map(([, other]) => other);
   return [...new Set([...found, ...near])].slice(0, Math.max(most, found.length));
@@ -196,6 +201,8 @@ function drawMatrix() {
   table.classList.toggle("dense", classes.length > 6 && !short);
   table.classList.toggle("short", short);
   table.classList.toggle("wide", classes.length <= 6);
+  table.classList.toggle("many", classes.length > 12);
+  table.parentElement.classList.toggle("boxed", classes.length > 20);
   const head = make("tr", {}, make("td", { class: "axis" }, "true \\ predicted"));
   for (const column of classes) {
     head.append(make("th", { scope: "col" }, make("span", { title: data.classes[column] }, bdi(data.classes[column]))));
@@ -209,8 +216,10 @@ function drawMatrix() {
   table.replaceChildren(make("thead", {}, head), body);
   const said = byId("matrix-said");
   if (said) {
-    const which = words ? "that match or are confused with those that do" : "most often confused with one another";
-    said.textContent = classes.length ? `${number(classes.length)} of ${number(data.classes.length)} classes: those ${which}.` : "No class has such a name.";
+    let which = "those most often confused with one another";
+    if (words) which = "those with this in their name, and those that they are confused with";
+    else if (present.length <= most) which = "the others have no images here";
+    said.textContent = classes.length ? `${number(classes.length)} of ${count(data.classes.length, "class", "classes")}: ${which}.` : "No class has such a name.";
   }
 }
 
@@ -254,6 +263,11 @@ if (byId("matrix")) {
     if (byId(id)) byId(id).addEventListener("input", drawMatrix);
   }
   drawMatrix();
+  const region = byId("matrix-scroll");
+  const sizes = new ResizeObserver(() => {
+    byId("matrix-wide").hidden = region.scrollWidth <= region.clientWidth;
+  });
+  for (const one of [region, byId("matrix")]) sizes.observe(one);
   for (const [row, column, n] of confused.slice(0, 6)) {
     const words = [bdi(data.classes[row]), " as ", bdi(data.classes[column]), `: ${number(n)}`];
     if (!data.rows.path.length) {

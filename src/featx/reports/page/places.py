@@ -24,6 +24,11 @@ def scored_on(report: Report) -> str:
     return text.rpartition("/")[2] if text.startswith("/") else text
 
 
+def preposition(report: Report) -> str:
+    """Word between "scored" and what it was scored on: cross-validation is a way, and no set of images."""
+    return "by" if report.scored_on.startswith("cross-validation") else "on"
+
+
 def command(text: str) -> str:
     """Write a command line with the names of the files and folders that it gives by absolute paths."""
     try:

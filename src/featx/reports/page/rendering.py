@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from featx.errors import UsageError
 from featx.reports.page.content import Pictures, gathered
 from featx.reports.page.sections import head, sections
-from featx.reports.page.text import embedded, escaped
+from featx.reports.page.text import embedded, escaped, moment
 from featx.reports.report import Report
 from featx.version import __version__
 
@@ -68,7 +68,7 @@ def render(
         css=_file("page.css"),
         head=head(report, parts),
         sections="\n".join(part.html for part in parts),
-        created=escaped(report.created),
+        created=escaped(moment(report.created)),
         data=embedded(data),
         plotting=plotting,
         js=own,

@@ -9,7 +9,7 @@ from featx.reports.page.classes import classes
 from featx.reports.page.content import LISTED
 from featx.reports.page.diagram import reliability
 from featx.reports.page.made import made
-from featx.reports.page.text import count, ends, escaped, figure, name, share
+from featx.reports.page.text import count, ends, escaped, figure, name, sentence, share
 from featx.reports.report import Report
 from featx.statistics import table
 from featx.statistics.intervals import Interval
@@ -20,6 +20,9 @@ SHOWN_CLASSES = 20
 """With more classes than this the matrix shows those most often confused, until it is asked for others."""
 
 _SIZES = (10, 20, 40, 80)
+
+NAMED_FAILURES = 500
+"""So many unreadable images are named at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ def sections(report: Report, data: Mapping[str, Any]) -> list[Section]:
         ("mistakes", "Mistakes" if _unsure(report) else "The most confident mistakes", _mistakes),
         ("reliability", "Can the confidence be trusted?", _reliability),
         ("map", "Map of the images", _map),
-        ("leaks", "Images that are there twice", _leaks),
+        ("leaks", "Images that occur twice", _leaks),
         ("made", "How this was made", lambda report, _: made(report)),
     )
     found = [Section(anchor=anchor, title=title, body=body(report, data)) for anchor, title, body in made_of]
@@ -74,7 +77,7 @@ def head(report: Report, parts: list[Section]) -> str:
     return (
         f"<h1>{name(report.model)}</h1>\n"
         f'<p class="lead">{escaped(report.clf)} on features of {escaped(report.backbone)}, '
-        f"scored on {name(places.scored_on(report))}</p>\n"
+        f"scored {places.preposition(report)} {name(places.scored_on(report))}</p>\n"
         f'<nav aria-label="Parts of this page"><ul>{links}</ul></nav>'
     )
 
@@ -88,17 +91,17 @@ def _figures(report: Report, _: Mapping[str, Any]) -> str:
     # Both ends of a narrow interval would be the same number.
     digits = 0 if interval.high - interval.low > 0.02 else 1
     leaked = report.metrics.n - metrics.n
-    with_them = f"; {share(report.metrics.accuracy)} with {count(leaked, 'image')} that it was fitted on"
+    with_them = f"; {share(report.metrics.accuracy)} including the {count(leaked, 'image')} that it was fitted on"
     return (
         f'<p class="headline"><strong>{share(metrics.accuracy)}</strong> '
         f"<span>accuracy, {level} interval {ends(interval)}{with_them if leaked else ''}</span></p>\n"
         f'<div class="span" style="{place}" aria-hidden="true"></div>\n'
         '<p class="ends" aria-hidden="true"><span>0 %</span><span>100 %</span></p>\n'
-        f"<p>{right:,} of {count(metrics.n, 'image')} {'is' if metrics.n == 1 else 'are'} classified right. On new "
-        f"images of the same kind the accuracy is likely between {100 * interval.low:.{digits}f} and "
-        f"{100 * interval.high:.{digits}f} %. This takes the images as unrelated: many photos of one object tell less "
-        f"than as many objects.</p>\n<p>{_sentence(report.baseline)}"
-        f"{'' if report.doubt is None else f' <strong>{_sentence(report.doubt)}</strong>'}</p>"
+        f"<p>{right:,} of {count(metrics.n, 'image')} {'is' if 1 in (right, metrics.n) else 'are'} classified right. "
+        f"On new images of the same kind the accuracy is likely between {100 * interval.low:.{digits}f} and "
+        f"{100 * interval.high:.{digits}f} %. This assumes that the images are unrelated: ten photos of one object "
+        f"tell less than photos of ten objects.</p>\n<p>{sentence(report.baseline)}"
+        f"{'' if report.doubt is None else f' <strong>{sentence(report.doubt)}</strong>'}</p>"
     )
 
 
@@ -130,23 +133,28 @@ def _level(interval: Interval) -> str:
 def _notes(report: Report, _: Mapping[str, Any]) -> str:
     notes = list(report.notes)
     if report.untrained and not any("untrained" in note for note in notes):
-        notes.insert(0, "the backbone is untrained: these figures say nothing about it with its trained weights")
-    found = [f'<li class="warn">{_sentence(note)}</li>' for note in notes]
-    found += [f"<li>{_sentence(remark)}</li>" for remark in report.remarks]
+        notes.insert(0, "the backbone is untrained: with trained weights, the figures would be different")
+    found = [f'<li class="warn">{sentence(note)}</li>' for note in notes]
+    found += [f"<li>{sentence(remark)}</li>" for remark in report.remarks]
     if report.failures:
-        items = "".join(
-            f"<li>{name(places.image(report, path))}: {escaped(reason)}</li>" for path, reason in report.failures
-        )
-        found.append(
-            f"<li>Couldn't be read, and not in the figures: {count(len(report.failures), 'image')}."
-            f"<details><summary>Their names</summary><ul>{items}</ul></details></li>"
-        )
+        found.append(f"<li>{_unreadable(report)}</li>")
     return f'<ul class="notes">{"".join(found)}</ul>' if found else ""
 
 
-def _sentence(note: str) -> str:
-    text = escaped(note)
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+def _unreadable(report: Report) -> str:
+    """Count the unreadable images, and name the first."""
+    n = len(report.failures)
+    items = [
+        f"<li>{name(places.image(report, path))}: {escaped(reason)}</li>"
+        for path, reason in report.failures[:NAMED_FAILURES]
+    ]
+    if n > NAMED_FAILURES:
+        more = f"{n - NAMED_FAILURES:,} more, which the file {escaped(report_name(report))}.json names"
+        items.append(f"<li>and {more}</li>")
+    return (
+        f"{count(n, 'image')} couldn't be read and {'is' if n == 1 else 'are'} not in the figures."
+        f"<details><summary>{'Its name' if n == 1 else 'Their names'}</summary><ul>{''.join(items)}</ul></details>"
+    )
 
 
 def _confusion(report: Report, _: Mapping[str, Any]) -> str:
@@ -156,19 +164,21 @@ def _confusion(report: Report, _: Mapping[str, Any]) -> str:
     return (
         f'<p class="quiet" id="matrix-caption">{caption}</p>\n'
         f"{_controls(k) if k > SHOWN_CLASSES else ''}"
-        '<div class="scroll" role="region" aria-label="The confusion matrix" tabindex="0">'
+        '<p class="quiet" id="matrix-wide" hidden>The matrix is wider than the window: move it sideways to see the '
+        "rest.</p>\n"
+        '<div class="scroll" id="matrix-scroll" role="region" aria-label="The confusion matrix" tabindex="0">'
         '<table class="matrix" id="matrix" aria-labelledby="confusion-title" aria-describedby="matrix-caption">'
         "</table></div>\n"
         '<p class="key"><span><i class="right-1"></i><i class="right-3"></i><i class="right-5"></i>right</span>'
         '<span><i class="wrong-1"></i><i class="wrong-3"></i><i class="wrong-5"></i>wrong</span>'
-        "<span>a stronger colour means a larger share of the true class</span></p>\n"
+        "<span>the stronger the colour, the larger the share of the images of this true class</span></p>\n"
         + (
             '<h3>Most frequent confusions</h3>\n<ul class="confusions" id="confusions"></ul>\n'
             if report.metrics.accuracy < 1
             else '<p>Every image is classified right.</p><ul id="confusions" hidden></ul>\n'
         )
         + _list(report)
-        + "<noscript><p>The matrix, the images and the map need JavaScript; it is all in this file.</p></noscript>"
+        + "<noscript><p>The matrix, the images and the map need JavaScript. This browser doesn't run it.</p></noscript>"
     )
 
 
@@ -182,12 +192,14 @@ def _list(report: Report) -> str:
     return (
         f'<p class="save"><button type="button" class="plain" id="save" data-file="{file}" hidden>'
         'Save the list of images</button> <span class="quiet">A CSV file: path, label, prediction and confidence of '
-        f"each image, the surest mistakes first.{some}</span></p>\n"
+        f"each image, the most confident mistakes first.{some}</span></p>\n"
     )
 
 
 def report_name(report: Report) -> str:
     """Name of the report's files, without a suffix."""
+    if report.file is not None:
+        return report.file.stem
     return f"{report.model}-on-{report.test_set}" if report.test_set else report.model
 
 
@@ -197,7 +209,7 @@ def _controls(k: int) -> str:
         f'<option value="{size}"{" selected" if size == SHOWN_CLASSES else ""}>{size}</option>' for size in sizes
     )
     return (
-        '<div class="controls"><label>Classes with this in their name'
+        '<div class="controls"><label>Find classes by name'
         '<input type="search" id="matrix-filter" autocomplete="off" spellcheck="false"></label>'
         f'<label>Classes shown<select id="matrix-size">{options}</select></label></div>\n'
         '<p class="quiet" id="matrix-said" aria-live="polite"></p>\n'
@@ -216,11 +228,14 @@ def _mistakes(report: Report, data: Mapping[str, Any]) -> str:
     if not data["mistakes"]:
         return ""
     wrong = report.metrics.n - int(report.metrics.confusion.diagonal().sum())
-    order = "" if _unsure(report) else ", the surest first"
     shown = len(data["mistakes"])
-    some = f"{shown:,} of {count(wrong, 'mistake')}" if shown < wrong else count(wrong, "mistake")
-    above = " Those whose label is to be checked are shown above." if data["checked"] else ""
-    return f'<p class="quiet">{some}{order}.{above}</p>\n{_gallery("mistakes")}'
+    if shown == wrong:
+        some = count(wrong, "mistake") + ("" if _unsure(report) or wrong == 1 else ", the most confident first")
+    else:
+        which = "first" if _unsure(report) else "most confident"
+        some = f"{count(wrong, 'mistake')}; the {shown:,} {which} are shown"
+    above = " Mistakes that are shown under “Labels to check” are not shown again." if data["checked"] else ""
+    return f'<p class="quiet">{some}.{above}</p>\n{_gallery("mistakes")}'
 
 
 def _suspects(report: Report, data: Mapping[str, Any]) -> str:
@@ -228,10 +243,11 @@ def _suspects(report: Report, data: Mapping[str, Any]) -> str:
         return ""
     found = len(report.label_errors)
     shown = len(data["suspects"])
-    some = f"{shown} of {count(found, 'image')}" if shown < found else count(found, "image")
+    some = f"; the {shown} most confident are shown, and the file {escaped(report_name(report))}.json names all"
     return (
-        f'<p class="quiet">The model disagrees strongly with the label of {some}. Look at each: the label may be '
-        f"wrong, or the model.</p>\n{_gallery('suspects')}"
+        f'<p class="quiet">The model disagrees strongly with the {"label" if found == 1 else "labels"} of '
+        f"{count(found, 'image')}{some if shown < found else ''}. Look at each: the label may be wrong, or the "
+        f"model.</p>\n{_gallery('suspects')}"
     )
 
 
@@ -247,9 +263,9 @@ def _map(report: Report, data: Mapping[str, Any]) -> str:
     drawn = len(found["row"])
     some = f"A sample of {drawn:,} of {n:,} images" if drawn < n else count(drawn, "image")
     return (
-        f'<p class="quiet">{some}. Dots that are close together look alike to the network; how far groups are apart '
-        f"means little ({escaped(found['method'])}). A large dot with a ring is a mistake. Hover over or tap a dot, or "
-        "use the arrow keys.</p>\n"
+        f'<p class="quiet">{some}. Images whose dots are close together look alike to the network; the distance '
+        f"between groups means little ({escaped(found['method'])}). A large dot with a ring is a mistake. Hover over "
+        "or tap a dot, or use the arrow keys, to see its image.</p>\n"
         f"{_highlight(report) if len(report.metrics.classes) > _COLOURS else ''}"
         '<div class="map"><div class="plot" id="plot" tabindex="0" role="application" '
         'aria-label="Map of the features; the arrow keys go from image to image"><p class="quiet">Drawing…</p></div>'
@@ -269,7 +285,7 @@ def _highlight(report: Report) -> str:
         for index in sorted(range(len(classes)), key=classes.__getitem__)
     )
     return (
-        '<div class="controls"><label>Coloured<select id="map-class">'
+        '<div class="controls"><label>Classes in colour<select id="map-class">'
         f'<option value="-1">the 8 classes with the most errors</option>{options}</select></label></div>\n'
     )
 
@@ -288,7 +304,7 @@ def _leaks(report: Report, data: Mapping[str, Any]) -> str:
         words.append(f"Training images that have a copy in another class: {twice:,}.")
     shown = len(data["leaks"])
     if shown < len(report.leaks):
-        words.append(f"The first {shown:,} pairs are shown.")
+        words.append(f"The first {shown:,} pairs are shown; the file {escaped(report_name(report))}.json names all.")
     both = "" if report.without_leaks is None else _with_and_without(report.metrics, report.without_leaks)
     return f'<p>{" ".join(words)}</p>\n{both}<ul class="pairs" id="pairs"></ul>'
 

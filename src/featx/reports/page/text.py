@@ -3,6 +3,8 @@
 import html
 import json
 import math
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 from featx.statistics.intervals import Interval
@@ -22,6 +24,20 @@ def escaped(text: object) -> str:
 def name(text: object) -> str:
     """The name of a class or a file; its direction of writing doesn't turn what stands around it."""
     return f"<bdi>{escaped(text)}</bdi>"
+
+
+def sentence(note: str) -> str:
+    """A note as a sentence; what it has between backquotes is code."""
+    text = re.sub("`([^`]+)`", r"<code>\1</code>", escaped(note))
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def moment(created: str) -> str:
+    """A time of ISO 8601 as people write it: ``2026-01-31, 16:05 UTC``."""
+    try:
+        return f"{datetime.fromisoformat(created).astimezone(UTC):%Y-%m-%d, %H:%M} UTC"
+    except (ValueError, OverflowError):  # not written by featx
+        return created
 
 
 def embedded(value: Any) -> str:

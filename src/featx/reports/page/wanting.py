@@ -34,7 +34,7 @@ def wanted(report: Report, *, positions: NDArray[np.float32] | None = None) -> l
     list of str
         Paths as the report has them, each once; 4,000 at most.
     """
-    rows = listed(report)
+    rows = listed(report, positions)
     images = report.images
     paths = [] if images is None else [images.paths[row] for row in rows]
     return unique(
