@@ -158,15 +158,11 @@ def _pss(pid: int) -> float:
 
 def machine(cores: int, timm_python: str | None) -> list[str]:
     """Lines that name the processor, the system and the versions; no name of a machine, user or folder."""
-    try:
-        info = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        info = []
-    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in info)}
+    found = _cpu_information()
     flags = set(found.get("flags", "").split())
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
     return [
-        f"{found.get('model name', platform.processor() or platform.machine())}, {cores} cores used of "
+        f"{processor()}, {cores} cores used of "
         f"{os.cpu_count()}, {memory:.0f} GB; {', '.join(flag for flag in FLAGS if flag in flags) or 'flags unknown'}"
         f"{'' if 'amx_bf16' in flags else '; no AMX'}",
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
@@ -174,6 +170,19 @@ def machine(cores: int, timm_python: str | None) -> list[str]:
         _timm_versions(timm_python),
         f"measured on {time.strftime('%Y-%m-%d')}",
     ]
+
+
+def processor() -> str:
+    """Name of the processor, as its maker and the system give it."""
+    return _cpu_information().get("model name", platform.processor() or platform.machine())
+
+
+def _cpu_information() -> dict[str, str]:
+    try:
+        info = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        info = []
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in info)}
 
 
 def _version(name: str) -> str:

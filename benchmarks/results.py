@@ -3,7 +3,10 @@
 import dataclasses
 import re
 import statistics
+import time
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from typing import Any
 
 from records import (
     Findings,
@@ -157,6 +160,33 @@ def page(findings: Findings, machine: list[str]) -> str:
         reasons = {name: re.sub(r"/[\w.@/-]{2,}", "…", reason) for name, reason in findings.skipped.items()}
         parts += ["## Left out", "\n".join(f"- {name}: {reason}" for name, reason in reasons.items())]
     return "\n\n".join(parts) + "\n"
+
+
+def speeds(findings: Findings, *, processor: str, cores: int) -> dict[str, Any]:
+    """Table of the images/s of featx in float32, as the package has it: medians over the turns, by backbone."""
+    runs = Runs(findings.records)
+    columns = {"files_to_store": "featx f32", "backbone_alone": "backbone alone f32"}
+    names = runs.backbones("loop")
+    return {
+        "made_by": "python benchmarks/throughput.py --speeds",
+        "featx_version": version("featx"),
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": cores,
+        "processor": processor,
+        "images": max(one.images for one in runs.of("loop", names[0], "featx f32").values()),
+        "what": findings.images[-1],
+        "precision": "float32",
+        "repeats": len(runs.of("loop", names[0], "featx f32")),
+        "others": round(statistics.median(one.others for one in runs.records if one.section == "loop"), 2),
+        "weights": {name: findings.weights[name] for name in names},
+        "images_per_second": {
+            name: {
+                column: float(f"{statistics.median(one.rate or 0 for one in runs.of('loop', name, row).values()):.3g}")
+                for column, row in columns.items()
+            }
+            for name in names
+        },
+    }
 
 
 def _weights(weights: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
     python benchmarks/throughput.py --images 1000 --repeats 5 --write docs/benchmarks.md
     python benchmarks/throughput.py --small            # a minute or two: does it all still run?
+    python benchmarks/throughput.py --speeds src/featx/backbones/speeds.json   # the speeds that `featx backbones` names
 
 Every run is a fresh process. The contenders take turns, and ratios are taken within a turn, so that a machine that is
 slow for a while is slow for all. Real photos and weights are used where FEATX_MATERIAL names a folder of them.
@@ -20,11 +21,12 @@ from typing import Any
 
 from contenders import Config
 from featx.backbones import find
+from featx.backbones.advice import USES
 from featx.machine import available_cores
 from photos import Photos, tiny
-from processes import FailedError, Finished, machine, run, wait_until_quiet
+from processes import FailedError, Finished, machine, processor, run, wait_until_quiet
 from records import Findings, Record
-from results import SECTIONS, page
+from results import SECTIONS, page, speeds
 
 HERE = Path(__file__).parent
 SETS = ["flowers5_dev", "trashnet_dev", "sign_digits"]
@@ -90,6 +92,8 @@ class Bench:
 
     def weights(self, backbone: str) -> str:
         """Which weights a backbone has, in words."""
+        if find(backbone).formula:
+            return "none"
         return "ImageNet" if backbone in self._weights else "untrained"
 
     def config(self, name: str, backbone: str, images: int, folder: Path) -> Config:
@@ -252,8 +256,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep stores and features in this folder")
     parser.add_argument("--records", type=Path, help="JSON file of all runs: what is there is added to")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the results as a Markdown page")
+    parser.add_argument(
+        "--speeds",
+        type=Path,
+        metavar="FILE",
+        help="measure and write the speeds that `featx backbones` names",
+    )
+    parser.add_argument("--processor", default=processor(), metavar="WORDS", help="name of the processor in that file")
     parser.add_argument("--small", action="store_true", help="a few images, a small backbone, one turn")
     options = parser.parse_args(arguments)
+    if options.speeds:
+        options.images, options.repeats, options.made = 128, 3, True
+        options.sections, options.rows = ["loop"], ["featx f32", "backbone alone f32"]
+        options.backbones = list(USES)
     if options.small:
         options.images, options.repeats, options.slow_images, options.unchanged = 16, 1, 4, 50
         options.backbones, options.batch_size = ["mobilenetv2-0.35"], 8
@@ -286,6 +301,9 @@ def main() -> int:
         options.records.write_text(findings.to_json(), encoding="utf-8")
     text = page(findings, machine(bench.cores, options.timm_python))
     print("\n" + text)
+    if options.speeds:
+        table = speeds(findings, processor=options.processor, cores=bench.cores)
+        options.speeds.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     if options.write:
         options.write.write_text(text, encoding="utf-8")
     return int(any(key.startswith("featx f32") for key in bench.skipped))

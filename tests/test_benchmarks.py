@@ -79,6 +79,34 @@ def test_the_pages_say_what_their_commands_write(results: Any) -> None:
     assert stage_two_page.CHOSEN in text
 
 
+def test_the_speeds_are_medians_over_the_turns(results: Any) -> None:
+    # Another program has the machine in the second turn.
+    rates = {"featx f32": (120.0, 9.0, 123.4), "backbone alone f32": (150.0, 140.0, 3.0)}
+    records = [
+        record(results, row=row, rate=rate, turn=turn, images=64, others=0.1 * turn)
+        for row, found in rates.items()
+        for turn, rate in enumerate(found)
+    ]
+    weights = {"mobilenetv2": "untrained"}
+    findings = results.Findings(records=records, images=["64 images"], weights=weights, skipped={})
+    found = results.speeds(findings, processor="a processor", cores=2)
+    assert found["images_per_second"] == {"mobilenetv2": {"files_to_store": 120.0, "backbone_alone": 140.0}}
+    assert (found["images"], found["repeats"], found["others"]) == (64, 3, 0.1)
+    assert found["weights"] == weights
+
+
+def test_the_package_has_what_the_benchmark_writes() -> None:
+    from featx.backbones import advice
+
+    written = json.loads(Path(advice.__file__).with_name("speeds.json").read_text(encoding="utf-8"))
+    measured = advice.speeds()
+    assert list(measured.files_to_store) == list(measured.backbone_alone) == list(advice.USES)
+    assert measured.machine == f"{written['cores']} cores of {written['processor']}"
+    assert min(measured.files_to_store.values()) > 0
+    assert written["repeats"] >= 3
+    assert set(written["weights"]) == set(advice.USES)
+
+
 @pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.timeout(600)

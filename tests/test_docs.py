@@ -12,6 +12,7 @@ from PIL import Image
 import featx
 from conftest import Painter
 from featx.backbones import find
+from featx.backbones.advice import ADVICE, START, USES
 from featx.cli import main
 from featx.cli.commands import COMMANDS as COMMANDS_OF_FEATX
 
@@ -92,3 +93,13 @@ def test_the_page_on_what_to_do_next_names_backbones_and_commands_that_there_are
     assert [find(name).name for name in backbones] == backbones
     assert len(backbones) >= 5
     assert set(re.findall(r"featx ([a-z]+)\b", page)) <= set(COMMANDS_OF_FEATX)
+    # As `featx backbones` says it.
+    assert dict(re.findall(r"^\| `([\w.-]+)` \| (.+) \|$", table, re.MULTILINE)) == USES
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/what-now.md", "docs/first-steps.md"])
+def test_the_pages_say_which_backbone_to_start_with_as_the_command_does(file: str) -> None:
+    page = (README_FILE.parent / file).read_text(encoding="utf-8")
+    assert ADVICE.rstrip(".") in " ".join(page.replace("`", "").split())
+    assert re.search(rf"^    featx extract \S+ --backbone {START}\b", page, re.MULTILINE)
+    assert "`featx backbones`" in page

@@ -2,20 +2,33 @@
 
 import io
 import itertools
+import json
 import re
 import sys
+import types
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from featx.backbones import find, table
+from featx.backbones.advice import ADVICE, COMMAND, START, USES, speeds
+from featx.cli.doctor import _show as show_finding
 from featx.cli.show import terminal
+from featx.cli.show.backbones import backbones
 from featx.cli.show.comparing import COLUMNS as COMPARING
 from featx.cli.show.comparing import comparisons
 from featx.cli.show.curve import COLUMNS as CURVE
-from featx.cli.show.description import backbones
+from featx.cli.show.description import description
+from featx.cli.show.fitting import ranking
 from featx.cli.show.tables import Column, print_table
+from featx.cli.streams import printable
+from featx.cli.verify import _show as show_verification
+from featx.doctor.finding import Finding
+from featx.pipeline.verifying import Sample, Verification
 from featx.statistics.comparison import rank
 
 NAMES = {
@@ -117,12 +130,8 @@ def on_terminal(show: Callable[[], None], width: int, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
 def test_the_backbones_fit_and_all_are_named(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from featx.backbones import table
-
-    lines = on_terminal(lambda: backbones(table(), json=False), width, monkeypatch)
-    assert max(map(cell_len, lines)) <= width
+    lines = backbones_on_terminal(width, monkeypatch, every=True)
     assert [line.split()[0] for line in lines[1:]] == [entry.name for entry in table()]
-    assert not any("…" in line for line in lines)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
@@ -154,3 +163,161 @@ def test_a_name_that_spells_an_emoji_is_as_wide_as_it_is_written() -> None:
     name = ":smile:" * 4
     lines = printed(columns, [(name, *cells)], 60).splitlines()
     assert max(map(cell_len, lines)) <= 60
+
+
+def backbones_on_terminal(width: int, monkeypatch: pytest.MonkeyPatch, *, every: bool) -> list[str]:
+    lines = on_terminal(lambda: backbones(table(), json=False, every=every), width, monkeypatch)
+    # A sentence may be broken between words; a cell never is.
+    assert max(map(cell_len, lines)) <= width
+    assert not any("…" in line for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_the_common_backbones_are_whole_with_what_they_are_for(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = backbones_on_terminal(width, monkeypatch, every=False)
+    for name, use in USES.items():
+        (row,) = [line for line in lines if line.startswith(f"{name} ")]
+        assert use in row
+        # What the speed is of is said below.
+        assert f"{speeds().files_to_store[name]:,.0f}" in row.replace(use, "").split()
+    told = " ".join(" ".join(lines).split())
+    assert told.startswith(ADVICE)
+    assert lines[lines.index("") - 1] == f"    {COMMAND}"
+    assert all(part in told for part in (speeds().machine, "featx backbones --all", "resnet50."))
+    assert ("ImageNet:" in told) == any("ImageNet" in line.split() for line in lines)
+
+
+def test_weights_that_are_here_are_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / str(find(START).weights_file)).write_bytes(b"")
+
+    def cells() -> dict[str, list[str]]:
+        lines = backbones_on_terminal(80, monkeypatch, every=False)
+        return {line.split()[0]: line.replace(USES[line.split()[0]], "").split() for line in lines if is_row(line)}
+
+    def is_row(line: str) -> bool:
+        return line.split()[:1] and line.split()[0] in USES and USES[line.split()[0]] in line
+
+    found = cells()
+    assert "here" in found[START]
+    assert all("here" not in row for name, row in found.items() if name != START)
+    assert "needed" in found["scattering"]
+
+
+def test_programs_get_all_backbones_with_what_is_known_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    written = []
+    for every in (False, True):
+        backbones(table(), json=True, every=every)
+        written.append(capsys.readouterr().out)
+    assert written[0] == written[1]
+    found = {one["name"]: one for one in json.loads(written[0])}
+    assert list(found) == [entry.name for entry in table()]
+    # The keys that programs read so far, in their order.
+    keys = ["name", "image_size", "width", "parameters", "top1", "licence", "weights_file", "here"]
+    assert all(list(one)[: len(keys)] == keys for one in found.values())
+    assert [name for name, one in found.items() if one["start"]] == [START]
+    assert {name: one["use"] for name, one in found.items() if one["use"]} == USES
+    assert {name for name, one in found.items() if one["images_per_second"]} == set(USES)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_what_is_the_same_in_all_rows_goes_before_what_differs(alike: bool) -> None:
+    columns = (
+        Column(heading="model", left=True),
+        Column(heading="accuracy"),
+        Column(heading="images", rank=1),
+        Column(heading="loss", rank=2),
+    )
+    rows = [("a", "91.7%", "240", "0.31"), ("b", "88.0%", "240" if alike else "250", "0.42")]
+    heading = printed(columns, rows, 24).splitlines()[1]
+    assert heading.split() == ["model", "accuracy", "loss" if alike else "images"]
+
+
+CLASSES = ("abcdefghijklmnopqrstu", "猫の写真の分類器その一", "חתולים-וכלבים", "e\u0301" * 9, "blue_tit", "[red]x")
+
+
+def class_names(count: int) -> list[str]:
+    return [f"{CLASSES[number % len(CLASSES)]}{number // len(CLASSES) or ''}" for number in range(count)]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize("count", [2, 5, 17, 102])
+def test_info_is_readable_with_few_and_many_classes(count: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = {name: 1000 + 7 * number for number, name in enumerate(class_names(count))}
+    digest = f"sha256:{'0a' * 32}"
+    found = {"kind": "feature store", "classes": counts, "spec": {"image_size": [224, 224], "weights": digest}}
+    lines = on_terminal(lambda: description(found), width, monkeypatch)
+    assert [line for line in lines if cell_len(line) > width] in ([], [f"    {digest}"])
+    assert len(lines) < 30
+    told = dict(reversed(line.rsplit(maxsplit=1)) for line in lines if line.rpartition("  ")[2].startswith("1,"))
+    shown = {name.strip(): int(number.replace(",", "")) for number, name in told.items()}
+    assert all(counts[name] == number for name, number in shown.items())
+    # Their number, the fewest and the most images are said in any case.
+    assert f"classes  {count}, 1,000 to {1000 + 7 * (count - 1):,} images each" in lines
+    if count <= 20:
+        assert set(shown) == set(counts)
+    else:
+        names = list(counts)
+        assert set(shown) == {*names[:5], *names[-5:]}
+        assert next(iter(shown)) == names[-1]
+        assert f"the other {count - 10} are left out here" in " ".join(lines)
+        assert any("--json" in line for line in lines)
+
+
+def test_info_in_a_pipe_has_every_class(capsys: pytest.CaptureFixture[str]) -> None:
+    description({"classes": dict.fromkeys(class_names(102), 3)})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [f"  {name}  3" for name in class_names(102)]
+    assert lines[0] == "classes  102, 3 images each"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_findings_of_doctor_are_whole(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{'猫の写真' * 9} can't be written: allow it, or set FEATX_CACHE to another folder; וכלבים {'x' * 130}"
+    findings = [Finding(name="FEATX_CACHE", state=state, text=text) for state in ("ok", "note", "failed")]
+    lines = on_terminal(lambda: [show_finding(finding) for finding in findings], width, monkeypatch)
+    assert max(map(cell_len, lines)) <= width
+    told = "".join(f"{word}FEATX_CACHE{text}" for word in ("ok", "note", "FAILED"))
+    assert "".join("".join(lines).split()) == "".join(told.split())
+    # The words of one finding stand below one another, beside its name.
+    assert all(
+        line[:19].strip() in ("", *(f"{word:6} FEATX_CACHE" for word in ("ok", "note", "FAILED"))) for line in lines
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_verdicts_of_verify_are_whole(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for some in NAMES.values() for name in some]
+    sample = Sample(compared=9, differing={}, changed=(f"{names[0]}/photo.jpg",), unread=())
+    found = [Verification(path=Path(f"artifacts/features/{name}.h5"), rows=60_000, sample=sample) for name in names]
+    lines = on_terminal(lambda: [show_verification(one) for one in found], width, monkeypatch)
+    # Nothing is cut: a line is too wide only where one word is.
+    assert all(cell_len(line) <= width or len(line.split()) == 1 for line in lines)
+    assert "…" not in "".join(lines)
+    told = " ".join(" ".join(lines).split())
+    for name in names:
+        assert printable(f"artifacts/features/{name}.h5") in told
+    assert told.count("60,000 rows") == told.count("9 rows") == len(names)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize("names", NAMES)
+def test_the_ranking_of_classifiers_fits(names: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = f"artifacts/features/{NAMES[names][0]}.h5"
+    classifiers = ("logreg", "svm-rbf", "centroid", "sklearn.linear_model.Perceptron")
+    models: Any = {
+        Path(f"artifacts/models/{NAMES[names][0]}-{clf}.skops"): types.SimpleNamespace(
+            clf=clf,
+            accuracy=0.917 - number / 100,
+            origin=types.SimpleNamespace(path=store),
+            selection=types.SimpleNamespace(chosen=types.SimpleNamespace(std=0.012)),
+        )
+        for number, clf in enumerate(classifiers)
+    }
+    lines = on_terminal(lambda: ranking(models), width, monkeypatch)
+    assert all(cell_len(line) <= width or len(line.split()) == 1 for line in lines)
+    assert not any("…" in line for line in lines)
+    rows = [line.split() for line in lines if line.split()[0] in classifiers]
+    assert [row[:2] for row in rows] == [[clf, f"{0.917 - number / 100:.1%}"] for number, clf in enumerate(classifiers)]

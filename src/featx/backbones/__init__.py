@@ -1,9 +1,9 @@
 """The table of backbones, and the graph of a spec; the only package that imports Keras.
 
-``table`` is data; ``resolving`` turns a request into a spec; ``build`` makes the graph; ``loading`` fills it with
-weights; ``wavelets`` and ``scattering`` are the network that needs none; ``exporting`` gives it to OpenVINO, and
-``entries`` keeps what comes of it in the cache folder;
-``session`` imports Keras, late and quietly; ``backends`` holds the functions that differ between Keras's backends.
+``table`` is data; ``advice`` says which of its rows to start with; ``resolving`` turns a request into a spec; ``build``
+makes the graph; ``loading`` fills it with weights; ``wavelets`` and ``scattering`` are the network that needs none;
+``exporting`` gives it to OpenVINO, and ``entries`` keeps what comes of it in the cache folder; ``session`` imports
+Keras, late and quietly; ``backends`` holds the functions that differ between Keras's backends.
 """
 
 from featx.backbones.backends import Forward, Pending

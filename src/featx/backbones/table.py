@@ -62,6 +62,11 @@ class Entry:
         """True if it is given by a formula, and has no weights to load and no layers to choose from."""
         return self.weights_file is None
 
+    @property
+    def download_bytes(self) -> int:
+        """About the size of its weights file: nearly all of it are float32 numbers."""
+        return 4 * self.parameters
+
     def published_for(self, image_size: tuple[int, int]) -> "Entry":
         """Return the row with the published weights for an image size; some families were trained at several sizes.
 
@@ -320,7 +325,7 @@ def find(name: str) -> Entry:
     if (entry := entries.get(plain) or entries.get(plain.removesuffix("1.0"))) is not None:
         return entry
     nearest = [entries[key].name for key in difflib.get_close_matches(plain, entries, n=4, cutoff=0.4)]
-    hint = f"nearest: {', '.join(nearest)}" if nearest else "`featx backbones` lists them"
+    hint = f"nearest: {', '.join(nearest)}" if nearest else "`featx backbones --all` lists them"
     raise UsageError(f"`backbone={name}`: found no such backbone among {len(entries)}; {hint}")
 
 

@@ -22,7 +22,7 @@ Backbone = Annotated[
     typer.Option(
         "--backbone",
         "-m",
-        help="Pretrained network, or several with commas; `featx backbones` lists them.",
+        help="Pretrained network, or several with commas; `featx backbones` says which to start with.",
         metavar="NAME",
     ),
 ]

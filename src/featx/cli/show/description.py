@@ -1,82 +1,75 @@
-"""Descriptions of files, and the table of backbones."""
+"""Descriptions of files."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from featx.cli.show.tables import Column, print_table
-from featx.cli.show.terminal import as_json, console, shown
+from rich.cells import cell_len
 
-if TYPE_CHECKING:
-    from featx.backbones import Entry
+from featx.cli.show.terminal import console, line, shown
+from featx.cli.streams import printable
 
-BACKBONES = (
-    Column(heading="backbone", left=True),
-    Column(heading="image", rank=1),
-    Column(heading="features", rank=2),
-    Column(heading="parameters", rank=3),
-    Column(heading="ImageNet top-1"),
-    Column(heading="licence of the weights", left=True, rank=4),
-    Column(heading="weights", left=True),
-)
+CLASSES_SHOWN = 20
+"""Classes that a terminal lists in full."""
+
+ENDS_SHOWN = 5
+"""Where there are more, so many with the most images are listed, and so many with the fewest."""
+
+COUNT_WIDTH = 12
+"""Columns that are left for the number of images and the blanks beside it."""
 
 
 def description(found: dict[str, Any]) -> None:
     """Print the description of a file on stdout: a line for each fact, a mapping indented below its name."""
-    screen = console(data=True)
 
     def row(name: str, value: Any, indent: int) -> None:
         start = f"{'  ' * indent}[bold]{shown(name.replace('_', ' '))}[/]"
         if isinstance(value, dict):
-            screen.print(start, soft_wrap=True)
+            line(start, data=True)
             for key, inner in value.items():
                 row(str(key), inner, indent + 1)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            screen.print(start, soft_wrap=True)
+            line(start, data=True)
             for inner in value:
                 text = "  ".join(
                     f"{key} {item:.4g}" if isinstance(item, float) else str(item) for key, item in inner.items()
                 )
-                screen.print(f"{'  ' * (indent + 1)}{shown(text)}", soft_wrap=True)
+                line(f"{'  ' * (indent + 1)}{shown(text)}", data=True)
         else:
             text = " x ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
-            screen.print(f"{start}  {shown(text)}", soft_wrap=True)
+            line(f"{start}  {shown(text)}", data=True)
 
     for name, value in found.items():
-        if value not in (None, [], {}):
+        if value in (None, [], {}):
+            continue
+        if name == "classes":
+            _print_classes(value)
+        else:
             row(name, value, 0)
 
 
-def backbones(entries: "Sequence[Entry]", *, json: bool) -> None:
-    """The table of backbones."""
-    from featx.backbones import cached
-
-    if json:
-        as_json(
-            [
-                {
-                    "name": entry.name,
-                    "image_size": list(entry.image_size),
-                    "width": entry.width,
-                    "parameters": entry.parameters,
-                    "top1": entry.top1,
-                    "licence": entry.licence,
-                    "weights_file": entry.weights_file,
-                    "here": cached(entry, top=False) is not None,
-                }
-                for entry in entries
-            ]
-        )
+def _print_classes(counts: Mapping[str, int]) -> None:
+    """Print the images of each class; on a terminal only the commonest and the rarest of many classes."""
+    least, most = min(counts.values()), max(counts.values())
+    each = f"{least:,} images each" if least == most else f"{least:,} to {most:,} images each"
+    line(f"[bold]classes[/]  {len(counts):,}, {each}", data=True)
+    if len(counts) <= CLASSES_SHOWN or not console(data=True).is_terminal:
+        _print_counts(list(counts.items()))
         return
-    rows = [
-        (
-            entry.name,
-            f"{entry.image_size[0]} x {entry.image_size[1]}",
-            f"{entry.width:,}",
-            f"{entry.parameters / 1e6:.1f} M" if entry.parameters else "",
-            "" if entry.top1 is None else f"{entry.top1:.1f}%",
-            entry.licence or "",
-            "none needed" if entry.weights_file is None else "here" if cached(entry, top=False) else "",
-        )
-        for entry in entries
-    ]
-    print_table(console(data=True), BACKBONES, rows, named=False)
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    line(f"  the {ENDS_SHOWN} with the most images:", data=True)
+    _print_counts(ordered[:ENDS_SHOWN], indent=4)
+    line(f"  the {ENDS_SHOWN} with the fewest:", data=True)
+    _print_counts(ordered[-ENDS_SHOWN:], indent=4)
+    line(f"  [dim]the other {len(counts) - 2 * ENDS_SHOWN:,} are left out here; --json has all[/]", data=True)
+
+
+def _print_counts(counts: Sequence[tuple[str, int]], indent: int = 2) -> None:
+    """Print names and numbers of images, on a terminal in two columns as far as the names fit."""
+    screen = console(data=True)
+    room = screen.width - indent - COUNT_WIDTH if screen.is_terminal else 0
+    widths = [cell_len(printable(name)) for name, _ in counts]
+    wide = max((width for width in widths if width <= room), default=0)
+    digits = max(len(f"{count:,}") for _, count in counts) if screen.is_terminal else 0
+    for (name, count), width in zip(counts, widths, strict=True):
+        blanks = " " * max(0, wide - width)
+        line(f"{' ' * indent}[bold]{shown(name)}[/]{blanks}  {count:>{digits},}", data=True)

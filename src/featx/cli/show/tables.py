@@ -35,12 +35,12 @@ class Column:
 
 def print_table(
     screen: Console, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, title: str = "", named: bool = True
-) -> None:
+) -> list[str]:
     """Print a table as wide as the console, or narrower.
 
     Columns without any content are left out. Where the table is too wide, so is first the beginning that all names
-    share, which then stands in the title, and then column by column what matters least. If that isn't enough, each row
-    becomes lines of its own.
+    share, which then stands in the title, and then column by column what matters least: first what is the same in all
+    rows, where that may be left out at all. If that isn't enough, each row becomes lines of its own.
 
     Parameters
     ----------
@@ -54,6 +54,11 @@ def print_table(
         Line above, as rich's markup.
     named : bool
         The first column holds the names of the rows.
+
+    Returns
+    -------
+    list of str
+        The headings that are shown.
     """
     filled = [[*row, *[""] * (len(columns) - len(row))] for row in rows]
     kept = [index for index in range(len(columns)) if any(row[index] for row in filled) or not filled]
@@ -62,21 +67,28 @@ def print_table(
         if beginning and all(row[0].startswith(beginning) for row in filled):
             filled = [[row[0].removeprefix(beginning), *row[1:]] for row in filled]
             title = ", ".join(part for part in (title, f"{columns[0].heading}s {beginning}…") if part)
-    while _width(columns, filled, kept) > screen.width and (least := max(kept, key=lambda index: columns[index].rank)):
+
+    def tells_least(index: int) -> tuple[bool, int]:
+        constant = len(filled) > 1 and len({row[index] for row in filled}) == 1
+        return constant and columns[index].rank > 0, columns[index].rank
+
+    while _width(columns, filled, kept) > screen.width and (least := max(kept, key=tells_least)):
         if not columns[least].rank:
             break
         kept.remove(least)
+    shown = [columns[index].heading for index in kept]
     if title:
         screen.print(f"[dim]{title}[/]", soft_wrap=True)
     if _width(columns, filled, kept) > screen.width and len(kept) > 1:
         _print_stacked(screen, columns, filled, kept)
-        return
+        return shown
     table = Table(box=None, pad_edge=False)
     for index in kept:
         table.add_column(columns[index].heading, justify="left" if columns[index].left else "right", no_wrap=True)
     for row in filled:
         table.add_row(*(row[index] for index in kept))
     screen.print(table)
+    return shown
 
 
 def _width(columns: Sequence[Column], rows: Iterable[Sequence[str]], kept: Sequence[int]) -> int:

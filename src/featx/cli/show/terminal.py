@@ -58,12 +58,13 @@ def console(*, data: bool = False) -> Console:
     return _PrintableConsole(file=behind(stream), highlight=False, emoji=False, width=width)
 
 
-def line(text: str) -> None:
+def line(text: str, *, data: bool = False) -> None:
     """A line for people: broken between words on a terminal, the further lines indented; whole in a file or pipe.
 
-    A word that is wider than the terminal, such as a path, stays in one piece, so that it can be copied.
+    A word that is wider than the terminal, such as a path, stays in one piece, so that it can be copied. With `data`,
+    it goes to stdout.
     """
-    screen = console()
+    screen = console(data=data)
     told = Text.from_markup(text, emoji=False)
     if not screen.is_terminal or told.cell_len <= screen.width:
         screen.print(told, soft_wrap=True)
