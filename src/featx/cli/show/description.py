@@ -12,7 +12,7 @@ CLASSES_SHOWN = 20
 """Classes that a terminal lists in full."""
 
 ENDS_SHOWN = 5
-"""Where there are more, so many with the most images are listed, and so many with the fewest."""
+"""Classes that are listed at each end, of the most images and of the fewest, where there are more."""
 
 COUNT_WIDTH = 12
 """Columns that are left for the number of images and the blanks beside it."""
