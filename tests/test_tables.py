@@ -266,6 +266,20 @@ def test_info_is_readable_with_few_and_many_classes(count: int, width: int, monk
         assert any("--json" in line for line in lines)
 
 
+def test_info_names_every_number_and_leaves_out_what_was_not_set(capsys: pytest.CaptureFixture[str]) -> None:
+    tried = [{"n_neighbors": 12_345, "mean": 0.28381, "std": 0.0097312}]
+    failures = [{"path": "a.jpg", "reason": "empty", "message": "no bytes"}]
+    description({"params": {"pca": None, "seed": 0}, "sweep": tried, "failures": failures})
+    assert capsys.readouterr().out.splitlines() == [
+        "params",
+        "  seed  0",
+        "sweep",
+        "  n neighbors 12345  mean 0.2838  std 0.009731",
+        "failures",
+        "  a.jpg  empty  no bytes",
+    ]
+
+
 def test_info_in_a_pipe_has_every_class(capsys: pytest.CaptureFixture[str]) -> None:
     description({"classes": dict.fromkeys(class_names(102), 3)})
     lines = capsys.readouterr().out.splitlines()

@@ -1,6 +1,7 @@
 """Descriptions of files."""
 
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 from typing import Any
 
 from rich.cells import cell_len
@@ -26,13 +27,12 @@ def description(found: dict[str, Any]) -> None:
         if isinstance(value, dict):
             line(start, data=True)
             for key, inner in value.items():
-                row(str(key), inner, indent + 1)
+                if inner is not None:
+                    row(str(key), inner, indent + 1)
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             line(start, data=True)
             for inner in value:
-                text = "  ".join(
-                    f"{key} {item:.4g}" if isinstance(item, float) else str(item) for key, item in inner.items()
-                )
+                text = "  ".join(starmap(_fact, inner.items()))
                 line(f"{'  ' * (indent + 1)}{shown(text)}", data=True)
         else:
             text = " x ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
@@ -45,6 +45,15 @@ def description(found: dict[str, Any]) -> None:
             _print_classes(value)
         else:
             row(name, value, 0)
+
+
+def _fact(name: str, value: Any) -> str:
+    """Write a number with its name, and a text alone."""
+    if isinstance(value, float):
+        value = f"{value:.4g}"
+    elif not isinstance(value, int):
+        return str(value)
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def _print_classes(counts: Mapping[str, int]) -> None:
