@@ -520,6 +520,19 @@ def test_of_many_classes_the_matrix_shows_those_that_have_images(chromium: Any, 
 
 
 @browser
+def test_many_pairs_are_shown_step_by_step(chromium: Any, tmp_path: Path) -> None:
+    pair = Leak(path="a.png", other="b.png", kind="near", where="train-test", labels=("a", "b"))
+    html = render(made(("a", "b"), leaks=(pair,) * 30), thumbnails={})
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    page = Opened(chromium, tmp_path / "page.html").page
+    pairs = page.locator("#pairs li")
+    assert pairs.count() == 12
+    page.get_by_role("button", name="Show more (18 left)").click()
+    assert pairs.count() == 24
+    page.close()
+
+
+@browser
 def test_without_images_a_cell_is_a_number(opened: Any) -> None:
     page = opened("figures")
     assert page.locator("#matrix td", has_text="4").count() == 6

@@ -54,14 +54,14 @@ function figure(image) {
 }
 
 // Fills a list step by step, so that a cell of a thousand images opens at once.
-function fill(list, more, images, step) {
+function fill(list, more, things, step, item = (image) => make("li", {}, figure(image))) {
   let done = 0;
   const next = () => {
     const first = done;
-    for (const image of images.slice(done, done + step)) list.append(make("li", {}, figure(image)));
-    done = Math.min(done + step, images.length);
-    more.hidden = done >= images.length;
-    more.textContent = `Show more (${number(images.length - done)} left)`;
+    for (const thing of things.slice(done, done + step)) list.append(item(thing));
+    done = Math.min(done + step, things.length);
+    more.hidden = done >= things.length;
+    more.textContent = `Show more (${number(things.length - done)} left)`;
     return list.children[first];
   };
   list.replaceChildren();
@@ -82,16 +82,15 @@ for (const list of document.querySelectorAll("[data-gallery]")) {
 
 const pairs = byId("pairs");
 if (pairs) {
-  for (const leak of data.leaks) {
-    const side = (image) => {
-      const where = image.place === "training" ? "in training" : "scored";
-      const file = image.path.split("/").pop() || "name unknown";
-      const caption = make("figcaption", {}, where, image.label ? ": " : "", make("b", {}, bdi(image.label)));
-      caption.append(make("span", { class: "file", title: image.path }, whole(image.path || file)));
-      return make("figure", {}, picture(image, `${file}, ${where}`), caption);
-    };
-    pairs.append(make("li", { class: "pair" }, make("p", {}, leak.words), ...leak.sides.map(side)));
-  }
+  const side = (image) => {
+    const where = image.place === "training" ? "in training" : "scored";
+    const file = image.path.split("/").pop() || "name unknown";
+    const caption = make("figcaption", {}, where, image.label ? ": " : "", make("b", {}, bdi(image.label)));
+    caption.append(make("span", { class: "file", title: image.path }, whole(image.path || file)));
+    return make("figure", {}, picture(image, `${file}, ${where}`), caption);
+  };
+  const pair = (leak) => make("li", { class: "pair" }, make("p", {}, leak.words), ...leak.sides.map(side));
+  fill(pairs, pairs.nextElementSibling, data.leaks, 12, pair);
 }
 
 // ---- the images behind a cell

@@ -252,7 +252,10 @@ def _suspects(report: Report, data: Mapping[str, Any]) -> str:
 
 
 def _gallery(which: str) -> str:
-    return f'<ul class="gallery" data-gallery="{which}"></ul><button type="button" hidden>Show more</button>'
+    return f'<ul class="gallery" data-gallery="{which}"></ul>{_MORE}'
+
+
+_MORE = '<button type="button" class="plain" hidden>Show more</button>'
 
 
 def _map(report: Report, data: Mapping[str, Any]) -> str:
@@ -306,7 +309,7 @@ def _leaks(report: Report, data: Mapping[str, Any]) -> str:
     if shown < len(report.leaks):
         words.append(f"The first {shown:,} pairs are shown; the file {escaped(report_name(report))}.json names all.")
     both = "" if report.without_leaks is None else _with_and_without(report.metrics, report.without_leaks)
-    return f'<p>{" ".join(words)}</p>\n{both}<ul class="pairs" id="pairs"></ul>'
+    return f'<p>{" ".join(words)}</p>\n{both}<ul class="pairs" id="pairs"></ul>{_MORE}'
 
 
 def _with_and_without(full: Metrics, without: Metrics) -> str:
