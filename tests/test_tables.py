@@ -204,6 +204,8 @@ def test_weights_that_are_here_are_marked(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert "here" in found[START]
     assert all("here" not in row for name, row in found.items() if name != START)
     assert "needed" in found["scattering"]
+    narrow = " ".join(backbones_on_terminal(60, monkeypatch, every=False))
+    assert f"are here already: {START}." in narrow
 
 
 def test_programs_get_all_backbones_with_what_is_known_of_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,14 +46,19 @@ def _print_common(entries: "Sequence[Entry]") -> None:
     line(f"[bold]{shown(ADVICE)}[/]", data=True)
     line(f"    {shown(COMMAND)}", data=True)
     line("", data=True)
-    rows = []
+    rows, here = [], []
     for name, use in USES.items():
         entry, rate = found[name], measured.files_to_store.get(name)
         size = f"{entry.download_bytes / 1e6:.0f} MB"
-        there = "none needed" if entry.formula else "[green]here[/]" if cached(entry, top=False) else size
+        there = "none needed" if entry.formula else size
+        if cached(entry, top=False):
+            there = "[green]here[/]"
+            here.append(name)
         rows.append((name, use, "" if rate is None else f"{rate:,.0f}", there, _top1(entry)))
     headings = print_table(console(data=True), COMMON, rows, named=False)
     line("", data=True)
+    if here and "download" not in headings:
+        line(f"Weights that are here already: {', '.join(here)}.", data=True)
     line(
         f"[dim]images/s: from image files to stored features, measured on {shown(measured.machine)}, with featx "
         f"{shown(measured.featx_version)} on {measured.images:,} images. Your machine may be faster or slower.[/]",
