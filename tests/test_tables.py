@@ -189,23 +189,20 @@ def test_the_common_backbones_are_whole_with_what_they_are_for(width: int, monke
 
 
 def test_weights_that_are_here_are_marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / str(find(START).weights_file)).write_bytes(b"")
 
-    def cells() -> dict[str, list[str]]:
-        lines = backbones_on_terminal(80, monkeypatch, every=False)
-        return {line.split()[0]: line.replace(USES[line.split()[0]], "").split() for line in lines if is_row(line)}
+    def shown(width: int) -> list[str]:
+        # `on_terminal` undoes what is set before it.
+        monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+        return backbones_on_terminal(width, monkeypatch, every=False)
 
-    def is_row(line: str) -> bool:
-        return line.split()[:1] and line.split()[0] in USES and USES[line.split()[0]] in line
-
-    found = cells()
+    lines = shown(80)
+    found = {name: next(line for line in lines if line.startswith(f"{name} ")).split() for name in USES}
     assert "here" in found[START]
     assert all("here" not in row for name, row in found.items() if name != START)
     assert "needed" in found["scattering"]
-    narrow = " ".join(backbones_on_terminal(60, monkeypatch, every=False))
-    assert f"are here already: {START}." in narrow
+    assert f"Weights that are here already: {START}." in shown(60)
 
 
 def test_programs_get_all_backbones_with_what_is_known_of_them(capsys: pytest.CaptureFixture[str]) -> None:
