@@ -391,7 +391,11 @@ def test_a_layer_by_its_name_in_a_fresh_process(files, keras):
 @pytest.mark.parametrize(
     ("fields", "error", "words"),
     [
-        ({"layer": "predictions", "image_size": None, "weights": "notop.h5"}, WeightsError, ["with the top is needed"]),
+        (
+            {"layer": "predictions", "image_size": None, "weights": "notop.h5"},
+            WeightsError,
+            ["give a file with the top"],
+        ),
         ({"layer": "predictions"}, UsageError, ["32x32", "224x224"]),
         ({"layer": "predictions", "image_size": None, "pooling": "max"}, UsageError, ["`pooling=max`", "vector"]),
         ({"layer": "conv_pw_13_rel"}, UsageError, ["conv_pw_13_rel", "conv_pw_13_relu"]),
@@ -402,12 +406,12 @@ def test_a_layer_by_its_name_in_a_fresh_process(files, keras):
         ({"weights": "short.keras"}, WeightsError, ["short.keras"]),
         ({"weights": "text.h5"}, WeightsError, ["text.h5"]),
         ({"weights": "empty.h5"}, WeightsError, ["empty.h5"]),
-        ({"weights": "other.h5"}, WeightsError, ["without weights of Keras"]),
+        ({"weights": "other.h5"}, WeightsError, ["no weights of Keras"]),
         ({"weights": "other.keras"}, WeightsError, ["model.weights.h5"]),
         (
             {"weights": "lacking.weights.h5"},
             WeightsError,
-            ["does not hold the whole network", "conv_dw_2_bn/moving_mean"],
+            ["does not contain the whole network", "conv_dw_2_bn/moving_mean"],
         ),
     ],
 )
@@ -450,7 +454,7 @@ def test_the_code_of_a_keras_file_is_never_read(files, tmp_path):
 def test_weights_that_changed_are_noticed(files):
     folder, _, _ = files
     spec, source = resolve(request(weights=str(folder / "notop.h5")))
-    with pytest.raises(WeightsError, match="sha256:0 wanted"):
+    with pytest.raises(WeightsError, match="expected the digest sha256:0,"):
         build(replace(spec, weights="sha256:0"), source)
 
 

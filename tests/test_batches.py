@@ -595,7 +595,7 @@ def test_a_library_that_can_not_be_loaded_is_no_image_s_fault(tmp_path, workers)
 
 def test_a_ring_that_does_not_fit_is_an_error_that_says_what_to_do():
     rules = PixelRules(image_size=(100_000, 100_000))
-    with pytest.raises(DecoderError, match="smaller batch size"), Decoders(rules, options(batch_size=1000)):
+    with pytest.raises(DecoderError, match="smaller `batch_size`"), Decoders(rules, options(batch_size=1000)):
         pass
 
 

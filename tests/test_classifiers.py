@@ -259,7 +259,7 @@ def test_logistic_regression_reaches_scikit_learn_s_minimum(shape, k):
         ("logreg", {"C": float("nan")}, "nan"),
         ("logreg", {"C": float("inf")}, "inf"),
         ("knn", {"C": 1.0}, "'knn' has no C: its hyperparameters are n_neighbors"),
-        ("knn", {"class_weight": "balanced"}, "takes no `class_weight`"),
+        ("knn", {"class_weight": "balanced"}, "can't use `class_weight`"),
         ("svm", {"class_weight": "even"}, "None, balanced"),
         ("svm", {"normalize": "l1"}, "None, l2"),
         ("svm", {"pca": 0}, "1 or more"),
@@ -307,5 +307,5 @@ def test_a_fit_that_stops_early_is_logged_and_other_warnings_stay(caplog):
             warnings.warn("something else", UserWarning, stacklevel=1)
     assert [str(entry.message) for entry in seen] == ["something else"]
     (record,) = caplog.records
-    assert record.getMessage().startswith("3 fits stopped before they converged")
+    assert record.getMessage().startswith("3 fits stopped before the best solution was reached")
     assert "\n" not in record.getMessage()

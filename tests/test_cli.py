@@ -225,7 +225,7 @@ CASES: dict[str, tuple[Callable[[Painter], None], list[str], int, str]] = {
     # what is there, what is asked, exit code, words of the line
     "missing folder": (_nothing, EXTRACT, 1, "data/train"),
     "empty folder": (_empty, EXTRACT, 1, "data/train"),
-    "folder without images": (_no_images, EXTRACT, 1, "none of the 2 files"),
+    "folder without images": (_no_images, EXTRACT, 1, "none of 2 files"),
     "file for a folder": (_file, EXTRACT, 1, "data/train"),
     "csv without path": (
         _csv("picture,label\nimages/red/red 00.png,red\n"),
@@ -310,13 +310,13 @@ def test_files_of_other_kinds_are_counted_and_are_no_failures(paint: Painter, ru
     for name in ("Thumbs.db", "red/notes.txt", "red/broken.jpg"):
         Path("data/train", name).write_text("no image")
     err = run(*EXTRACT)[2]
-    assert "27 files: 24 new, 0 reused, 1 unreadable, 2 not images" in err
-    assert "not images: 2 left out (Thumbs.db, red/notes.txt)" in err
+    assert "27 files: 24 new, 0 reused, 1 unreadable, 2 are not images" in err
+    assert "not images, so left out: 2 files (Thumbs.db, red/notes.txt)" in err
     assert "not-an-image red/broken.jpg" in err
     assert "images/s" not in err  # of one batch
     assert run(*EXTRACT, "--quiet") == (0, "", "")
     assert run("fit", "--quiet") == (0, "", "")
-    assert "not images: 1 left out" in run("predict", "data/train/red")[2]
+    assert "not images, so left out: 1 file (" in run("predict", "data/train/red")[2]
     # An image without a row is an error; a text file is none.
     err = run("predict", "data/train/red", "--quiet")[2]
     assert [line.split()[:2] for line in err.splitlines()] == [["not-an-image", "data/train/red/broken.jpg:"]]
@@ -332,7 +332,7 @@ def test_a_store_without_a_model_is_named_last(paint: Painter, run: Run) -> None
     assert code == 0
     assert "train-mean-colour-logreg.skops" in err
     *_, told, last = err.splitlines()
-    assert "alone-mean-colour.h5: a classifier needs images of two classes" in told
+    assert "alone-mean-colour.h5: a classifier needs images of at least two classes" in told
     assert last.startswith("next: ")
 
 

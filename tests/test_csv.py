@@ -75,12 +75,12 @@ READ: dict[str, tuple[str | bytes, str]] = {
         "3 paths read without the blanks around them",
     ),
     "capital letters": ("PATH,Label\n" + ROWS, "paths from the column PATH, labels from Label"),
-    "backslashes": ("path,label\n" + ROWS.replace("/", "\\"), "3 paths read with / for \\"),
+    "backslashes": ("path,label\n" + ROWS.replace("/", "\\"), "3 paths read with / in place of \\"),
     "quotes that are none": ("path,label\n" + re.sub(r"([^,\n]+),", r"'\1',", ROWS), "without the quotes"),
     "names without suffixes": ("path,label\n" + ROWS.replace(".png", ""), "3 paths read with the suffix of the file"),
     "addresses of files": ("path,label\n" + ROWS.replace("im/", "file://HERE/im/"), "3 paths read as file URLs"),
     "absolute paths": ("path,label\n" + ROWS.replace("im/", "HERE/im/"), ""),
-    "codes of an address": ("path,label\n" + ROWS.replace("im/", "im%2F"), "with their %-codes decoded"),
+    "codes of an address": ("path,label\n" + ROWS.replace("im/", "im%2F"), "with %-codes as letters"),
     **{
         f"a column {name}": (f"{name},label\n" + ROWS, f"paths from the column {name}")
         for name in ("file_name", "image", "file", "filename", "filepath", "File Name", "img_path", "image-path")
@@ -141,22 +141,22 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "a quote that the end of a label closes": (
         'path,label\nim/a/000.png,"cat\nim/a/001.png,cat"\nim/b/000.png,dog\n',
-        "line 2: the label 'cat' goes on in the next line",
+        "line 2: the label 'cat' continues on the next line",
     ),
     "a quote before a path that a later one closes": (
         'label,path\ncat,"im/a/000.png\ncat,im/a/001.png\ndog,im/b/000.png"\n',
-        "line 2: the path 'im/a/000.png' goes on in the next line",
+        "line 2: the path 'im/a/000.png' continues on the next line",
     ),
     "a quote in a column of its own that takes in rows": (
         'path,label,note\nim/a/000.png,cat,"good\nim/a/001.png,cat,\nim/b/000.png,dog,"\n',
-        "line 2: a quote opens in note and takes in a later row, which names im/a/001.png",
+        "line 2: a quote opens in note and includes a later line, which names im/a/001.png",
     ),
     "text after a quote": ('path,label\nim/a/000.png,"cat"s\n', "line 2: more text follows a quote that is closed"),
     "quotes of programmers": ('path,label\nim/a/000.png,"a \\"cat\\""\n', "line 2: more text follows"),
-    "a column twice": ("path,label,label\nim/a/000.png,cat,x\n", "line 1: the column label is there twice.* 2 and 3"),
+    "a column twice": ("path,label,label\nim/a/000.png,cat,x\n", "line 1: the column label exists twice.* 2 and 3"),
     "a column twice but for case": (
         "path,Label,label\nim/a/000.png,cat,x\n",
-        "line 1: the column label is there twice",
+        "line 1: the column label exists twice",
     ),
     "two columns of paths": (
         "path,file_name,label\nnosuch.png,im/a/000.png,cat\n",
@@ -172,41 +172,47 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "no column of paths, but one that leads to files": (
         "id_code,diagnosis\nim/a/000,1\n",
-        "line 1: no column path.*found id_code, diagnosis; the column id_code leads to files: .*`path_column`",
+        "line 1: there is no column path.*found id_code, diagnosis; the column id_code leads to files: .*`path_column`",
     ),
     "a usual column that leads to no file": (
         "filename,label\n000.png,cat\n",
-        "line 1: no column path, found filename, label; filename leads to no file .*'000.png'.*`root`.*`path_column`",
+        "line 1: there is no column path, found filename, label; the values of filename lead to no file .*`root`.*`path_column`",
     ),
-    "no header": ("im/a/000.png,cat\nim/a/001.png,cat\n", "line 1: .* im/a/000.png is a file, so .* no header"),
-    "fewer fields": ("path,split,label\nim/a/000.png,cat\n", r"line 2: fewer fields than the header has \(2, not 3\)"),
-    "more fields": ("path,label\nim/a/000.png,cat,dog\n", r"line 2: more fields .*\(3, not 2\).*quotes"),
+    "no header": (
+        "im/a/000.png,cat\nim/a/001.png,cat\n",
+        "line 1: .* im/a/000.png is a file, so .* names of the columns is missing",
+    ),
+    "fewer fields": (
+        "path,split,label\nim/a/000.png,cat\n",
+        r"line 2: there are fewer fields than in the header \(2, not 3\)",
+    ),
+    "more fields": ("path,label\nim/a/000.png,cat,dog\n", r"line 2: there are more fields .*\(3, not 2\).*quotes"),
     "a value under a header that ends in delimiters": (
         "path,score,label,\nim/a/000.png,0,5,cat\n",
-        "line 2: more fields than the header has",
+        "line 2: there are more fields than in the header",
     ),
-    "rows of another delimiter": ("path,label\nim/a/000.png;cat\n", "line 2: fewer fields"),
-    "a delimiter told that is not that of the file": ("sep=;\npath,label\n" + ROWS, "line 2: no column path"),
-    "a delimiter told that there isn't": ("sep=x\npathxlabel\n", "line 1: sep=x names a delimiter that is not known"),
+    "rows of another delimiter": ("path,label\nim/a/000.png;cat\n", "line 2: there are fewer fields"),
+    "a delimiter told that is not that of the file": ("sep=;\npath,label\n" + ROWS, "line 2: there is no column path"),
+    "a delimiter told that there isn't": ("sep=x\npathxlabel\n", "line 1: sep=x names an unknown delimiter"),
     "two delimiters that could be meant": (
         "file;x,path\nim/a/000.png;x,y\n",
         "could be separated by commas or semicolons",
     ),
     "a quote inside a text without quotes": (
         'path,label\nim/a/000.png,cat"\n',
-        "line 2: a quote stands inside a text that isn't in quotes",
+        "line 2: a quote is inside a text that isn't in quotes",
     ),
     "a header that ends in delimiters, and rows that are shorter": (
         "path,dog,label,id,\nim/a/000.png,cat,1,73\nim/a/001.png,cat,2,74\n",
-        "line 2: 4 fields, where the header has 5, empty ones included",
+        "line 2: there are 4 fields .empty ones included., but the header has 5",
     ),
     "lines that end in two ways": (
         "path,label\rim/a/000.png,cat\rim/a/001.png,two\nlines\r",
-        "line 3: some lines end in a carriage return alone",
+        "line 3: some lines end with a carriage return only",
     ),
     "delimiters at the end of some rows": (
         "path,label,split\nim/a/000.png,a,b,\nim/a/001.png,a,\nim/b/000.png,b,\n",
-        "line 2: 4 fields, where the header has 3",
+        "line 2: there are 4 fields .empty ones included., but the header has 3",
     ),
     "an address of the web": (
         "path,label\nhttps://example.org/im/a/000.png,cat\n",
@@ -215,8 +221,8 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     "an address of no kind": ("path\nfile://[x/im/a/000.png\nhttp://\n", "line 3: http:// is an address"),
     "an address of a cloud": ("path\ns3://bucket/im/a/000.png\n", "line 2: s3://.* is an address"),
     "a NUL character": ("path,label\nim/a/000.png,cat\nim/a/001.png,c\0t\n", "line 3: there is a NUL character"),
-    "UTF-16 without its mark": (("path,label\n" + ROWS).encode("utf-16-le"), "likely UTF-16-LE"),
-    "UTF-16 that is cut off": (codecs.BOM_UTF16_LE + b"p\0a\0t", "begins as UTF-16 does, and isn't"),
+    "UTF-16 without its mark": (("path,label\n" + ROWS).encode("utf-16-le"), "probably UTF-16-LE"),
+    "UTF-16 that is cut off": (codecs.BOM_UTF16_LE + b"p\0a\0t", "begins like UTF-16, but is not"),
     "a workbook": (b"PK\3\4\0\0\0\0xl/workbook.xml", "ZIP archive, as .xlsx"),
     "one path under two labels": (
         "path,label\nim/a/000.png,cat\nim/a/000.png,dog\n",
@@ -235,7 +241,7 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
         "line 3: im/a/000.png is already on line 2",
     ),
     "blanks for a path": ("path,label\n  ,cat\n", "line 2: the path is empty"),
-    "a path that is longer than any field may be": ("path\n" + "x" * 200_000 + "\n", "line 2: this is no CSV"),
+    "a path that is longer than any field may be": ("path\n" + "x" * 200_000 + "\n", "line 2: this is not valid CSV"),
 }
 
 
@@ -275,7 +281,7 @@ def test_a_path_may_be_any_bytes_and_is_found_in_other_encodings() -> None:
     """A CSV in Latin-1 beside files that are named in UTF-8, and a file that is named in Latin-1."""
     found = read("path,label\nim/b/käfer 1.png,dog\n".encode("cp1252"))
     assert labels(found) == {"im/b/käfer 1.png": "dog"}
-    assert "1 paths read in cp1252" in found.notes[0]
+    assert "1 path read in cp1252" in found.notes[0]
     try:
         Path(os.fsdecode(b"im/b/k\xe4fer.png")).write_bytes(b"")
     except OSError:
@@ -311,7 +317,7 @@ def test_a_file_under_two_names_has_one_row_or_is_refused(other: str, caplog: py
         first: "cat",
         "im/b/000.png": "dog",
     }
-    assert f"1 rows name a file a second time and are left out (the first, on line 3: {other} is" in caplog.text
+    assert f"files named a second time are left out, on 1 line (the first is line 3: {other} is" in caplog.text
     with pytest.raises(SourceError, match=f"line 3: {other} is the same file as {first} on line 2"):
         read(f"path,label\n{first},cat\n{other},dog\n")
 
@@ -334,15 +340,15 @@ def test_two_files_for_a_name_without_suffix_are_not_guessed() -> None:
     Path("im/a/000.json").write_text("{}")
     found = read("path,label\nim/a/000,cat\nim/a/001,cat\n")
     assert found.sizes.tolist() == [-1, 12]
-    assert "on line 2, is 'im/a/000'; 000.json and 000.png are there: write the suffix" in found.absent
+    assert "on line 2, is 'im/a/000'; 000.json and 000.png exist: write the path with its suffix" in found.absent
 
 
 @pytest.mark.parametrize(
     ("path", "guess"),
     [
-        ("IM/A/000.PNG", "im/a/000.png is there, which differs in capital and small letters"),
-        ("a/000.png", "it is there from .*im: give that folder with `root`"),
-        ("C:\\Users\\me\\im\\a\\000.png", "on a drive of Windows"),
+        ("IM/A/000.PNG", "did you mean im/a/000.png?"),
+        ("a/000.png", "it exists in .*im: give that folder with `root`"),
+        ("C:\\Users\\me\\im\\a\\000.png", "on a Windows drive"),
         ("nowhere.png", "'nowhere.png'$"),
         ("x" * 5000, r"'x{200}\.\.\.'$"),
         ("~nobody-of-this-name/x.png", "x.png'$"),
@@ -361,7 +367,7 @@ def test_a_path_that_leads_nowhere_gets_a_guess(
 def test_a_path_into_a_locked_folder_is_told() -> None:
     Path("im/a").chmod(0)
     try:
-        assert "the folder that it is in may not be entered" in read("path\nim/a/000.png\nim/b/000.png\n").absent
+        assert "you have no right to enter its folder" in read("path\nim/a/000.png\nim/b/000.png\n").absent
     finally:
         Path("im/a").chmod(0o700)
 
@@ -373,14 +379,14 @@ def test_other_columns_and_another_root(tmp_path: Path) -> None:
     found = read(text, **options)
     assert labels(found) == {"000.png": "2", "001.png": "0"}
     assert (found.root, found.name) == (tmp_path / "im/a", "list")
-    with pytest.raises(SourceError, match="line 1: no column code, found id_code, diagnosis, label"):
+    with pytest.raises(SourceError, match="line 1: there is no column code; choose one of id_code, diagnosis, label"):
         read(text, **options | {"path_column": "code"})
-    with pytest.raises(SourceError, match="line 1: no column class"):
+    with pytest.raises(SourceError, match="line 1: there is no column class"):
         read(text, **options | {"label_column": "class"})
     for root in ("nowhere", "~nobody-of-this-name", "im/a/000.png"):
-        with pytest.raises(SourceError, match=f"`root={root}` is no folder"):
+        with pytest.raises(SourceError, match=f"`root={root}` is not a folder"):
             read(text, **options | {"root": Path(root)})
-    with pytest.raises(UsageError, match="`root` are for a CSV"):
+    with pytest.raises(UsageError, match="`root` work only with a CSV file"):
         find("im", table=TableOptions(root=Path("im")))
 
 
@@ -397,14 +403,20 @@ def test_a_tsv_is_a_table_too() -> None:
 def test_labels_stay_texts_and_doubtful_ones_are_told(caplog: pytest.LogCaptureFixture) -> None:
     found = read("path,label\nim/a/000.png,nan\nim/a/001.png,01\nim/b/000.png, 1 \nim/b/käfer 1.png,1.0\n")
     assert list(labels(found).values()) == ["nan", "01", "1", "1.0"]
-    assert "'nan' is taken as a class, with 1 images; leave the label empty where there is none" in caplog.text
+    assert (
+        "'nan' is taken as a class, with 1 image; if it means that there is no label, leave the label empty"
+        in caplog.text
+    )
     assert "'01' and '1' and '1.0' differ" in caplog.text
 
 
 def test_no_labels_are_told_with_the_columns_that_there_are() -> None:
     found = read("path,cat,dog\nim/a/000.png,1,0\n")
     assert found.classes == ()
-    assert "no labels, since no column is called label, found path, cat, dog (`label_column`" in found.notes[0]
+    assert (
+        "no labels, because no column is called label; found path, cat, dog (choose one with `label_column`"
+        in found.notes[0]
+    )
 
 
 def test_the_labels_of_a_fit_are_read_in_the_same_way(paint: Painter) -> None:
@@ -415,8 +427,8 @@ def test_the_labels_of_a_fit_are_read_in_the_same_way(paint: Painter) -> None:
     assert model.classes == ("cold", "warm")
     for wrong, message in {
         'path,label\nred/red 00.png,"a\nred/red 01.png,b\n': "line 2: a quote opens here and is never closed",
-        "path,label,label\nred/red 00.png,a,b\n": "the column label is there twice",
-        "path,label\nred/red 00.png,\udcdfa\n": "line 2: the label .*no UTF-8",
+        "path,label,label\nred/red 00.png,a,b\n": "the column label exists twice",
+        "path,label\nred/red 00.png,\udcdfa\n": "line 2: the label .*not UTF-8",
     }.items():
         with pytest.raises(SourceError, match=message):
             featx.fit(store, labels=write(wrong, "labels.csv"))
@@ -440,10 +452,10 @@ def test_extract_says_how_it_read_and_a_dry_run_counts_the_missing(
 
     code, err = run("--root", "shots", "--dry-run")
     assert code == 0
-    assert "list.csv: paths from the column code, labels from kind; separated by semicolons; 1 paths read with /" in err
+    assert "list.csv: paths from the column code, labels from kind; separated by semicolons; 1 path read with /" in err
     assert "3 images: 2 to compute, 0 to reuse, 1 known to be unreadable" in err
     assert (
-        "1 of the 3 files are not there (the first, on line 4, is 'blue/Blue 00.png'; blue/blue 00.png is"
+        "1 of 3 files not found (the first, on line 4, is 'blue/Blue 00.png'; did you mean blue/blue 00.png?"
         in caplog.text
     )
     assert "missing blue/Blue 00.png" in err
@@ -451,8 +463,8 @@ def test_extract_says_how_it_read_and_a_dry_run_counts_the_missing(
     assert (code, featx.open("artifacts/features/list-mean-colour.h5").root) == (0, str(Path("shots").absolute()))
     code, err = run()
     assert code == 1
-    assert "none of the 3 files that" in err
-    assert "it is there from" not in err
+    assert "none of 3 files in" in err
+    assert "it exists in" not in err
     assert "--root" in err
     code, err = run("--dry-run", "--out", "other.h5")
     assert code == 0
@@ -487,8 +499,8 @@ def test_predict_takes_a_csv_in_its_order(paint: Painter, caplog: pytest.LogCapt
     with pytest.warns(featx.UnreadableWarning, match="1 missing"):
         found = featx.predict(model, "list.csv")
     assert ([one.path for one in found.failures], len(found)) == (["new/shots/Red/red 01.png"], 1)
-    assert "on line 3, is 'new/shots/Red/red 01.png'; new/shots/red/red 01.png is there" in caplog.text
-    with pytest.raises(UsageError, match="for a CSV of images, and none is given"):
+    assert "on line 3, is 'new/shots/Red/red 01.png'; did you mean new/shots/red/red 01.png?" in caplog.text
+    with pytest.raises(UsageError, match="work only with a CSV file of images"):
         featx.predict(model, "new/shots", root="new")
     with pytest.raises(SourceError, match="line 2: a quote opens here"):
         featx.predict(model, write('path\n"new/shots/red/red 00.png\n'))
@@ -504,5 +516,5 @@ def test_score_takes_other_columns_and_another_root(paint: Painter) -> None:
     with pytest.raises(SourceError, match="no column path"):
         featx.score(model, file)
     for source in (None, "new/shots", featx.open(STORE)):
-        with pytest.raises(UsageError, match="`root` are for a CSV"):
+        with pytest.raises(UsageError, match="`root` work only with a CSV file"):
             featx.score(model, source, root="new")

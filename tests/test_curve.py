@@ -139,7 +139,7 @@ def test_from_a_store_to_a_curve_and_its_files(paint: Painter, clf: str) -> None
         assert 0 <= row.interval.low <= row.accuracy <= row.interval.high <= 1
         assert row.accuracy == pytest.approx(np.mean(row.scores))
     assert found.rows[-1].accuracy >= found.rows[0].accuracy
-    assert any("too few to choose" in note for note in found.notes)
+    assert any("too few images to choose" in note for note in found.notes)
     assert found.gain is not None
     assert (found.gain.start, found.gain.end) == (2, 8)
 
@@ -191,8 +191,8 @@ def test_on_a_test_store(paint: Painter) -> None:
     paint(source, each=3, classes={"night": (0, 0, 0)})
     more = curve(train, clf="centroid", test=featx.extract(source, **MEANS), points=[100])
     assert more.rows[-1].accuracy == pytest.approx(right.mean() * 27 / 30)
-    assert any("3 test images are of classes" in note for note in more.notes)
-    assert any("training images too" in note for note in curve(train, clf="centroid", test=train).notes)
+    assert any("3 test images belong to classes" in note for note in more.notes)
+    assert any("are also training images" in note for note in curve(train, clf="centroid", test=train).notes)
 
 
 def test_refusals(paint: Painter) -> None:
@@ -201,7 +201,7 @@ def test_refusals(paint: Painter) -> None:
     store = featx.extract(paint(Path("data/train"), each=4), **MEANS)
     assert _only_store() == Path("artifacts/features/train-mean-colour.h5")
     other = featx.extract("data/train", **MEANS, image_size=16, out="artifacts/features/small.h5")
-    with pytest.raises(StoreError, match="name one"):
+    with pytest.raises(StoreError, match="name the one to use"):
         _only_store()
     with pytest.raises(SpecMismatch):
         curve(store, test=other)
@@ -212,7 +212,7 @@ def test_refusals(paint: Painter) -> None:
     with pytest.raises(DataError, match="two classes"):
         curve(store, labels="labels.csv")
     Path("bad.json").write_text("{}")
-    with pytest.raises(FeatxError, match="no learning curve"):
+    with pytest.raises(FeatxError, match="is not a learning curve"):
         Curve.load("bad.json")
 
 

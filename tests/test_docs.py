@@ -67,7 +67,7 @@ def test_the_page_about_notebooks_works_from_top_to_bottom() -> None:
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", NOTEBOOK_FILE.read_text(encoding="utf-8"), re.DOTALL)
     Path("data/train/red/broken.png").write_bytes(b"")
-    with pytest.warns(featx.UnreadableWarning, match="^1 of 25 images can't be read and are left out .1 empty.: see"):
+    with pytest.warns(featx.UnreadableWarning, match="^1 of 25 images can't be read and is left out .1 empty.: see"):
         exec(blocks[0].replace("resnet50", "mean-colour"), names)
     for block in blocks[1:]:
         exec(block, names)

@@ -84,9 +84,9 @@ def test_names_of_files_are_utf_8_under_every_locale(paint: Painter) -> None:
 
 
 KERAS_SETTINGS = {
-    "a backend that isn't installed": ({"KERAS_BACKEND": "jax"}, None, "jax not installed, which KERAS_BACKEND names"),
-    "one that featx doesn't know": ({"KERAS_BACKEND": "numpy"}, None, "KERAS_BACKEND is numpy; featx runs Keras on"),
-    "one of Keras's file": ({}, '{"backend": "torch"}', "keras.json names as Keras's backend"),
+    "a backend that isn't installed": ({"KERAS_BACKEND": "jax"}, None, "jax is not installed, but KERAS_BACKEND names"),
+    "one that featx doesn't know": ({"KERAS_BACKEND": "numpy"}, None, "KERAS_BACKEND is numpy, but featx needs one of"),
+    "one of Keras's file": ({}, '{"backend": "torch"}', "keras.json names it as Keras's backend"),
     "a file that Keras can't use": ({}, '{"floatx": "seven"}', "floatx=seven"),
 }
 
@@ -125,7 +125,7 @@ def test_a_number_that_is_none_is_named(
     with pytest.raises(SystemExit) as stop:
         main()
     assert stop.value.code == 2
-    assert "the environment variable LOKY_MAX_CPU_COUNT is 'many', where a number" in capsys.readouterr().err
+    assert "the environment variable LOKY_MAX_CPU_COUNT must be a number, but is 'many'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("backend", "kept"), [("nonsense", False), ("svg", True)])

@@ -85,7 +85,7 @@ def test_one_guess_for_a_path_that_is_not_there(
     Path("data/train/store.h5").touch()
     if written == "Data/Train" and Path("DATA").exists():
         pytest.skip("the file system folds case")
-    assert files.meant(Path(written)) == ("" if found is None else f"; is {found} meant?")
+    assert files.meant(Path(written)) == ("" if found is None else f"; did you mean {found}?")
 
 
 def test_every_command_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,5 +99,5 @@ def test_every_command_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (lambda: featx.Model.load("modell.skops"), "model.skops"),
         (lambda: featx.extract("data", backbone="resnet50", weights="owm.weights.h5"), "own.weights.h5"),
     ):
-        with pytest.raises(featx.FeatxError, match=f"is {guess} meant"):
+        with pytest.raises(featx.FeatxError, match=f"did you mean {guess}"):
             call()

@@ -54,9 +54,9 @@ def test_all_fits_every_classifier_and_ranks_them(store: featx.FeatureStore) -> 
     best = featx.fit(store, clf=ALL, out="others")
     assert best.accuracy == max(found)
     assert len(list(Path("others").iterdir())) == len(RECIPES)
-    with pytest.raises(UsageError, match="name a folder"):
+    with pytest.raises(UsageError, match="give a folder"):
         featx.fit(store, clf=ALL, out="one.skops")
-    with pytest.raises(UsageError, match="name a folder"):
+    with pytest.raises(UsageError, match="give a folder"):
         fit_all(clf=ALL, out=Path("one.skops"))
 
 
@@ -68,10 +68,10 @@ def test_a_store_that_none_can_be_fitted_on_is_named_and_the_others_get_their_mo
     models = fit_all(clf=ALL)
     assert {model.origin.name for model in models.values()} == {store.path.stem}
     assert len(models) == len(RECIPES)
-    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("no model: ")]
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("no model was fitted: ")]
     assert len(told) == 2
     assert any("broken.h5" in one for one in told)
-    assert f"no model: {alone.path}: a classifier needs images of two classes or more, found x" in told
+    assert f"no model was fitted: {alone.path}: a classifier needs images of at least two classes, found x" in told
     assert len(fit_all([alone, store])) == 1
     Path("artifacts/features/broken.h5").unlink()
     store.path.unlink()
@@ -88,7 +88,7 @@ def test_c_is_advised_only_to_classifiers_that_have_it(
     for path in sorted((source / "red").iterdir())[1:]:
         path.unlink()
     store = featx.extract(source, **MEANS)
-    with pytest.raises(DataError, match="class 'red' has one: add images") as raised:
+    with pytest.raises(DataError, match="class 'red' has only one: add images") as raised:
         featx.fit(store, clf=clf)
     assert ("use `C=1`" in str(raised.value)) == advised
     with pytest.raises(DataError) as raised:
@@ -150,9 +150,9 @@ def test_the_command_shows_what_was_chosen(
     shown = capsys.readouterr()
     records = json.loads(shown.out)
     assert all(record["sweep"] for record in records)
-    assert ("best by cross-validation first" in shown.err) == ("all" in arguments)
+    assert ("the best classifier (by cross-validation) first" in shown.err) == ("all" in arguments)
     assert ("one standard error" in shown.err) == ("--one-se" in arguments)
-    assert ("settings chosen anew" in shown.err) == ("--nested" in arguments)
+    assert ("settings chosen again for each part" in shown.err) == ("--nested" in arguments)
     for record in records:
         assert record["rule"] == ("one-se" if "--one-se" in arguments else "best")
         assert (record["nested_accuracy"] is not None) == ("--nested" in arguments)
@@ -170,9 +170,7 @@ def test_a_model_of_a_sweep_knows_its_row(store: featx.FeatureStore) -> None:
 def test_arrays_are_told_where_they_are_fitted(store: featx.FeatureStore) -> None:
     X, y = store.features, store.labels
     for call in (lambda: featx.fit(X, y), lambda: featx.fit(X), lambda: featx.fit(store, y)):
-        with pytest.raises(
-            UsageError, match=r"a fit takes a feature store.*make_classifier\(\"logreg\"\)\.fit\(X, y\)"
-        ):
+        with pytest.raises(UsageError, match=r"fit needs a feature store.*make_classifier\(\"logreg\"\)\.fit\(X, y\)"):
             call()
     assert make_classifier("logreg").fit(X, y).score(X, y) > 0.5
 

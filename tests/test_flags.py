@@ -58,15 +58,15 @@ CASES: dict[str, tuple[Callable[[], object], str, list[str], str]] = {
     ),
     "a share": (
         lambda: featx.extract("data/train", **MEANS, max_errors="many"),
-        "`max_errors` is a number or a share",
+        "`max_errors` must be a number or a percentage",
         ["extract", "data/train", "--backbone", "mean-colour", "--max-errors", "many"],
-        "--max-errors is a number or a share",
+        "--max-errors must be a number or a percentage",
     ),
     "a store in the way": (
         lambda: featx.extract("data/train", **MEANS, out="other.h5"),
-        "`overwrite=True` replaces it, or choose another name (`out`)",
+        "replace it with `overwrite=True`, or choose another name with `out`",
         ["extract", "data/train", "--backbone", "mean-colour", "--out", "other.h5"],
-        "--overwrite replaces it, or choose another name (--out)",
+        "replace it with --overwrite, or choose another name with --out",
     ),
     "a file in the way": (
         lambda: featx.export(STORE, to="npz"),
@@ -76,9 +76,9 @@ CASES: dict[str, tuple[Callable[[], object], str, list[str], str]] = {
     ),
     "groups": (
         lambda: featx.fit(STORE, group_by="("),
-        "`group_by` is a regular expression",
+        "`group_by` must be a regular expression",
         ["fit", STORE, "--group-by", "("],
-        "--group-by is a regular expression",
+        "--group-by must be a regular expression",
     ),
     "jobs": (
         lambda: featx.fit(STORE, jobs=0),
@@ -88,9 +88,9 @@ CASES: dict[str, tuple[Callable[[], object], str, list[str], str]] = {
     ),
     "class weights": (
         lambda: featx.fit(STORE, clf="knn", class_weight="balanced"),
-        "takes no `class_weight`",
+        "can't use `class_weight`",
         ["fit", STORE, "--clf", "knn", "--class-weight", "balanced"],
-        "takes no --class-weight",
+        "can't use --class-weight",
     ),
 }
 
@@ -122,7 +122,7 @@ def test_an_error_names_parameters_in_the_library_and_flags_on_the_command_line(
         ("give `weights=FILE`", "give --weights FILE"),
         ("`weights=/a b/c=d.h5`: nothing", "--weights /a b/c=d.h5: nothing"),
         ("fit with `nested=True`", "fit with --nested"),
-        ("`max_errors=1%` forbids it", "--max-errors 1% forbids it"),
+        ("more than `max_errors=1%` allows", "more than --max-errors 1% allows"),
         ("run `featx fit` first", "run `featx fit` first"),
         ("look at `nvidia`", "look at `nvidia`"),
         ("the folder `a`", "the folder `a`"),

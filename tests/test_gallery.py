@@ -73,7 +73,7 @@ def test_no_other_image_is_shown_than_the_one_that_was_extracted(store: featx.Fe
     assert set(found.missing) == {store.paths[0], store.paths[1], "red/zz link.png"}
     shown = Shown(found._repr_html_())
     assert len(shown.pictures) == 4
-    assert shown.text.count("gone, or changed since") == 2
+    assert shown.text.count("missing, or changed since") == 2
     assert shown.text.count("outside the data folder") == 1
     assert repr(found).endswith(", 3 without a picture>")
     assert list(featx.show(store, [6], show_outside=True).thumbnails) == ["red/zz link.png"]
@@ -86,7 +86,7 @@ def test_rows_are_named_as_in_numpy(store: featx.FeatureStore, monkeypatch: pyte
     assert featx.show(store, []).rows == ()
     assert Shown(featx.show(store, [])._repr_html_()).pictures == []
     for rows in ([7], [0.5], [[1]], [True], "red"):
-        with pytest.raises(featx.UsageError, match=r"from 0 to 6, or 7 times True or False"):
+        with pytest.raises(featx.UsageError, match=r"from 0 to 6, or a mask of 7 values True or False"):
             featx.show(store, rows)
     monkeypatch.setattr(gallery, "MOST", 2)
     found = featx.show(store, slice(None))

@@ -149,7 +149,7 @@ def test_a_damaged_cache_costs_time_only(both: tuple[Model, FeatureStore], damag
     assert leaks.find(*both) == first
 
 
-@pytest.mark.parametrize("what", ["gone", "another"])
+@pytest.mark.parametrize("what", ["missing", "another"])
 def test_without_its_training_store_a_model_knows_digests_only(both: tuple[Model, FeatureStore], what: str) -> None:
     model, store = both
     Path(model.origin.path).unlink()
@@ -176,7 +176,7 @@ def test_one_image_under_two_labels_is_found_inside_training() -> None:
     assert all(leak.where == "train-train" and leak.labels[0] == leak.path[0] for leak in found.pairs)
     assert all(leak.labels[1] == leak.other[0] for leak in found.pairs)
     assert found.complete
-    assert "1 of the 33 training images" in found.notes[0]
+    assert "1 of 33 training images is" in found.notes[0]
 
 
 def test_a_clump_of_one_file_gives_no_more_pairs_than_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +210,7 @@ def test_near_copies_inside_one_set_are_counted_and_may_stay_in_one_fold() -> No
     model = featx.fit(store, clf="logreg", C=0.01, folds=2)
     report = featx.score(model)
     (remark,) = [one for one in report.remarks if "near copies" in one]
-    assert remark.startswith("10 of the 20 images are near copies of others of their class")
+    assert remark.startswith("10 of the 20 images are near copies of others of the same class")
     assert "`group_copies=True`" in remark
     together = featx.fit(store, clf="logreg", C=0.01, folds=2, group_copies=True).selection.oof
     apart = model.selection.oof

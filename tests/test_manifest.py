@@ -147,11 +147,11 @@ def test_csv_bytes_that_are_no_utf8(tmp_path: Path) -> None:
 BAD_CSVS = {
     "no column path": ("file,label\na,b\n", "line 1.*file, label"),
     "no header": ("", "line 1.*no header"),
-    "no rows": ("path,label\n", "no rows"),
+    "no rows": ("path,label\n", "only a header and no lines below it"),
     "same image twice": ("path\na.jpg\nb.jpg\n./a.jpg\n", r"line 4: a\.jpg is already on line 2"),
     "empty path": ("path,label\na,x\n,y\n", "line 3: the path is empty"),
     "comma without quotes": ("path,label\na,b.jpg,x\n", "line 2.*quotes"),
-    "a folder as image": ("path\n.\n", "line 2.*no regular file"),
+    "a folder as image": ("path\n.\n", "line 2.*not a regular file"),
 }
 
 
@@ -177,7 +177,7 @@ def test_bad_sources(tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=words) as caught:
             find(tmp_path / name)
         assert str(tmp_path / name) in str(caught.value)
-    with pytest.raises(UsageError, match="limit 0"):
+    with pytest.raises(UsageError, match="`limit` must be 1 or more"):
         find(tmp_path, limit=0)
 
 
@@ -223,7 +223,7 @@ def test_splits_beside_another_folder_are_classes_and_that_is_said(tmp_path, cap
         (tmp_path / name / "a.png").write_bytes(b"")
     (one,) = find(tmp_path)
     assert one.classes == ("raw", "test", "train")
-    assert "'raw' stands beside them" in caplog.text
+    assert "the folder 'raw' is beside them" in caplog.text
 
 
 @pytest.mark.parametrize("source", ["~nobody-of-this-name/x"])
@@ -234,13 +234,13 @@ def test_a_home_folder_of_nobody_is_a_source_that_is_not_there(source):
 
 def test_splits_that_would_share_a_store_are_refused(tmp_path):
     (tmp_path / "list.csv").write_text("path,split\na.png,a/b\nb.png,a_b\n")
-    with pytest.raises(SourceError, match="share a name"):
+    with pytest.raises(SourceError, match="get the same name"):
         find(tmp_path / "list.csv")
 
 
 def test_a_seed_is_no_negative_number(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(UsageError, match="seed -1"):
+    with pytest.raises(UsageError, match="`seed` must be 0 or more, and is -1"):
         find(tmp_path, limit=1, seed=-1)
 
 
@@ -280,7 +280,7 @@ def test_a_split_beside_the_classes_that_it_holds_is_warned_of(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     find(fill(tmp_path / "pets", "train/cat/1.jpg", "cat/2.jpg", "dog/3.jpg"))
-    assert "train are taken for classes" in caplog.text
+    assert "train are taken as classes" in caplog.text
     caplog.clear()
     find(fill(tmp_path / "vehicles", "train/steam/1.jpg", "bus/2.jpg", "tram/3.jpg"))
     assert not caplog.records
@@ -332,7 +332,7 @@ LEVELS = {
     ),
     "splits below the classes": (
         ["cat/train/1.jpg", "cat/test/1.jpg", "dog/train/1.jpg", "dog/test/1.jpg"],
-        r"classes cat, dog have sub-folders that are named as splits, test, train.* above the classes",
+        r"classes cat, dog have sub-folders with names of splits, test, train.* above those of the classes",
     ),
     "sub-folders of other names": (["cat/a/1.jpg", "cat/b/1.jpg", "dog/c/1.jpg"], None),
     "one sub-folder each": (["cat/images/1.jpg", "dog/images/1.jpg"], None),
@@ -353,12 +353,12 @@ ALIKE = {
     ("Cat", "cat"): "case",
     ("Stra\u00dfe", "strasse"): "case",
     ("caf\u00e9", "cafe\u0301"): "their Unicode form",
-    ("1", "01"): "the way a number is written",
-    ("1", "1.0"): "the way a number is written",
+    ("1", "01"): "how a number is written",
+    ("1", "1.0"): "how a number is written",
     ("sea lion", "sea_lion"): "blanks, hyphens or underscores",
-    ("Sea lion", "sea-lion"): "several small ways",
-    ("cat", "ca\u200bt"): "signs that can't be seen",
-    ("cat", "cat\x1a"): "signs that can't be seen",
+    ("Sea lion", "sea-lion"): "several small things",
+    ("cat", "ca\u200bt"): "characters that can't be seen",
+    ("cat", "cat\x1a"): "characters that can't be seen",
     ("cat", "cats"): None,
     ("1", "10"): None,
     ("a1", "a01"): None,
@@ -374,4 +374,4 @@ def test_names_that_are_nearly_the_same(
         "path,label\n" + "".join(f"{i}.jpg,{n}\n" for i, n in enumerate((*names, "dog")))
     )
     assert len(only(find(tmp_path / "list.csv")).classes) == 3
-    assert [f"differ in {words} only" in one.getMessage() for one in caplog.records] == [True] * (words is not None)
+    assert [f"differ only in {words}" in one.getMessage() for one in caplog.records] == [True] * (words is not None)

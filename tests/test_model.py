@@ -138,14 +138,14 @@ def test_rows_without_label_and_classes_without_rows_are_left_out(caplog):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"labels": np.full(80, -1)}, "none of the 80 images has a label"),
-        ({"labels": np.zeros(80, int)}, "two classes or more, found ant"),
-        ({"labels": np.arange(80) % 4}, "label 3 has no name"),
-        ({"labels": np.zeros(79, int)}, "as many labels"),
-        ({"digests": np.zeros((3, 32), np.uint8)}, "as many labels"),
-        ({"groups": ("a",)}, "as many labels"),
+        ({"labels": np.full(80, -1)}, "none of 80 images has a label"),
+        ({"labels": np.zeros(80, int)}, "at least two classes, found ant"),
+        ({"labels": np.arange(80) % 4}, "label number 3 is none of"),
+        ({"labels": np.zeros(79, int)}, "number of labels"),
+        ({"digests": np.zeros((3, 32), np.uint8)}, "number of labels"),
+        ({"groups": ("a",)}, "number of labels"),
         ({"features": np.full((80, 6), np.nan)}, "row 0 "),
-        ({"labels": np.array([1] + [0] * 79)}, "class 'bee' has one: add images, or use `C=1`"),
+        ({"labels": np.array([1] + [0] * 79)}, "class 'bee' has only one: add images, or use `C=1`"),
     ],
 )
 def test_refuses_data_that_nothing_can_be_fitted_on(changes, said):
@@ -336,17 +336,17 @@ def folder(path):
     [
         (Path.unlink, "No such file"),
         (folder, "Is a directory"),
-        (lambda path: path.write_bytes(b""), "is no model"),
-        (lambda path: path.write_text("not a zip"), "is no model"),
-        (truncated, "is no model"),
-        (zipped_text, "no model written by featx"),
-        (zipped_seal, "is no model"),
-        (foreign, "no model written by featx"),
-        (newer, "format 2, this featx reads up to 1"),
+        (lambda path: path.write_bytes(b""), "is not a model"),
+        (lambda path: path.write_text("not a zip"), "is not a model"),
+        (truncated, "is not a model"),
+        (zipped_text, "not a model written by featx"),
+        (zipped_seal, "is not a model"),
+        (foreign, "not a model written by featx"),
+        (newer, "format 2, but this featx reads only formats up to 1"),
         (extra_member, "was changed"),
         (lambda path: rewrite(path, lambda name, data: None if name.endswith(".npy") else data), "was changed"),
-        (planted, r"not safe to load, it holds .*Stranger"),
-        (lambda path: write(path, {"record": "{}"}), "don't fit together"),
+        (planted, r"not safe to load, because it contains .*Stranger"),
+        (lambda path: write(path, {"record": "{}"}), "contradict each other"),
         (lambda path: write(path, {"pipeline": 3, "record": "{}"}), "steps of type int"),
     ],
 )
@@ -367,7 +367,7 @@ def test_an_estimator_that_is_not_safe_to_load_is_not_saved(tmp_path):
     model = fit_model(data, name="m", clf=Strange())
     assert model.clf == "Strange"
     assert len(model.predict(data.features)) == 80
-    with pytest.raises(ModelError, match=r"not be safe to load: it holds .*Strange.* another estimator") as caught:
+    with pytest.raises(ModelError, match=r"would not be safe: it contains .*Strange.* another estimator") as caught:
         model.save(tmp_path / "m.skops")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -376,7 +376,7 @@ def test_an_estimator_that_is_not_safe_to_load_is_not_saved(tmp_path):
 def test_a_pickle_is_never_executed(tmp_path):
     path, touched = tmp_path / "m.skops", tmp_path / "touched"
     path.write_bytes(pickle.dumps(Bomb(touched)))
-    with pytest.raises(ModelError, match="is no model"):
+    with pytest.raises(ModelError, match="is not a model"):
         Model.load(path)
     assert not touched.exists()
     pickle.loads(path.read_bytes())

@@ -65,7 +65,7 @@ def test_a_file_of_the_same_name_size_and_time_is_read_all_the_same(project: Pat
 
 
 def test_a_store_of_other_images_is_still_refused(project: Path, paint: Painter) -> None:
-    with pytest.raises(StoreError, match="holds the images of"):
+    with pytest.raises(StoreError, match="has the features of the images in"):
         featx.extract(paint(Path("other/train"), seed=5), **MEANS)
 
 

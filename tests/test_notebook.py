@@ -16,9 +16,10 @@ import pytest
 
 import featx
 from conftest import Painter
-from featx.notebook import html_table, some
+from featx.notebook import html_table
 from featx.statistics.metrics import Metrics
 from featx.statistics.table import METRICS
+from featx.words import some
 
 HOSTILE = ("<script>alert(1)</script>", "a\"b'c & <b>", "`out`", os.fsdecode(b"caf\xe9"))
 """Names of classes, which are names of folders."""
@@ -87,7 +88,7 @@ def test_every_public_result_is_short_and_shown_as_a_table(results: SimpleNamesp
     assert repr(more.verification) == "<Verification of train-mean-colour.h5: 32 rows, sound>"
     damaged = dataclasses.replace(more.verification, damaged=("a <b>.png",))
     assert "1 problem" in repr(damaged)
-    assert "1 of 32 rows are damaged: a <b>.png" in Tags(damaged._repr_html_()).text
+    assert "1 of 32 rows is damaged: a <b>.png" in Tags(damaged._repr_html_()).text
     assert repr(more.metrics) == f"<Metrics: {more.metrics.headline}>"
 
 
@@ -251,7 +252,7 @@ def test_predictions_are_a_table(results: SimpleNamespace) -> None:
     with pytest.warns(featx.UnreadableWarning):
         unsure = featx.predict(results.model, "data/train", min_confidence=1.0)
     assert unsure.to_pandas()["label"].isna().tolist() == unsure.abstained.tolist()
-    assert "left unlabelled" in repr(unsure)
+    assert "without a label" in repr(unsure)
 
 
 def test_predictions_without_probabilities_have_margins(results: SimpleNamespace) -> None:

@@ -173,7 +173,7 @@ def test_an_unmounted_folder_does_not_empty_a_store(paint: Painter) -> None:
     featx.extract(source, **MEANS)
     for path in (*(source / "red").iterdir(), *(source / "blue").iterdir()):
         path.unlink()
-    with pytest.raises(featx.StoreError, match="16 of the 24 images"):
+    with pytest.raises(featx.StoreError, match="16 of 24 images"):
         featx.extract(source, **MEANS)
     assert len(featx.extract(source, **MEANS, overwrite=True)) == 8
 
@@ -196,7 +196,7 @@ def test_a_limit_is_balanced_and_has_its_own_name(paint: Painter) -> None:
 def test_the_size_of_spatial_features_is_announced(paint: Painter, caplog: pytest.LogCaptureFixture) -> None:
     store = featx.extract(paint(Path("data/train")), **MEANS, pooling="none")
     assert (store.feature_shape, store.features.shape) == ((32, 32, 3), (24, 3072))
-    assert "32 x 32 x 3 are flattened: 3072 numbers an image" in caplog.text
+    assert "32 x 32 x 3 become one row: 3072 numbers for each image" in caplog.text
 
 
 def test_a_store_per_split(paint: Painter) -> None:
@@ -270,7 +270,7 @@ def test_groups_by_a_pattern_stay_in_one_fold(paint: Painter) -> None:
             len({int(fold) for fold, path in zip(folds, store.paths, strict=True) if path.endswith(f"{digit}.png")})
             == 1
         )
-    with pytest.raises(featx.UsageError, match="matches nothing"):
+    with pytest.raises(featx.UsageError, match="finds nothing in"):
         featx.fit(store, group_by="photographer")
 
 
@@ -342,7 +342,7 @@ def test_overwriting_takes_the_rows_that_check_out(paint: Painter) -> None:
 
 def test_a_score_on_training_images_says_so(paint: Painter) -> None:
     model = featx.fit(featx.extract(paint(Path("data/train")), **MEANS))
-    assert any("fitted on 24 of the 24" in note for note in featx.score(model, "data/train").notes)
+    assert any("fitted on 24 of 24" in note for note in featx.score(model, "data/train").notes)
     paint(Path("data/test"), each=3, seed=1)
     assert not any("fitted on" in note for note in featx.score(model, "data/test").notes)
 
@@ -407,7 +407,7 @@ def test_an_interrupted_run_is_not_dropped_for_other_work(paint: Painter) -> Non
     _interrupted(ours)
     with pytest.raises(featx.StoreError, match="8 rows of an unfinished run"):
         featx.extract(theirs, **MEANS)
-    with pytest.raises(featx.StoreError, match="another spec"):
+    with pytest.raises(featx.StoreError, match="other settings"):
         featx.extract(ours, **MEANS, pooling="max")
     assert extraction(ours, dry_run=True).reused == 8
     one = extraction(ours)

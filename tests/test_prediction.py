@@ -106,7 +106,7 @@ def test_without_probabilities_there_are_margins(model: Model) -> None:
     assert (found.probabilities, found.confidence) == (None, None)
     assert not found.abstained.any()
     assert set(found.records()[0]) == {"path", "label", "abstained", "margins"}
-    with pytest.raises(UsageError, match=r"no probabilities .* cross-validation"):
+    with pytest.raises(UsageError, match=r"no probabilities.* cross-validation"):
         featx.predict(plain, "nowhere.jpg", min_confidence=0.5)
     with pytest.raises(SourceError):
         featx.predict(plain, "nowhere.jpg")
@@ -125,9 +125,9 @@ def test_the_command_leaves_labels_empty_and_counts_them(model: Model) -> None:
     assert [row["label"] for row in rows] == np.where(every.confidence < asked, "", every.labels).tolist()
     assert [float(row["confidence"]) for row in rows] == pytest.approx(every.confidence, rel=1e-5)
     left = int((every.confidence < asked).sum())
-    assert f"{left} of 12 images left unlabelled: less sure than {asked:g}" in told.stderr
+    assert f"{left} of 12 images got no label: the confidence is below {asked:g}" in told.stderr
     assert "nowhere.jpg" in told.stderr
-    assert "unlabelled" not in CliRunner().invoke(app, ["predict", "new", "--model", path]).stderr
+    assert "got no label" not in CliRunner().invoke(app, ["predict", "new", "--model", path]).stderr
 
     told = CliRunner().invoke(app, [*options, "--json"], catch_exceptions=False)
     found = json.loads(told.stdout)
@@ -155,7 +155,7 @@ def test_images_that_the_model_was_fitted_on_are_counted(model: Model) -> None:
     ]
     assert "9 already seen in training" in repr(found)
     told = CliRunner().invoke(app, ["predict", "new", "--model", path], catch_exceptions=False)
-    assert "1 of 13 images were used to fit the model: it has already seen these" in told.stderr
+    assert "1 of 13 images was used to fit the model: the model has already seen these" in told.stderr
     told = CliRunner().invoke(app, ["predict", "new", "--model", path, "--json", "--quiet"], catch_exceptions=False)
     assert json.loads(told.stdout)["seen"] == ["new/red/again.png"]
     assert not told.stderr
@@ -178,7 +178,9 @@ def test_what_is_no_path_is_told_the_way(paint: Painter, tmp_path: Path, monkeyp
     with pytest.raises(featx.UsageError, match="no images to predict"):
         featx.predict(model, [])
     for source in (paths, store.to_pandas()):
-        with pytest.raises(featx.UsageError, match=r"images are given as a folder or a CSV, found .*(to_csv|path)"):
+        with pytest.raises(
+            featx.UsageError, match=r"images must be given as a folder or a CSV file, found .*(to_csv|path)"
+        ):
             featx.extract(source, backbone="mean-colour")
     store.to_pandas()[["path", "label"]].to_csv("train/images.csv", index=False)
     assert list(featx.extract("train/images.csv", backbone="mean-colour").labels) == list(store.labels)

@@ -132,7 +132,7 @@ def test_an_observer_is_told_and_nothing_else_shown(images: Path, notebook: list
 
 
 def test_what_is_no_observer_is_refused(images: Path) -> None:
-    with pytest.raises(featx.UsageError, match=r"progress is True, False, None or a featx.Progress, found 'yes'"):
+    with pytest.raises(featx.UsageError, match=r"progress must be True, False, None or a featx.Progress, found 'yes'"):
         featx.extract(images, **MEANS, progress="yes")
 
 

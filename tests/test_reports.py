@@ -195,7 +195,7 @@ ONE = [[0.5, 0.5]]
         ([0], [0], {"scores": ONE * 2}, "of \\[1, 2\\] images"),
         ([0], [0], {"scores": [0.1]}, "shape"),
         ([0], [0], {"scores": [[0.1, 0.2, 0.3]]}, "at most 2"),
-        ([0], [0], {"scores": [[0.1, math.nan]]}, "no numbers"),
+        ([0], [0], {"scores": [[0.1, math.nan]]}, "not numbers"),
         ([0], [0], {"probabilities": [[0.5, 0.6]]}, "sum to"),
         ([0], [0], {"probabilities": [[1.5, -0.5]]}, "-0.5"),
         ([0], [0], {"scores": ONE, "probabilities": [[1.0]]}, "different shapes"),

@@ -102,7 +102,7 @@ def test_a_class_that_is_never_predicted_is_named_with_what_may_help(paint: Pain
 def test_a_class_that_nearly_has_the_name_of_one_of_the_model_is_said(paint: Painter) -> None:
     model = _fitted(paint)
     paint(Path("data/test"), each=3, classes={"Red": (200, 30, 30), "blue": (30, 30, 200), "other": (0, 0, 0)})
-    notes = [note for note in featx.score(model).notes if "never saw" in note]
+    notes = [note for note in featx.score(model).notes if "does not know the class" in note]
     assert [("'Red' and the model's 'red' differ in case only" in note, note.count("differ")) for note in notes] == [
         (True, 1),
         (False, 0),

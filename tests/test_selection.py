@@ -212,7 +212,7 @@ def test_blocks_of_rows_leave_the_grid_and_choose_as_if_they_had_not(name, rule,
     monkeypatch.setattr("featx.selection.choosing.enclosed", lambda _rows: False)
     whole = select(name, X, y, options=options)
     assert len(left.rows) < len(whole.rows)
-    assert f"none beyond {left.rows[-1].params['C']:g} is tried" in caplog.text
+    assert f"nothing beyond {left.rows[-1].params['C']:g} is tried" in caplog.text
     assert left.params == whole.params
     assert left.rows == whole.rows[: len(left.rows)]
 
@@ -240,7 +240,7 @@ def test_a_sweep_is_widened_until_its_best_lies_within(caplog):
     tried = sorted({one.params["C"] for one in found.rows})
     assert found.chosen.mean == max(one.mean for one in found.rows)
     if len(tried) > len(RECIPES["svm"].grids["rbf"]["C"].values):
-        assert "at the edge of its grid" in caplog.text
+        assert "at the edge of the grid" in caplog.text
     assert len(found.rows) == len(tried) * len({one.params["gamma"] for one in found.rows})
 
 
@@ -357,11 +357,11 @@ def test_folds_are_lowered_to_what_the_rarest_class_allows(counts, grouped, fold
     assert found.folds == folds
     assert {len(row.scores) for row in found.rows} == {folds}
     (record,) = caplog.records
-    assert f"{folds} folds, not 5" in record.getMessage()
+    assert f"{folds} folds in place of 5, because" in record.getMessage()
 
 
 TOO_FEW = [
-    pytest.param([20, 1], None, "class 'bee' has one: add images, or use `C=1`", id="one image"),
+    pytest.param([20, 1], None, "class 'bee' has only one: add images, or use `C=1`", id="one image"),
     pytest.param([20, 20], ["a"] * 20 + ["b", "c"] * 10, "two groups or more .* class 'ant' has one", id="one group"),
 ]
 
@@ -383,7 +383,7 @@ def test_a_class_that_groups_keep_in_one_fold_is_named():
     groups = [row.split()[0] for row in rows]
     y = np.array([int(row.split()[1]) for row in rows])
     X = np.random.default_rng(0).normal(size=(len(y), 4))
-    with pytest.raises(DataError, match="fell into one fold, since groups stay together"):
+    with pytest.raises(DataError, match="came into one fold, because groups stay together"):
         select("logreg", X, y, groups=groups, classes=["ant", "bee", "cat"])
     options = SelectionOptions(C=0.1)
     assert select("logreg", X, y, groups=groups, classes=["ant", "bee", "cat"], options=options).oof is None
@@ -392,10 +392,10 @@ def test_a_class_that_groups_keep_in_one_fold_is_named():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda X, y: (X, np.zeros_like(y)), "two classes or more, found ant"),
+        (lambda X, y: (X, np.zeros_like(y)), "at least two classes, found ant"),
         (lambda X, y: (X, y[:-1]), "found 119 labels"),
         (lambda X, y: (np.where(np.isclose(X, X[3, 2], rtol=0, atol=0), np.nan, X), y), "row 3 "),
-        (lambda X, y: (X[:0], y[:0]), "two classes or more, found none"),
+        (lambda X, y: (X[:0], y[:0]), "at least two classes, found none"),
         (lambda X, y: (X[0], y), "matrix"),
     ],
 )

@@ -473,7 +473,7 @@ def test_a_file_size_limit_is_an_error_beforehand(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(StoreError, match="larger than files may be"):
+        with pytest.raises(StoreError, match="files can't be so large"):
             begin(tmp_path / "data.h5", manifest(tmp_path, 100), width=1000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -502,7 +502,7 @@ def test_statuses_are_never_written_after_a_failed_sync(tmp_path: Path, monkeypa
             patched.setattr("featx.store.partial.sync", refuse)
             with pytest.raises(StoreError, match="Input/output"):
                 partial.flush()
-        with pytest.raises(StoreError, match="earlier sync failed"):
+        with pytest.raises(StoreError, match="writing to the disk failed earlier"):
             partial.flush()
     with begin(target, images) as partial:
         assert partial.done == 10
@@ -585,15 +585,15 @@ def no_attribute(path: Path) -> None:
 NO_STORES = {
     "missing": (lambda path: None, "No such file"),
     "folder": (Path.mkdir, "directory"),
-    "text": (lambda path: path.write_text("features"), "is no HDF5 file"),
-    "empty": (lambda path: path.write_bytes(b""), "is no HDF5 file"),
+    "text": (lambda path: path.write_text("features"), "is not an HDF5 file"),
+    "empty": (lambda path: path.write_bytes(b""), "is not an HDF5 file"),
     "signature": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500)), "cut off or damaged"),
-    "foreign": (foreign, "is HDF5, but no feature store"),
+    "foreign": (foreign, "is an HDF5 file, but not a feature store"),
     "newer": (newer, "format version 2.*reads 1"),
     "truncated": (cut, "cut off"),
-    "label": (altered("labels", 1), "altered.*content_digest"),
-    "path": (altered("paths", b"else"), "altered.*content_digest"),
-    "checksum": (altered("checksums", 0), "altered.*content_digest"),
+    "label": (altered("labels", 1), "was changed.*content_digest"),
+    "path": (altered("paths", b"else"), "was changed.*content_digest"),
+    "checksum": (altered("checksums", 0), "was changed.*content_digest"),
     "extra": (extra, "unknown dataset 'more'"),
     "link": (linked, "'labels', which is a link"),
     "chunks": (chunked, "isn't contiguous"),
@@ -637,6 +637,20 @@ def test_a_folder_without_the_right_to_write(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="can't be written"):
         begin(tmp_path / "file" / "data.h5", manifest(tmp_path, 2))
+
+
+def test_a_folder_in_the_place_of_an_unfinished_store_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message names the folder that is in the way, and no number of an error of the operating system."""
+    there = partial_path(tmp_path / "data.h5")
+    there.mkdir()
+    with pytest.raises(StoreError, match=f"{re.escape(str(there))} is a folder.*rename or move"):
+        begin(tmp_path / "data.h5", manifest(tmp_path, 2))
+    assert there.is_dir()
+    assert rows_of(there, fingerprint=SPEC.fingerprint) is None
+    assert "Is a directory" in caplog.text
+    assert "Errno" not in caplog.text
 
 
 def test_memory_and_time_do_not_grow_with_the_features(tmp_path: Path) -> None:

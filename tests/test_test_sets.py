@@ -227,7 +227,7 @@ def test_the_command_names_the_list_and_the_set(
     assert not stop.value.code
     told = capsys.readouterr()
     assert "photos/val (21 images)" in told.out
-    assert f"0 of 21 images are wrong: artifacts/reports/{MODEL}-on-val.csv" in told.err
+    assert f"0 of 21 images were classified wrongly: artifacts/reports/{MODEL}-on-val.csv" in told.err
     assert f"artifacts/reports/{MODEL}-on-val.html" in told.err
     assert Path(f"artifacts/reports/{MODEL}-on-val.csv").read_text().startswith('"path","label"')
 
@@ -242,7 +242,7 @@ def test_a_class_of_which_no_image_could_be_read_is_no_class_of_a_score(
     with caplog.at_level(logging.WARNING), pytest.warns(featx.UnreadableWarning):
         model = splits(paint, "train", "test")
     assert model.classes == ("blue", "green", "red")
-    (warning,) = [one.getMessage() for one in caplog.records if "can't name them" in one.getMessage()]
+    (warning,) = [one.getMessage() for one in caplog.records if "will never predict them" in one.getMessage()]
     assert warning.endswith(": broken")
     with pytest.warns(featx.UnreadableWarning):
         report = featx.score(model, "photos/test")

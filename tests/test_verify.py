@@ -192,7 +192,7 @@ BROKEN = {
     "a label below none": (put("labels", lambda values: values.fill(-2)), "labels"),
     "a status of nothing": (put("status", lambda values: values.fill(0)), "status"),
     "a negative size": (put("sizes", lambda values: values.fill(-1)), "size of an image"),
-    "no UTF-8": (put("classes", lambda values: values.put(2, b"r\xe9d")), "no UTF-8"),
+    "no UTF-8": (put("classes", lambda values: values.put(2, b"r\xe9d")), "not UTF-8"),
     "an empty class": (put("classes", lambda values: values.put(0, b"")), "is empty"),
     "other bytes beside a text": (put("paths_raw", lambda values: values.put(0, 66)), "bytes beside"),
     "more found than there are": (attribute("found", 11), "found"),
@@ -201,8 +201,8 @@ BROKEN = {
         lambda file: attribute("fingerprint", file.attrs["fingerprint"].upper())(file),
         "64 hexadecimal",
     ),
-    "no time": (attribute("created", b"yesterday"), "time of its making"),
-    "no duration": (attribute("seconds", -1.0), "seconds of its making"),
+    "no time": (attribute("created", b"yesterday"), "time when it was made"),
+    "no duration": (attribute("seconds", -1.0), "seconds that it took"),
     "another shape": (attribute("feature_shape", [4]), "feature_shape"),
     "no spec": (attribute("spec", b"{}"), "spec"),
     "another format": (attribute("format", b"features"), "no feature store"),
@@ -229,7 +229,7 @@ def test_every_rule_holds_also_where_the_digests_agree(store: featx.FeatureStore
 
 def test_what_is_no_store_is_said_to_be_none(store: featx.FeatureStore) -> None:
     Path("text.h5").write_text("features")
-    for path, phrase in (("text.h5", "no HDF5"), ("none.h5", "No such file"), ("data", "directory")):
+    for path, phrase in (("text.h5", "not an HDF5"), ("none.h5", "No such file"), ("data", "directory")):
         assert phrase in featx.verify(path).problems[0]
 
 
@@ -304,8 +304,8 @@ def change_weights(store: featx.FeatureStore) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (change_image, featx.StoreError, "gone or changed"),
-        (remove_image, featx.StoreError, "gone or changed"),
+        (change_image, featx.StoreError, "missing or changed"),
+        (remove_image, featx.StoreError, "missing or changed"),
         (damage_labels, featx.StoreError, "extract it again"),
         (change_weights, featx.SpecMismatch, "weights"),
     ],
@@ -403,7 +403,7 @@ def test_the_command_says_in_one_line_what_is_wrong(
     code, out, err = run(store.path, "--sample", 3)
     assert (code, out) == (0, "")
     assert "sound" in err
-    assert "3 rows computed again, 0 differ" in err
+    assert "3 rows computed again: 0 differ" in err
     spoil(store.path, row_offset(store.path, 4))
     code, out, err = run(store.path, "--json")
     assert code == 1
@@ -412,7 +412,7 @@ def test_the_command_says_in_one_line_what_is_wrong(
     assert store.paths[4] in err
     code, _, err = run(store.path, "--repair")
     assert code == 0
-    assert "1 rows repaired" in err
+    assert "1 row repaired" in err
     code, _, err = run(store.path, "nowhere.h5")
     assert code == 1
     assert "nowhere.h5: can't be read" in err

@@ -50,7 +50,7 @@ def test_what_is_recorded_locates_the_same_source_again(homes, monkeypatch):
 @pytest.mark.parametrize("asked", ["missing.h5", "."])
 def test_a_file_that_is_none_is_refused_by_name(asked, homes, monkeypatch):
     monkeypatch.chdir(homes)
-    with pytest.raises(WeightsError, match=r"found (no file|a folder)") as caught:
+    with pytest.raises(WeightsError, match=r"there is (no file|a folder)") as caught:
         weights.locate(asked, filename="net.h5")
     assert str(homes / asked).rstrip("/.") in str(caught.value)
 

@@ -27,8 +27,8 @@ def cache_fault(folder: Path) -> str | None:
     if (rights := others_rights(folder)) is None:
         return None
     return (
-        f"{folder} isn't used as featx's cache, since {rights}; exported backbones are kept for this run only. Set "
-        "FEATX_CACHE to a folder that is yours alone, or take these rights away"
+        f"{folder} isn't used as featx's cache, because {rights}; exported backbones are kept only for this run. Set "
+        "FEATX_CACHE to a folder where only you may write, or remove these rights"
     )
 
 
@@ -87,7 +87,7 @@ def remember(key: Sequence[str | int | None], value: Mapping[str, Any]) -> None:
             os.fchmod(file.fileno(), 0o600)  # others may not write to it, whatever the umask
             file.write(json.dumps({"key": list(key), "value": dict(value)}).encode("ascii"))
     except OSError as error:
-        logger.info("not remembered in %s: %s", target.parent, error)
+        logger.info("nothing can be kept in %s: %s", target.parent, error)
 
 
 def _index_file(key: Sequence[str | int | None]) -> Path:

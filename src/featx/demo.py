@@ -66,7 +66,7 @@ def run(*, progress: Progress = SILENT) -> list[Report]:
         ``data`` holds other images, which are left as they are.
     """
     train, test = write_digits(Path("data"), each=EACH)
-    digits = f"{train:,} handwritten digits are in data/train, {test:,} in data/test, a folder for each class"
+    digits = f"{train:,} handwritten digits are in data/train, {test:,} in data/test, with a folder for each class"
     progress.step(Step(text=digits))
     resolved = choose_backbone(progress)
     spec = resolved.spec
@@ -90,13 +90,13 @@ def choose_backbone(progress: Progress) -> BackboneRunner:
     earlier = FEATURES / f"train-{WITHOUT_WEIGHTS.backbone}.h5"
     if earlier.exists() and not published.formula and cached(published, top=False) is None:
         # To find out that there is still no network costs the import of Keras.
-        instead = f"scattering again, as in the last run; to try the download of weights again, delete {earlier}"
+        instead = f"scattering is used again, as in the last run; to try again to download weights, delete {earlier}"
         progress.step(Step(text=instead))
         return BackboneRunner.resolve(WITHOUT_WEIGHTS, RunOptions())
     try:
         return BackboneRunner.resolve(BACKBONE, RunOptions())
     except WeightsError as error:
-        instead = f"ImageNet weights can't be had here, so scattering, which needs none, takes their place: {error}"
+        instead = f"ImageNet weights are not available here, so scattering is used, which needs no weights: {error}"
         progress.step(Step(text=instead))
         return BackboneRunner.resolve(WITHOUT_WEIGHTS, RunOptions())
 
@@ -114,7 +114,7 @@ def _fitted(store: Path, content: str, clf: str, progress: Progress) -> Path:
     path = model_path(store, clf=clf, kernel="linear", out=None)
     key = _key("fit", clf, content)
     if path in _unchanged(key):
-        progress.step(Step(text=f"nothing to do: {path} was fitted on these features"))
+        progress.step(Step(text=f"nothing to do: {path} is already fitted on these features"))
         progress.end(path, Model.load(path))
         return path
     (made,) = fit_all([store], clf=clf, progress=progress)
@@ -126,7 +126,7 @@ def _scored(models: Sequence[Path], store: Path, content: str, progress: Progres
     """Score models on a store, or take the reports that the last run made of them."""
     key = _key("score", content, *_digests(models).values())
     if kept := _unchanged(key):
-        progress.step(Step(text="nothing to do: these models were scored on these images"))
+        progress.step(Step(text="nothing to do: these models are already scored on these images"))
         return [Report.load(path) for path in kept if path.suffix == ".json"]
     found = score_all(models, store, progress=progress)
     files = [report_path(report.model, report.test_set) for report in found]
@@ -208,7 +208,7 @@ def write_digits(folder: Path, *, seed: int = 0, each: tuple[int, int] | None = 
                     Path(staging, split).rename(folder / split)
     except OSError as error:
         raise SourceError(
-            f"can't write the sample images to {folder}: {error.strerror}; give a folder that can be written to"
+            f"can't write the sample images to {folder}: {error.strerror}; work in a folder where you may write"
         ) from error
     return len(digits["train"]), len(digits["test"])
 
@@ -258,8 +258,8 @@ def _holds(folder: Path, digits: dict[str, NDArray[np.uint8]]) -> bool:
         return True
     held = f"{strange[0]!r}" if strange else f"only {len(found):,} of {len(digits):,} of them"
     raise SourceError(
-        f"can't write the sample images to {folder}: it holds {held}, and nothing is overwritten; "
-        "move it away, or work in another folder"
+        f"can't write the sample images to {folder}: it contains {held}, and nothing is overwritten; move it away, or "
+        "work in another folder"
     )
 
 

@@ -32,27 +32,49 @@ def meant(path: Path) -> str:
     Returns
     -------
     str
-        The end of a message (``"; is data/train meant?"``); empty where the path is there, or nothing is like it.
+        The end of a message (``"; did you mean data/train?"``); empty where the path is there, or nothing is like it.
     """
-    import difflib
+    found = near(Path(os.fspath(path).strip().strip("'\"").replace("\\", "/")))
+    return "" if found in (None, path) else f"; did you mean {found}?"
 
-    written = os.fspath(path)
-    plain = Path(written.strip().strip("'\"").replace("\\", "/"))
-    found = Path(plain.anchor)
-    for part in plain.parts[bool(plain.anchor) :]:
-        if part == ".." or (found / part).exists():
+
+def near(path: Path, *, slips: bool = True) -> Path | None:
+    """Find a path that is there under nearly the same names.
+
+    Parameters
+    ----------
+    path : Path
+        A path that may not be there.
+    slips : bool
+        Take the likeliest name, for a slip of the keyboard or a suffix that was left out. Else only capital and small
+        letters, Unicode forms and blanks around a name may differ, and only one name may fit.
+
+    Returns
+    -------
+    Path or None
+        The path itself where it is there; None where nothing is like it.
+    """
+    found = Path(path.anchor)
+    for part in path.parts[bool(path.anchor) :]:
+        if part == ".." or os.path.exists(found / part):  # noqa: PTH110  (pathlib's raises for names that are too long)
             found /= part
             continue
         try:
-            entries = {_plain(name): name for name in os.listdir(found)}  # noqa: PTH208  (names only)
+            names = os.listdir(found)  # noqa: PTH208  (names only)
         except OSError:
-            return ""
-        stems = {os.path.splitext(name)[0]: name for name in entries}  # noqa: PTH122
-        like = difflib.get_close_matches(_plain(part), [*entries, *stems], n=1, cutoff=ALIKE)
-        if not like:
-            return ""
-        found /= entries[stems.get(like[0], like[0])]
-    return "" if found == path else f"; is {found} meant?"
+            return None
+        alike = [name for name in names if _plain(name) == _plain(part)]
+        if len(alike) != 1 and slips:
+            import difflib
+
+            entries = {_plain(name): name for name in names}
+            stems = {os.path.splitext(name)[0]: name for name in entries}  # noqa: PTH122
+            like = difflib.get_close_matches(_plain(part), [*entries, *stems], n=1, cutoff=ALIKE)
+            alike = [entries[stems.get(one, one)] for one in like]
+        if len(alike) != 1:
+            return None
+        found /= alike[0]
+    return found
 
 
 def _plain(name: str) -> str:
@@ -127,7 +149,7 @@ def write_whole(path: Path, data: bytes) -> None:
         with whole(path) as file:
             file.write(data)
     except OSError as error:
-        raise FeatxError(f"can't write {path}: {error.strerror}; give a place that can be written to") from error
+        raise FeatxError(f"can't write {path}: {error.strerror}; choose a place where you may write") from error
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -144,7 +166,7 @@ def open_regular(path: Path) -> BinaryIO:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(mode):
-            raise OSError(f"{path.name} is no regular file")
+            raise OSError(f"{path.name} is not a regular file")
     except BaseException:
         os.close(fd)
         raise
@@ -182,7 +204,9 @@ def open_own_descriptor(path: Path, *, access: int = os.O_RDWR) -> int:
 
 
 def _not_own(path: Path) -> NotOwnFile:
-    reason = f"{path.name} is a link, has a second name or is no regular file, so it isn't written to; delete it"
+    reason = (
+        f"{path.name} is a link, has a second name or is not a regular file, so featx doesn't write to it; delete it"
+    )
     return NotOwnFile(reason)
 
 
@@ -197,4 +221,4 @@ def parse_json(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except RecursionError as error:
-        raise ValueError("JSON nested too deeply") from error
+        raise ValueError("the JSON is nested too deeply") from error

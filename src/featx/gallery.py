@@ -14,6 +14,7 @@ from featx.manifest import outside
 from featx.notebook import escaped
 from featx.pipeline.evaluation.thumbnails import SIDE, Thumbnailer
 from featx.store import FeatureStore, open_store
+from featx.words import counted
 
 FIRST = 24
 """Images that are shown where none are named."""
@@ -57,7 +58,7 @@ class Gallery:
 
     def __repr__(self) -> str:
         without = f", {len(self.missing):,} without a picture" if self.missing else ""
-        return f"<Gallery of {len(self):,} images of {self.store.name}{without}>"
+        return f"<Gallery of {counted(len(self), 'image')} of {self.store.name}{without}>"
 
     def _repr_html_(self) -> str:
         images = zip(self.rows, self.labels, self.paths, strict=True)
@@ -136,7 +137,9 @@ def show(
         paths=tuple(paths),
         thumbnails=thumbnails,
         missing=_missing(paths, thumbnails, elsewhere),
-        note=f"the first {MOST} of {len(chosen):,} images; show fewer rows to see the others" if left_out else "",
+        note=f"these are the first {MOST} of {len(chosen):,} images; choose fewer rows to see the others"
+        if left_out
+        else "",
     )
 
 
@@ -147,7 +150,9 @@ def _whole(store: FeatureStore) -> list[str]:
 
 def _missing(paths: Sequence[str], thumbnails: Mapping[str, bytes], elsewhere: frozenset[str]) -> dict[str, str]:
     return {
-        path: "outside the data folder: show_outside=True shows it" if path in elsewhere else "gone, or changed since"
+        path: "outside the data folder: show_outside=True shows it"
+        if path in elsewhere
+        else "missing, or changed since"
         for path in paths
         if path not in thumbnails
     }
@@ -174,5 +179,7 @@ def _chosen(rows: ArrayLike | slice | None, count: int) -> NDArray[np.int64]:
             raise IndexError(f"{wanted.dtype} of shape {wanted.shape}")
         found: NDArray[np.int64] = every[wanted]
     except IndexError as error:
-        raise UsageError(f"rows are numbers from 0 to {count - 1}, or {count} times True or False: {error}") from error
+        raise UsageError(
+            f"rows must be numbers from 0 to {count - 1}, or a mask of {count} values True or False: {error}"
+        ) from error
     return found

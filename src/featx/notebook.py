@@ -5,9 +5,6 @@ from typing import Any
 
 from featx.errors import UsageError
 
-NAMED = 10
-"""Names that a cell of a table has room for."""
-
 
 def html_table(
     title: str, rows: Iterable[Sequence[str]], *, header: Sequence[str] = (), notes: Sequence[str] = ()
@@ -35,12 +32,6 @@ def html_table(
     caption = f"<caption style='text-align:left'>{escaped(title)}</caption>"
     below = "".join(f"<p>{escaped(note)}</p>" for note in notes)
     return f"<div><table>{caption}{head}<tbody>{body}</tbody></table>{below}</div>"
-
-
-def some(names: Sequence[str]) -> str:
-    """List the first few names, and the number of the others."""
-    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def pandas() -> Any:

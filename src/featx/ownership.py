@@ -24,11 +24,11 @@ def others_rights(path: Path) -> str | None:
     for place, status in _places(path.absolute()):
         if stat.S_ISLNK(status.st_mode):
             if not _own(status):
-                return f"{place} is a link of another user"
+                return f"{place} is a link that belongs to another user"
         elif not _own(status):
             return f"{place} belongs to another user"
         elif _others_write(status) and (place == Path(os.path.realpath(path)) or not status.st_mode & stat.S_ISVTX):
-            return f"others may write to {place}"
+            return f"other users may write to {place}"
     return None
 
 

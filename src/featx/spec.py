@@ -118,10 +118,10 @@ class ExtractionSpec:
         """
         fields = parse_json(text)
         if not isinstance(fields, dict) or set(fields) != {field.name for field in dataclasses.fields(cls)}:
-            raise ValueError(f"not the JSON of an extraction spec: {text[:200]}")
+            raise ValueError(f"this is not the JSON of an extraction spec: {text[:200]}")
         strange = [name for name, value in fields.items() if not _is_valid(name, value)]
         if strange:
-            raise ValueError(f"an extraction spec with other values of {', '.join(strange)} than there can be")
+            raise ValueError(f"an extraction spec with impossible values of {', '.join(strange)}")
         fields["image_size"] = tuple(fields["image_size"])
         return cls(**fields)
 

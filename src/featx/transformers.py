@@ -97,7 +97,10 @@ class ImageLoader(_Pretrained):
         with Decoders(rules, options) as processes:
             for batch in processes.batches(Path.cwd(), enumerate(os.fspath(path) for path in X)):
                 for failure in batch.failures:
-                    raise ImageError(failure.reason, f"{failure.path}: {failure.message}; every row needs an image")
+                    raise ImageError(
+                        failure.reason,
+                        f"{failure.path}: {failure.message}; every file must be an image that can be read",
+                    )
                 pixels[batch.decoded.slots] = batch.images
         return pixels
 

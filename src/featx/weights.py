@@ -104,14 +104,15 @@ def locate(weights: str, *, filename: str | None) -> WeightsSource:
     path = Path(weights).expanduser().absolute()
     if (other := _other_format(path)) is not None:
         raise WeightsError(
-            f"`weights={weights}`: {path} is {other}, which can't be read; load it where it was made, put its tensors "
-            "into Keras's network, and give what `network.save_weights('NAME.weights.h5')` wrote"
+            f"`weights={weights}`: {path} is {other}, which featx can't read; load it with the program that made it, "
+            "copy its tensors into the network of Keras, and give the file that "
+            "`network.save_weights('NAME.weights.h5')` writes"
         )
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no file"
         raise WeightsError(
-            f"`weights={weights}`: found {found} at {path}{meant(Path(weights))}; give a weights file of Keras "
-            "(.h5, .weights.h5, .keras), or the word imagenet or none"
+            f"`weights={weights}`: there is {found} at {path}{meant(Path(weights))}; give a weights file of Keras "
+            "(.h5, .weights.h5, .keras), or write imagenet or none"
         )
     return WeightsSource(kind="file", path=path, recorded=str(path))
 
@@ -167,13 +168,16 @@ def file_digest(path: Path) -> str:
         if (known := remembered(key)) is not None and isinstance(known.get("sha256"), str):
             return str(known["sha256"])
         if not status.st_size:
-            raise WeightsError(f"weights file {path} is empty; give a file of weights of Keras")
+            raise WeightsError(f"weights file {path} is empty; give a weights file of Keras")
         with path.open("rb") as file:
             # A file that isn't read for its weights is not read for its digest: it may have holes of any size.
             if not file.read(8).startswith(_SIGNATURES):
-                raise WeightsError(f"weights file {path} is neither an HDF5 file nor a .keras; give one of these")
+                raise WeightsError(
+                    f"weights file {path} is not a weights file of Keras (.h5, .weights.h5 or .keras); give one of "
+                    "these"
+                )
             if 512 * getattr(status, "st_blocks", status.st_size) < status.st_size // 100:
-                raise WeightsError(f"weights file {path} is nearly all holes: it was not copied whole; copy it again")
+                raise WeightsError(f"weights file {path} is almost empty: it was not copied completely; copy it again")
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:

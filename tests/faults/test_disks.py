@@ -75,7 +75,7 @@ def test_files_that_may_not_be_large(program: Kind) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
     _, _, err = there.run(*there.extraction, *LARGE, code=1, before=limit)
-    assert "larger than files may be here" in err
+    assert "files can't be so large here" in err
     assert there.left() == []
 
 

@@ -69,7 +69,7 @@ def test_a_csv_may_not_name_what_is_no_file(hostile: Program) -> None:
         table = hostile.source / "list.csv"
         table.write_text(f"path,label\n{name},pond\n")
         _, _, err = hostile.run("extract", table, "--backbone", "mean-colour", code=1)
-        assert "no regular file" in err
+        assert "not a regular file" in err
 
 
 def test_names_that_are_no_text_come_out_as_they_went_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_stopped_while_filling(
     assert process.returncode == code, err
     assert seconds < PATIENCE
     (line,) = err.splitlines()
-    assert f"of {FOUND} rows of {there.target} are kept; the same command goes on from there" in line
+    assert f"of {FOUND} rows of {there.target} are kept, and the same command will continue from there" in line
     assert there.left() == [there.partial.name]
     again = there.complete()
     assert again.reused > 0
@@ -69,7 +69,7 @@ def test_stopped_before_the_first_row(program: Kind, figure: Callable[[str], Non
         seconds, err = stop(process, signal.SIGINT)
     assert process.returncode == 130, err
     assert seconds < PATIENCE
-    assert err == "featx: stopped; what is done is kept, and the same command goes on from there\n"
+    assert err == "featx: stopped; all finished work is kept, and the same command will continue from there\n"
     figure(f"SIGINT ({times}) while busy with {busy}: over in {seconds:.1f} s")
 
 

@@ -165,7 +165,7 @@ class Folder(RuleBasedStateMachine):
                 )
             except featx.StoreError as error:
                 # Half of the images of so small a folder are soon gone: what the message says to do is done.
-                if "are no longer in" not in str(error):
+                if "no longer in" not in str(error):
                     raise
             else:
                 break

@@ -42,7 +42,7 @@ def test_a_cache_that_others_may_write_to_is_not_used(
             cache._temporary_home.cache_clear()
             assert cache.remembered(("k",)) is None
         assert caplog.messages[-1].count("\n") == 0
-        assert f"others may write to {open_to_all}" in caplog.messages[-1]
+        assert f"other users may write to {open_to_all}" in caplog.messages[-1]
         assert "FEATX_CACHE" in caplog.messages[-1]
         cache.remember(("k",), {"x": 2})
         assert cache.remembered(("k",)) == {"x": 2}  # for the rest of this process
@@ -244,7 +244,7 @@ def test_what_has_no_digest_must_lie_where_nobody_else_writes(tmp_path: Path, mo
     published.check_published(None, entry, file, top=False)
     file.parent.chmod(0o775)
     monkeypatch.setattr(ownership, "_private_group", lambda number: False)
-    with pytest.raises(featx.WeightsError, match="others may write"):
+    with pytest.raises(featx.WeightsError, match="other users may write"):
         published.check_published(None, entry, file, top=False)
 
 
@@ -303,7 +303,7 @@ def test_a_store_beside_the_target_lends_no_row_that_is_not_confirmed(
     honest = run_extract(source, tmp_path / "honest.h5")
     assert (honest.extracted, honest.reused, honest.lent) == (0, 9, {right.path: 9})
     summary(honest, dry_run=False)
-    assert f"9 rows are from {right.path}" in capsys.readouterr().err
+    assert f"9 rows were copied from {right.path}" in capsys.readouterr().err
     honest.target.unlink()
     forge_rows(right.path)
     assert featx.verify(right.path).ok  # no checksum can tell
@@ -311,7 +311,7 @@ def test_a_store_beside_the_target_lends_no_row_that_is_not_confirmed(
         deceived = run_extract(source, tmp_path / "deceived.h5")
     assert (deceived.extracted, deceived.reused, deceived.lent) == (9, 0, {})
     assert np.array_equal(deceived.store.features * 2, featx.open(right.path).features)
-    (message,) = (one for one in caplog.messages if "no rows are taken" in one)
+    (message,) = (one for one in caplog.messages if "no rows are copied" in one)
     assert str(right.path) in message
 
 
@@ -325,13 +325,18 @@ def test_nor_does_a_store_that_came_with_the_images(
     with caplog.at_level(logging.WARNING, "featx"):
         one = run_extract(tmp_path / "downloaded" / "data", tmp_path / "downloaded" / "store.h5")
     assert (one.extracted, one.reused) == (9, 0)
-    assert any("no rows are taken" in message for message in caplog.messages)
+    assert any("no rows are copied" in message for message in caplog.messages)
 
 
-def test_nor_does_a_store_that_is_overwritten(paint: Painter, tmp_path: Path) -> None:
+def test_nor_does_a_store_that_is_overwritten(
+    paint: Painter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = paint(tmp_path / "data", each=3)
     target = run_extract(source, tmp_path / "store.h5").target
-    assert run_extract(source, target, overwrite=True).reused == 9
+    again = run_extract(source, target, overwrite=True)
+    assert again.reused == 9
+    summary(again, dry_run=False)
+    assert "9 rows were copied from the store that was replaced" in capsys.readouterr().err
     forge_rows(target)
     assert run_extract(source, target, overwrite=True).reused == 0
 

@@ -63,7 +63,7 @@ def test_every_command_that_writes_csv_writes_a_safe_one(
     assert any(is_formula(cell) for row in plain for cell in row[:2])  # as they are: other programs need them so
     assert not any(is_formula(cell) for row in safe for cell in row[:2])
     assert [[safe_text(cell) for cell in row[:2]] + row[2:] for row in plain] == safe
-    with pytest.raises(featx.UsageError, match="`safe_csv=True` is for csv"):
+    with pytest.raises(featx.UsageError, match="`safe_csv=True` works only with `to=csv`"):
         featx.export(store, to="npz", safe_csv=True)
 
     featx.fit(store, folds=2).save("model.skops")

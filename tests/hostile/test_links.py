@@ -70,10 +70,10 @@ def test_nor_does_one_beside_a_store_that_is_repaired(
 @pytest.mark.parametrize("plant", [PLANTS["pipe"], lambda place, victim: place.symlink_to("/dev/zero")])
 def test_a_store_that_is_no_file_is_refused(plant: Plant, tmp_path: Path, victim: Path) -> None:
     plant(tmp_path / "out.h5", victim)
-    with pytest.raises(featx.StoreError, match="no regular file"):
+    with pytest.raises(featx.StoreError, match="not a regular file"):
         featx.open(tmp_path / "out.h5")
     for load, error in ((featx.Model.load, featx.ModelError), (featx.Report.load, featx.FeatxError)):
-        with pytest.raises(error, match="no regular file"):
+        with pytest.raises(error, match="not a regular file"):
             load(tmp_path / "out.h5")
 
 

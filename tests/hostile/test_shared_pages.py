@@ -63,12 +63,12 @@ def test_a_page_does_not_show_what_links_lead_to(data: Path, tmp_path: Path, cap
     said = Said()
     model = featx.fit(extract(data, tmp_path / "out.h5", said), save=False)
     assert [line for line in said.lines if "lie outside" in line] == [
-        f"6 of the 19 images lie outside {data}: links or a CSV lead to them"
+        f"6 of 19 images lie outside {data}: links or a CSV lead there"
     ]
     with caplog.at_level(logging.WARNING):
         featx.score(model, out=tmp_path / "report.json")
     (warning,) = [record.getMessage() for record in caplog.records if "lie outside" in record.getMessage()]
-    assert warning.startswith("6 images ")
+    assert ": 6 images (" in warning
     assert "`show_outside=True`" in warning
     there = shown(tmp_path / "report.html")
     assert len(there) == 19

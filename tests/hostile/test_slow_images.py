@@ -84,8 +84,8 @@ def test_a_page_is_made_without_the_thumbnails_of_images_that_stop_decoders(
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     shown = dict(zip(data["rows"]["path"], data["rows"]["picture"], strict=True))
     assert {path for path, picture in shown.items() if picture < 0} == {"red/red 00.png", "green/green 01.png"}
-    (said,) = [record.getMessage() for record in caplog.records if "no thumbnail" in record.getMessage()]
-    assert said.startswith("2 images have no thumbnail in the page: ")
+    (said,) = [record.getMessage() for record in caplog.records if "no small picture" in record.getMessage()]
+    assert said.startswith("2 images have no small picture on the page: ")
     assert {"1 timeout", "1 crashed"} == set(said.partition(": ")[2].split(", "))
 
 
@@ -97,6 +97,6 @@ def test_a_transformer_gives_up_on_an_image_that_stops_decoders(
     faulty = functools.partial(Decoders, decoder="faulty_decoder:decode_into")
     monkeypatch.setattr("featx.transformers.Decoders", faulty)
     (tmp_path / "bad.png").write_bytes(b"abort")
-    with pytest.raises(featx.ImageError, match="every row needs an image") as caught:
+    with pytest.raises(featx.ImageError, match="every file must be an image") as caught:
         featx.ImageLoader().transform([tmp_path / "bad.png"])
     assert caught.value.reason == "crashed"

@@ -144,7 +144,7 @@ def on_device(device: str) -> contextlib.AbstractContextManager[None]:
 
 
 def _no_threads(threads: int) -> None:
-    raise RuntimeError(f"this backend of Keras can't be told to use {threads} threads")
+    raise RuntimeError(f"with this backend of Keras, the number of threads can't be set to {threads}")
 
 
 BACKENDS: dict[str, dict[str, Callable[..., Any]]] = {
@@ -176,5 +176,5 @@ def backend(what: str) -> Callable[..., Any]:
 
     name = keras.backend.backend()
     if name not in BACKENDS:
-        raise UsageError(f"Keras's backend is {name}; featx runs Keras on {', '.join(BACKENDS)}")
+        raise UsageError(f"Keras's backend is {name}, but featx needs one of {', '.join(BACKENDS)}")
     return BACKENDS[name][what]

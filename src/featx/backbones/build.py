@@ -90,8 +90,8 @@ def network(
                 output = getattr(import_keras().layers, _POOLINGS[pooling])(name="featx_pooling")(output)
         elif pooling is not None:
             raise UsageError(
-                f"`pooling={pooling}`: layer {layer} of {entry.name} gives a vector, nothing to pool over; "
-                "leave out `pooling`"
+                f"`pooling={pooling}`: layer {layer} of {entry.name} gives a vector already, so there is nothing to "
+                "pool; leave out `pooling`"
             )
         return _cut(whole, output, pooling=pooling, top=top)
 
@@ -127,8 +127,8 @@ def build(spec: ExtractionSpec, source: WeightsSource) -> tuple[Any, tuple[int, 
     load(built.whole, entry, source, top=built.top)
     if (digest := built.digest()) != spec.weights:
         raise WeightsError(
-            f"weights of {entry.name} ({source.recorded}): {spec.weights} wanted, {digest} found; "
-            "give the file they were from with `weights=FILE`"
+            f"these are not the weights of {entry.name} ({source.recorded}) that were used before: expected the "
+            f"digest {spec.weights}, found {digest}; give the file of the right weights with `weights=FILE`"
         )
     return _with_pixels(built, entry, spec), built.feature_shape
 
@@ -164,8 +164,8 @@ def _construct(entry: Entry, *, top: bool, image_size: tuple[int, int], pooling:
         height, width = image_size
         reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"`image_size={height}x{width}`: {entry.name} can't take it ({reason}); "
-            f"its own is {entry.image_size[0]}x{entry.image_size[1]}"
+            f"`image_size={height}x{width}`: {entry.name} can't work with this size ({reason}); its usual size is "
+            f"{entry.image_size[0]}x{entry.image_size[1]}"
         ) from error
 
 
@@ -175,12 +175,14 @@ def _with_top(entry: Entry, *, without: Any, layer: str, image_size: tuple[int, 
     if layer not in (names := _names(whole)):
         names += [name for name in _names(without) if name not in names]
         nearest = difflib.get_close_matches(layer, names, n=4, cutoff=0.4) or names[-4:]
-        raise UsageError(f"`layer={layer}`: {entry.name} has no such layer; nearest: {', '.join(nearest)}")
+        raise UsageError(
+            f"`layer={layer}`: {entry.name} has no layer of this name; similar names: {', '.join(nearest)}"
+        )
     if image_size != entry.image_size:
         own = "x".join(map(str, entry.image_size))
         raise UsageError(
-            f"`image_size={image_size[0]}x{image_size[1]}`: layer {layer} belongs to the top of {entry.name}, "
-            f"which takes {own} only; leave out `image_size`"
+            f"`image_size={image_size[0]}x{image_size[1]}`: layer {layer} is in the top of {entry.name}, which works "
+            f"only with {own}; leave out `image_size`"
         )
     return whole
 

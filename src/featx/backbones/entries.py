@@ -84,7 +84,7 @@ def settle(folder: Path, entry: Path, key: Key) -> Exported:
         # What is there is damaged: out of the way, into the folder that will be removed.
         with contextlib.suppress(OSError):
             entry.rename(folder / f"damaged-{attempt}")
-    raise ExportError(f"{entry} can't be replaced; delete it")
+    raise ExportError(f"{entry} can't be replaced; delete this folder")
 
 
 def open_entry(entry: Path, key: Key) -> Exported | None:

@@ -90,7 +90,7 @@ def exported(spec: ExtractionSpec, source: WeightsSource) -> Exported:
         return found
     if (known := remembered(_failure_key(key))) is not None:
         raise ExportError(str(known.get("reason")))
-    logger.info("%s is exported to OpenVINO, once, into %s", spec.backbone, entry)
+    logger.info("%s is converted for OpenVINO, only once, into %s", spec.backbone, entry)
     try:
         with temporary(entry.parent) as folder:
             _make(spec, source, folder, key)
@@ -208,7 +208,7 @@ def _have_exported(spec: ExtractionSpec, source: WeightsSource, folder: Path, ke
     try:
         failure = parse_json((folder / _FAILURE).read_text(encoding="ascii"))
     except (OSError, ValueError):
-        last = (child.stderr.strip().splitlines() or ["no word"])[-1]
+        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         raise ExportError(f"the exporting process ended with code {child.returncode}: {last}") from None
     if failure["lasting"]:
         remember(_failure_key(key), {"reason": failure["reason"]})
@@ -280,7 +280,7 @@ def _compare(model: Any, graph: Path, image_size: tuple[int, int]) -> None:
     error = np.linalg.norm(found - wanted) / max(np.linalg.norm(wanted), np.finfo(np.float32).tiny)
     # A random network may overflow, in one program as in the other.
     if np.isfinite(wanted).all() and not error <= _TOLERANCE:
-        raise ExportError(f"the exported graph gives other features (relative error {error:.1e})")
+        raise ExportError(f"the exported graph gives different features (relative error {error:.1e})")
 
 
 @contextlib.contextmanager

@@ -74,11 +74,13 @@ def download(entry: Entry, *, top: bool) -> Path:
     folder = keras_home() / "models"
     import_keras()  # it makes its folder, if it can
     place = _download_folder()
-    fault = fault_of_temporary(place) or ("every user may write there" if anybody_writes(place) else None)
+    fault = fault_of_temporary(place) or (
+        "every user of this machine may write there" if anybody_writes(place) else None
+    )
     if fault is not None:
         raise WeightsError(
-            f"`weights=imagenet`: Keras would download {name} into {place}, but {fault}; "
-            f"set KERAS_HOME to a folder of yours, give a file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
+            f"`weights=imagenet`: Keras would download {name} into {place}, but {fault}; set KERAS_HOME to a folder "
+            f"of your own, give a file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
         )
     logger.info("Keras downloads %s into %s", name, folder)
     timeout = socket.getdefaulttimeout()
@@ -89,8 +91,8 @@ def download(entry: Entry, *, top: bool) -> Path:
             constructor(include_top=top, weights="imagenet", input_shape=(*entry.image_size, 3), **entry.arguments)
     except Exception as error:
         raise WeightsError(
-            f"`weights=imagenet`: {name} for {entry.name} could not be downloaded ({_line(error)}); "
-            f"put that file into {folder}, give another with `weights=FILE`, or extract with {_NO_WEIGHTS}"
+            f"`weights=imagenet`: {name} for {entry.name} could not be downloaded ({_line(error)}); put this file "
+            f"into {folder}, give another file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
@@ -98,8 +100,8 @@ def download(entry: Entry, *, top: bool) -> Path:
         if path.is_file():
             return path
     raise WeightsError(
-        f"`weights=imagenet`: Keras has loaded {name}, but it is not in {folder}; put that file there, "
-        f"give another with `weights=FILE`, or extract with {_NO_WEIGHTS}"
+        f"`weights=imagenet`: Keras has loaded {name}, but it is not in {folder}; put this file there, give another "
+        f"file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
     )
 
 

@@ -38,8 +38,8 @@ def check_folder(path: Path) -> None:
     """
     if anybody_writes(path.parent):
         raise WeightsError(
-            f"`weights=imagenet`: {path} isn't taken, since every user may write to its folder; take that right away "
-            f"(`chmod go-w`), set KERAS_HOME to a folder of yours, or {_INSTEAD}"
+            f"`weights=imagenet`: {path} isn't used, because every user may write to its folder; remove this right "
+            f"(`chmod go-w`), set KERAS_HOME to a folder of your own, or {_INSTEAD}"
         )
 
 
@@ -65,13 +65,13 @@ def check_published(network: Any, entry: Entry, path: Path, *, top: bool) -> Non
     WeightsError
         They are others, or can't be known to be the published ones.
     """
-    advice = f"delete it, so that Keras downloads the published file, or give it as `weights={path}`"
+    advice = f"delete it, so that Keras downloads the published file, or, if you trust it, give it as `weights={path}`"
     wanted = TENSORS.get(str(entry.weights_file_top if top else entry.weights_file))
     if wanted is not None:
         if (found := digest_tensors(network.get_weights())) != wanted:
             raise WeightsError(
-                f"`weights=imagenet`: {path} doesn't hold the weights published for {entry.name} (tensors {wanted} "
-                f"wanted, {found} found); {advice}"
+                f"`weights=imagenet`: {path} doesn't hold the weights published for {entry.name} (digest of the "
+                f"tensors: expected {wanted}, found {found}); {advice}"
             )
         return
     if (file_hash := _keras_hash(entry, path.name)) is not None:
@@ -81,12 +81,12 @@ def check_published(network: Any, entry: Entry, path: Path, *, top: bool) -> Non
         if found != file_hash.lower():
             raise WeightsError(
                 f"`weights=imagenet`: {path} isn't the file that Keras publishes for {entry.name} ({algorithm} "
-                f"{file_hash} wanted, {found} found); {advice}"
+                f"expected {file_hash}, found {found}); {advice}"
             )
     elif (rights := others_rights(path.parent)) is not None:
         raise WeightsError(
-            f"`weights=imagenet`: no digest is published by which {path} could be checked, and {rights}; copy it to a "
-            f"folder of yours and set KERAS_HOME, or {_INSTEAD}"
+            f"`weights=imagenet`: {path} can't be checked, because no digest of it is published, and {rights}; copy "
+            f"it to a folder of your own and set KERAS_HOME to this folder, or {_INSTEAD}"
         )
 
 

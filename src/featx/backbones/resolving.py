@@ -90,7 +90,7 @@ def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
         ("pooling", request.pooling or "avg", POOLINGS),
     ):
         if value not in choices:
-            raise UsageError(f"`{option}={value}`: not one of {', '.join(choices)}")
+            raise UsageError(f"`{option}={value}` is unknown; choose one of {', '.join(choices)}")
     image_size = _image_size(request.image_size, entry)
     if request.layer is None or entry.formula:
         request = dataclasses.replace(request, pooling=request.pooling or "avg")
@@ -145,7 +145,9 @@ def _formula(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Re
         raise UsageError(f"`layer={request.layer}`: {entry.name} is a formula and has no layers; leave out `layer`")
     source = locate(request.weights, filename=None)
     if request.weights not in ("imagenet", "none", source.recorded):
-        raise UsageError(f"`weights={request.weights}`: {entry.name} is a formula; leave out `weights`")
+        raise UsageError(
+            f"`weights={request.weights}`: {entry.name} is a formula and has no weights; leave out `weights`"
+        )
     tensors = _FORMULAS[entry.family].tensors(image_size, **entry.arguments)
     return source, digest_tensors(tensors), request.pooling
 
@@ -196,7 +198,7 @@ def _key(
 def _image_size(asked: int | tuple[int, int] | None, entry: Entry) -> tuple[int, int]:
     size = entry.image_size if asked is None else (asked, asked) if isinstance(asked, int) else tuple(asked)
     if len(size) != 2 or any(not isinstance(side, int) or side < 1 for side in size):
-        raise UsageError(f"`image_size={asked}`: not a size; give a side, or height and width, in pixels")
+        raise UsageError(f"`image_size={asked}` is not a size; give one side, or height and width, in pixels")
     return size[0], size[1]
 
 

@@ -44,8 +44,8 @@ def feature_map(image_size: tuple[int, int], scales: int, orientations: int) -> 
     side = 2**scales
     if height % side or width_ % side or min(image_size) < 2 * side:
         raise UsageError(
-            f"`image_size={height}x{width_}`: scattering over {scales} scales takes multiples of {side} pixels from "
-            f"{2 * side} on"
+            f"`image_size={height}x{width_}`: scattering with {scales} scales needs sides that are multiples of "
+            f"{side} pixels, and at least {2 * side}"
         )
     return height // side, width_ // side, width(scales, orientations)
 
@@ -112,7 +112,9 @@ def construct(
     keras = import_keras()
     if keras.backend.backend() == "torch":
         # Its pad(mode="symmetric") repeats the border instead of mirroring it, without a word (Keras 3.15).
-        raise UsageError("`backbone=scattering`: Keras on PyTorch pads otherwise; use OpenVINO, or Keras on JAX")
+        raise UsageError(
+            "`backbone=scattering`: with PyTorch, Keras pads images differently; use OpenVINO, or Keras with JAX"
+        )
     images = keras.Input(input_shape, name="pixels")
     maps = _scattering(input_shape[:2], scales, orientations)(images)
     # In float32 at any precision: logarithms of small numbers are what is averaged.

@@ -20,6 +20,7 @@ from featx.errors import UsageError
 from featx.files import parse_json
 from featx.machine import instruction_limit
 from featx.weights import fault_of_temporary, keras_home, without_strange_settings
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ def import_keras() -> Any:
         except (ImportError, OSError, AttributeError, ValueError, RuntimeError) as error:
             said = str(error).strip().partition("\n")[0]
             raise UsageError(
-                f"Keras can't be loaded with its backend {configured_backend()} ({type(error).__name__}: {said}): mend "
-                f"what is installed, or what {keras_home() / 'keras.json'} holds, or choose another backend with the "
-                "environment variable KERAS_BACKEND"
+                f"Keras can't be loaded with its backend {configured_backend()} ({type(error).__name__}: {said}): "
+                f"repair the installation or the file {keras_home() / 'keras.json'}, or choose another backend with "
+                "the environment variable KERAS_BACKEND"
             ) from error
 
         if quiet:  # the search for a GPU chatters as well, once
@@ -58,11 +59,11 @@ def _check_backend(name: str) -> None:
     """Refuse a backend that featx doesn't know or that isn't installed; Keras would end with a long traceback."""
     where = "KERAS_BACKEND" if os.environ.get("KERAS_BACKEND") else str(keras_home() / "keras.json")
     if name not in BACKENDS:
-        raise UsageError(f"{where} is {name}; featx runs Keras on {', '.join(BACKENDS)}")
+        raise UsageError(f"{where} is {name}, but featx needs one of {', '.join(BACKENDS)}")
     if importlib.util.find_spec(name) is None:
         raise UsageError(
-            f"{name} not installed, which {where} names as Keras's backend: run `pip install {name}`, or set "
-            "KERAS_BACKEND to one that is here"
+            f"{name} is not installed, but {where} names it as Keras's backend: run `pip install {name}`, or set "
+            "KERAS_BACKEND to a backend that is installed"
         )
 
 
@@ -139,7 +140,7 @@ def find_device(device: str) -> str:
     keras = import_keras()
     match = re.fullmatch(r"(auto|cpu|gpu)(?::(\d+))?", device.strip().lower())
     if match is None or (match[2] is not None and match[1] != "gpu"):
-        raise UsageError(f"`device={device}`: not a device; give auto, cpu, gpu or gpu:N")
+        raise UsageError(f"`device={device}` is not a device; give auto, cpu, gpu or gpu:N")
     if match[1] == "cpu":
         return "cpu:0"
     gpus, number = backend("count_gpus")(), int(match[2] or 0)
@@ -148,8 +149,8 @@ def find_device(device: str) -> str:
     if match[1] == "auto":
         return "cpu:0"
     raise UsageError(
-        f"`device={device}`: Keras on {keras.backend.backend()} sees {gpus} GPU(s) here; use `device=cpu` or auto, "
-        "or install the backend with GPU support"
+        f"`device={device}`: Keras on {keras.backend.backend()} sees {counted(gpus, 'GPU')} here; use `device=cpu` or "
+        "auto, or install the backend with GPU support"
     )
 
 
@@ -186,7 +187,7 @@ def limit_threads(threads: int | None) -> None:
     try:
         backend("limit_threads")(threads)
     except RuntimeError as error:
-        logger.info("threads stay as they are: %s", error)
+        logger.info("the number of threads is not changed: %s", error)
 
 
 def exact_arithmetic() -> contextlib.AbstractContextManager[None]:

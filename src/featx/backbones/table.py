@@ -318,14 +318,14 @@ def find(name: str) -> Entry:
         scales, orientations = (int(text or default) for text, default in zip(match.groups(), _SCATTERING, strict=True))
         if scales not in _SCALES or orientations not in _ORIENTATIONS:
             raise UsageError(
-                f"`backbone={name}`: scattering takes j{_SCALES[0]} to j{_SCALES[-1]} (scales) and "
+                f"`backbone={name}`: scattering can have j{_SCALES[0]} to j{_SCALES[-1]} (scales) and "
                 f"l{_ORIENTATIONS[0]} to l{_ORIENTATIONS[-1]} (orientations)"
             )
         return _scattering(scales, orientations)
     if (entry := entries.get(plain) or entries.get(plain.removesuffix("1.0"))) is not None:
         return entry
     nearest = [entries[key].name for key in difflib.get_close_matches(plain, entries, n=4, cutoff=0.4)]
-    hint = f"nearest: {', '.join(nearest)}" if nearest else "`featx backbones --all` lists them"
+    hint = f"similar names: {', '.join(nearest)}" if nearest else "`featx backbones --all` lists them"
     raise UsageError(f"`backbone={name}`: found no such backbone among {len(entries)}; {hint}")
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from featx.backbones.table import Entry
 from featx.errors import WeightsError
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -94,17 +95,17 @@ def read(path: Path, network: Any, entry: Entry, *, top: bool) -> list[NDArray[A
             elif "layers" in root:
                 whole, *layers = _candidates_by_place(root, wanted)
             else:
-                raise WeightsError(f"weights file {path}: an HDF5 file, but without weights of Keras; give {FORMATS}")
+                raise WeightsError(f"weights file {path}: this HDF5 file has no weights of Keras; give {FORMATS}")
             found = _chosen(path, entry, wanted, whole, layers, top=top)
             matched = found.held[: len(wanted)]
             _check_plain(path, root, matched)
             if more := len(found.held) - len(wanted):
-                logger.info("%s: %d tensors of its top are left aside", path, more)
+                logger.info("%s: %s of its top not used", path, counted(more, "tensor"))
             return [np.asarray(dataset) for _, dataset in matched]
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
         # h5py's classes of error for a truncated or corrupt file.
         raise WeightsError(
-            f"weights file {path}: can't be read ({_line(error)}); it is truncated, corrupt or none of {FORMATS}"
+            f"weights file {path}: can't be read ({_line(error)}); it is incomplete, damaged or not one of {FORMATS}"
         ) from error
 
 
@@ -257,8 +258,8 @@ def _chosen(
     fitting = {one.layer: one for one in layers if one.fits(variables)}
     if len(fitting) > 1:
         raise WeightsError(
-            f"weights file {path} holds {entry.name} {len(fitting)} times, as {' and '.join(fitting)}; "
-            "save the weights of the one that is wanted: `model.get_layer(NAME).save_weights(FILE)`"
+            f"weights file {path} holds {entry.name} {len(fitting)} times, as {' and '.join(fitting)}; save only the "
+            "weights of the one that you want: `model.get_layer(NAME).save_weights(FILE)`"
         )
     for layer, one in fitting.items():
         logger.info("%s: %s is its layer %s, whose weights are taken", path, entry.name, layer)
@@ -270,14 +271,14 @@ def _chosen(
     for variable, (name, dataset) in zip(variables, nearest.held, strict=False):
         if tuple(variable.shape) != tuple(dataset.shape):
             raise WeightsError(
-                f"weights file {path} is of another network: {text}, the file{inside} {len(nearest.held)}; the first "
-                f"that differs is {variable.path} {tuple(variable.shape)}, found {name} {tuple(dataset.shape)}; "
-                "check `backbone` and its width"
+                f"weights file {path} is of another network: {text}, but the file{inside} has {len(nearest.held)}; "
+                f"the first difference: expected {variable.path} {tuple(variable.shape)}, found {name} "
+                f"{tuple(dataset.shape)}; check `backbone` and its width"
             )
-    hint = "a file with the top is needed" if top else "check `backbone` and its width"
+    hint = "give a file with the top" if top else "check `backbone` and its width"
     raise WeightsError(
-        f"weights file {path} does not hold the whole network: {text}, the file{inside} {len(nearest.held)}, without "
-        f"{variables[len(nearest.held)].path}; {hint}"
+        f"weights file {path} does not contain the whole network: {text}, but the file{inside} has only "
+        f"{len(nearest.held)}, without {variables[len(nearest.held)].path}; {hint}"
     )
 
 
@@ -287,7 +288,7 @@ def _check_links(path: Path, file: Any) -> None:
 
     leading = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)
     if leading is not None:
-        raise WeightsError(f"weights file {path}: {leading} lies in another file; give {FORMATS}")
+        raise WeightsError(f"weights file {path}: {leading} is in another file; give {FORMATS}")
 
 
 def _check_plain(path: Path, root: Any, matched: Sequence[tuple[str, Any]]) -> None:
@@ -295,11 +296,13 @@ def _check_plain(path: Path, root: Any, matched: Sequence[tuple[str, Any]]) -> N
     for name, dataset in matched:
         elsewhere = dataset.external or dataset.is_virtual or dataset.file.filename != root.file.filename
         if dataset.dtype.kind not in "fiu" or dataset.dtype.itemsize > 8 or elsewhere:
-            held = "lies in another file" if elsewhere else f"is of type {dataset.dtype}"
-            raise WeightsError(f"weights file {path}: {name} {held}, where numbers are wanted; give {FORMATS}")
+            held = "is in another file" if elsewhere else f"is of type {dataset.dtype}"
+            raise WeightsError(f"weights file {path}: {name} {held}, but must be numbers; give {FORMATS}")
         # A piece is unpacked as a whole, whatever part of it the tensor is.
         if dataset.chunks is not None and int(np.prod(dataset.chunks)) > 2 * dataset.size + 2**20:
-            raise WeightsError(f"weights file {path}: {name} lies in pieces larger than itself; give {FORMATS}")
+            raise WeightsError(
+                f"weights file {path}: {name} is stored in pieces that are larger than itself; give {FORMATS}"
+            )
 
 
 @contextlib.contextmanager

@@ -243,9 +243,9 @@ class Decoders:
             except (OSError, MemoryError, OverflowError) as error:
                 refused = error
         raise DecoderError(
-            f"batches of {batch_size} images of {height} x {width} pixels need "
-            f"{batch_size * height * width * 3:,} bytes of shared memory, and the system refused "
-            f"({getattr(refused, 'strerror', None) or refused}): use a smaller batch size"
+            f"batches of {batch_size} images of {height} x {width} pixels need {batch_size * height * width * 3:,} "
+            f"bytes of shared memory, but the system refused ({getattr(refused, 'strerror', None) or refused}): use a "
+            "smaller `batch_size`"
         ) from refused
 
 
@@ -254,8 +254,8 @@ def _share_sorted(digests: NDArray[np.uint8]) -> int:
         fd = shared_file(digests.size)
     except OSError as error:
         raise DecoderError(
-            f"{len(digests):,} known digests need {digests.size:,} bytes of shared memory, and the system refused "
-            f"({error.strerror or error}): free memory"
+            f"{len(digests):,} known digests need {digests.size:,} bytes of shared memory, but the system refused "
+            f"({error.strerror or error}): free some memory"
         ) from error
     shared = np.frombuffer(mmap.mmap(fd, digests.size), np.uint8).reshape(digests.shape)
     shared[:] = digests

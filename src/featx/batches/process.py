@@ -101,8 +101,8 @@ class DecoderProcess:
         except OSError as error:
             self._close()
             raise DecoderError(
-                f"a decoder process was to be started, and the system refused ({error.strerror or error}): "
-                "use fewer workers, or raise the limits on processes and memory"
+                "a process that reads images could not be started, because the system refused "
+                f"({error.strerror or error}): use fewer `workers`, or raise the limits on processes and memory"
             ) from error
         except BaseException:
             self._close()
@@ -175,7 +175,7 @@ class DecoderProcess:
 
 def _how(code: int | None) -> str:
     if code is None:
-        return "does not react to being killed"
+        return "can't be stopped"
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -180,16 +180,18 @@ class Supervisor:
         self._queue.extendleft(reversed(process.in_flight.values()))
         if suspect is None:
             self._vain_starts[process.index] += 1
-            _log.warning("A decoder process ended with no image to blame (%s); it is started again", how)
+            _log.warning("A process that reads images ended before it read one (%s); it is started again", how)
             if self._vain_starts[process.index] >= _STARTS:
                 raise DecoderError(
-                    f"decoder processes were to decode images, and ended {_STARTS} times in a row before they decoded "
-                    f"any ({how}): check that `python -c 'import cv2, PIL'` works and that memory is free"
+                    f"the processes that read images ended {_STARTS} times in a row before they read an image "
+                    f"({how}): check that `python -c 'import cv2, PIL'` works and that memory is free"
                 )
         else:
             suspect.strikes += 1
             if suspect.strikes < _STRIKES:
-                _log.warning("A decoder process ended while decoding %r (%s); tried again alone", suspect.path, how)
+                _log.warning(
+                    "A process that reads images ended at %r (%s); this image is tried again alone", suspect.path, how
+                )
                 self._suspects.append(suspect)
             else:
                 suspect.result = Result(suspect.position, reason, message=self._message(reason, how))
@@ -197,5 +199,5 @@ class Supervisor:
 
     def _message(self, reason: Reason, how: str) -> str:
         if reason == "timeout":
-            return f"the decoder was busy with it for {self._settings.timeout_s:g} s without an end, twice"
-        return f"the decoder process died of it, twice ({how})"
+            return f"reading it took more than {self._settings.timeout_s:g} s, twice"
+        return f"reading it crashed the process, twice ({how})"

@@ -289,7 +289,7 @@ class _Job:
                 self._progress()
         finally:
             os.close(fd)
-        raise ImageError("too-large", f"the file has {max(size, got):,} bytes; at most {most:,} are read")
+        raise ImageError("too-large", f"the file has {max(size, got):,} bytes, but the limit is {most:,}")
 
     def _is_known(self, digest: bytes) -> bool:
         key = np.array([digest], "S32")
@@ -315,7 +315,7 @@ def _line(message: object) -> str:
 
 def _check_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ImageError("unsupported", "not a regular file (a folder, pipe, socket or device)")
+        raise ImageError("unsupported", "not a regular file but a folder, pipe, socket or device")
 
 
 def _send(fd: int, result: Result) -> None:

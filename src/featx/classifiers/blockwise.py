@@ -180,14 +180,14 @@ class Blockwise:
         threads: int = 1,
     ) -> None:
         if loss not in LOSSES:
-            raise UsageError(f"no loss is called {loss!r}: take one of {', '.join(LOSSES)}")
+            raise UsageError(f"there is no loss {loss!r}: choose one of {', '.join(LOSSES)}")
         if len(y) != len(X):
-            raise DataError(f"{len(X)} rows of features need as many labels, found {len(y)}")
+            raise DataError(f"{len(X)} rows of features need the same number of labels, found {len(y)}")
         self._blocks = Blocks(X, rows=rows, rows_at_once=rows_at_once)
         self._classes = np.asarray(y if rows is None else y[rows], dtype=np.int64)
         k = int(self._classes.max(initial=0)) + 1
         if k < 2:
-            raise DataError("a classifier needs images of two classes or more, found one")
+            raise DataError("a classifier needs images of at least two classes, found one")
         self._weights = _row_weights(weights, self._classes, rows, len(y))
         self._loss = LOSSES[loss][k > 2]
         self._outputs = k if k > 2 else 1
@@ -327,7 +327,7 @@ def _row_weights(
         return given if rows is None else given[rows]
     if len(given) == classes.max() + 1:
         return given[classes]
-    raise DataError(f"weights are of {n} rows or {classes.max() + 1} classes, found {len(given)}")
+    raise DataError(f"weights must be one for each of {n} rows or {classes.max() + 1} classes, found {len(given)}")
 
 
 def fit_blockwise(

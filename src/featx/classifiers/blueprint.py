@@ -55,18 +55,24 @@ class Blueprint:
             ("normalize", self.normalize, NORMALIZATIONS),
         ):
             if given not in known:
-                raise UsageError(f"{name} is one of {', '.join(map(str, known))}, found {given!r}")
+                raise UsageError(f"{name} must be one of {', '.join(map(str, known))}, found {given!r}")
         if self.pca is not None and self.pca < 1:
-            raise UsageError(f"pca is a number of components, 1 or more, found {self.pca}")
+            raise UsageError(f"pca must be a number of components, 1 or more; found {self.pca}")
         if isinstance(self.clf, str):
             if not self.recipe.weighs_classes and self.class_weight is not None:
-                raise UsageError(f"classifier {self.clf!r} takes no `class_weight`: leave it out, or take another")
+                raise UsageError(
+                    f"classifier {self.clf!r} can't use `class_weight`: leave it out, or choose another classifier"
+                )
         elif not (hasattr(self.clf, "fit") and hasattr(self.clf, "get_params") and not isinstance(self.clf, type)):
-            raise UsageError(f"clf is a classifier's name or a scikit-learn estimator, found {self.clf!r}")
+            raise UsageError(f"clf must be the name of a classifier or a scikit-learn estimator, found {self.clf!r}")
         elif self.kernel != "linear" or self.class_weight is not None:
-            raise UsageError("kernel and class_weight of an estimator are set in the estimator itself")
+            raise UsageError(
+                "kernel and class_weight can't be combined with an estimator: set them in the estimator itself"
+            )
         elif self.own_steps and (self.normalize, self.pca) != (None, None):
-            raise UsageError("normalize and pca of a pipeline are steps of the pipeline itself")
+            raise UsageError(
+                "normalize and pca can't be combined with a pipeline: make them steps of the pipeline itself"
+            )
 
     @property
     def name(self) -> str:
@@ -150,7 +156,7 @@ def _clone(estimator: Any, seed: int) -> Any:
 def check_penalty(C: float) -> None:
     """Raise `UsageError` unless C is a finite number above zero."""
     if not (math.isfinite(C) and C > 0):
-        raise UsageError(f"C must be a finite number above zero, found {C!r}")
+        raise UsageError(f"`C` must be a finite number above zero, found {C!r}")
 
 
 def make_classifier(

@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from featx.words import counted
+
 logger = logging.getLogger(__name__)
 
 
@@ -19,7 +21,11 @@ def convergence_logged() -> Iterator[None]:
     stopped = [entry for entry in caught if issubclass(entry.category, ConvergenceWarning)]
     if stopped:
         reason = str(stopped[0].message).splitlines()[0]
-        logger.warning("%d fits stopped before they converged (%s): try a smaller C", len(stopped), reason)
+        logger.warning(
+            "%s before the best solution was reached (%s): try a smaller C",
+            counted(len(stopped), "fit stopped", "fits stopped"),
+            reason,
+        )
     for entry in caught:
         if entry not in stopped:
             warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)

@@ -97,7 +97,7 @@ def _why(solver: str, costs: Mapping[str, Estimate], work: Workload, room: float
         if other == solver:
             continue
         if size > room >= costs[solver][1]:
-            words += f", since {SOLVER_PHRASES[other]} it would take {size / 1e9:,.1f} GB of memory"
+            words += f", because {SOLVER_PHRASES[other]} it would take {size / 1e9:,.1f} GB of memory"
         elif seconds > costs[solver][0]:
-            words += f", since {SOLVER_PHRASES[other]} it would take {seconds:,.0f} s"
+            words += f", because {SOLVER_PHRASES[other]} it would take {seconds:,.0f} s"
     return words

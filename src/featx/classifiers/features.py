@@ -25,4 +25,4 @@ def check_features(X: NDArray[Any]) -> None:
         finite = np.isfinite(X[first : first + ROWS_AT_ONCE]).all(axis=1)
         if not finite.all():
             row = first + int(np.argmin(finite))
-            raise DataError(f"features must be finite, row {row} holds NaN or infinity: extract its image again")
+            raise DataError(f"features must be finite, but row {row} contains NaN or infinity: extract its image again")

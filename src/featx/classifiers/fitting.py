@@ -32,7 +32,7 @@ def solver_of(blueprint: Blueprint, solver: str) -> type[Direct]:
         No such solver.
     """
     if solver not in ("gram", "direct"):
-        raise UsageError(f"a solver is gram, direct or blockwise, found {solver!r}")
+        raise UsageError(f"the solver must be gram, direct or blockwise, found {solver!r}")
     found: type[Direct] = load(blueprint.solvers.get(solver, SCIKIT_LEARN_ALONE["linear"]["direct"]))
     return found
 

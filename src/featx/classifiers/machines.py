@@ -74,7 +74,7 @@ class PairwiseSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(np.unique(y)) < 2:
             raise ValueError(f"a classifier needs two classes or more, found {len(np.unique(y))} class")
         if self.kernel not in ("linear", "rbf"):
-            raise ValueError(f"kernel is 'linear' or 'rbf', found {self.kernel!r}")
+            raise ValueError(f"kernel must be 'linear' or 'rbf', found {self.kernel!r}")
         rows = X.astype(np.float64, copy=False)
         gamma = scale(rows) if self.gamma == "scale" else float(self.gamma)
         if len(X) > GRAM_UP_TO:

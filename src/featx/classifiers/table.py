@@ -53,7 +53,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     # In hundreds of dimensions a tree is slower than comparing with every row, and it would lie in the model's file.
     "knn": Recipe(
-        about="vote of the nearest neighbours",
+        about="the class of most of the nearest neighbours",
         estimator="sklearn.neighbors.KNeighborsClassifier",
         arguments={"algorithm": "brute"},
         grids={"linear": {"n_neighbors": Axis(values=(1, 3, 5, 9, 15, 25), simpler="high", counts_rows=True)}},
@@ -63,7 +63,7 @@ RECIPES: dict[str, Recipe] = {
         solvers={"linear": {"direct": _OWN + "neighbours.Neighbours"}},
     ),
     "centroid": Recipe(
-        about="nearest mean of a class",
+        about="the class with the nearest mean",
         estimator="sklearn.neighbors.NearestCentroid",
         grids={"linear": {}},
         solvers={"linear": {"direct": _OWN + "centroids.Centroids"}},
@@ -78,7 +78,7 @@ RECIPES: dict[str, Recipe] = {
         seeded=True,
     ),
     "lda": Recipe(
-        about="linear discriminants of a shrunken covariance",
+        about="linear discriminant analysis",
         estimator="sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
         arguments={"solver": "lsqr"},
         grids={"linear": {"shrinkage": Axis(values=(0.001, 0.01, 0.1, 0.3, 0.6, 0.9), simpler="high")}},
@@ -107,9 +107,9 @@ def find_recipe(name: str, *, kernel: str = "linear") -> Recipe:
     """
     recipe = RECIPES.get(name)
     if recipe is None:
-        raise UsageError(f"no classifier is called {name!r}: take one of {', '.join(RECIPES)}")
+        raise UsageError(f"there is no classifier {name!r}: choose one of {', '.join(RECIPES)}")
     if kernel not in recipe.grids:
-        raise UsageError(f"classifier {name!r} has no kernel {kernel!r}: take one of {', '.join(recipe.grids)}")
+        raise UsageError(f"classifier {name!r} has no kernel {kernel!r}: choose one of {', '.join(recipe.grids)}")
     return recipe
 
 

@@ -27,12 +27,14 @@ REFUSALS = frozenset(
 
 @contextlib.contextmanager
 def _printable_complaints() -> Iterator[None]:
-    """Make printable what typer says of the words of a command line, which may come from a folder's listing."""
+    """Make plain and printable what typer says of a command line, whose words may come from a folder's listing."""
     try:
         yield
     except Exception as error:
         if hasattr(error, "format_message") and isinstance(message := getattr(error, "message", None), str):
-            vars(error)["message"] = printable(message, keep="\n")
+            from featx.cli.complaints import plainly
+
+            vars(error)["message"] = printable(plainly(message), keep="\n")
         raise
 
 
@@ -65,10 +67,10 @@ app = new_typer(
 
     `featx extract data/train` describes each image by numbers ("features"), once, with a pretrained network, and keeps
     them. `featx fit` fits a classifier on these features, in seconds, as often as you like.
-    `featx score` says how good it is, `featx predict` labels new images.
+    `featx score` shows how good the classifier is; `featx predict` labels new images.
 
-    data/train holds one sub-folder of images per class; data/test, if there is one, likewise.
-    `featx demo` shows all of it on sample images.
+    The folder data/train has one sub-folder of images for each class; data/test, if there is one, has the same
+    sub-folders. `featx demo` shows all of this on sample images.
     """,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -159,6 +161,9 @@ def main() -> None:
                 _say(f"{end.filename or 'the output'}: {end.strerror}")
                 sys.exit(1)
             if (name := _misread_variable(end)) is not None:
-                _say(f"the environment variable {name} is {os.environ[name]!r}, where a number is needed: unset it")
+                _say(
+                    f"the environment variable {name} must be a number, but is {os.environ[name]!r}: correct it or "
+                    "unset it"
+                )
                 sys.exit(UsageError.exit_code)
             raise

@@ -16,16 +16,16 @@ from featx.cli import options as shared
 
 COMMANDS = {
     "extract": "Describe each image by numbers (features), once, and keep them.",
-    "fit": "Fit a classifier on features that were extracted.",
+    "fit": "Fit a classifier on extracted features.",
     "score": "Test classifiers on images they have not seen.",
     "compare": "Rank models that were scored on the same images.",
-    "curve": "Show if more training images would help.",
+    "curve": "Show whether more training images would help.",
     "predict": "Label new images.",
     "info": "Show how a feature store or a model was made.",
     "verify": "Check feature stores for damage, and repair them.",
-    "export": "Write features to Parquet, npz or CSV.",
-    "backbones": "List the networks whose features can be extracted.",
-    "doctor": "Check this machine, down to known features of known images.",
+    "export": "Write features to a Parquet, npz or CSV file.",
+    "backbones": "List the networks (backbones) that can compute features.",
+    "doctor": "Check that featx works correctly on this machine.",
     "demo": "Run extract, fit and score on sample images.",
 }
 """Name of the command: its line in the overview; in the overview's order."""

@@ -12,18 +12,18 @@ def compare(
     reports: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Reports (JSON), or models that have one.",
+            help="Reports (JSON files written by featx score), or models that were scored.",
             metavar="REPORT",
-            show_default="every report under artifacts/reports, grouped by the images it is on",
+            show_default="all reports under artifacts/reports; those on the same images are compared",
         ),
     ] = None,
     common: Annotated[
         bool,
-        typer.Option("--common", help="Compare on the images that all models were scored on, and ignore the others."),
+        typer.Option("--common", help="Compare only on the images that all models were scored on."),
     ] = False,
     json: shared.Json = False,
 ) -> None:
-    """Rank models that were scored on the same images, and say which of their differences are significant."""
+    """Rank models that were scored on the same images, and show which differences are more than chance."""
     from featx.cli import show
     from featx.cli.show.comparing import comparisons
     from featx.pipeline.comparing import compare_all

@@ -14,23 +14,27 @@ from featx.selection import SelectionOptions
 
 def curve(
     store: Annotated[
-        Path | None, typer.Argument(help="Feature store.", metavar="STORE", show_default="the one train store there is")
+        Path | None,
+        typer.Argument(
+            help="Feature store (made by featx extract).", metavar="STORE", show_default="the only train store"
+        ),
     ] = None,
     clf: Annotated[
-        str, typer.Option(help=f"Classifier: {', '.join(RECIPES)}; `featx fit --help` says more.", metavar="NAME")
+        str, typer.Option(help=f"Classifier: {', '.join(RECIPES)}; `featx fit --help` explains them.", metavar="NAME")
     ] = "logreg",
     points: Annotated[
         str | None,
         typer.Option(
-            help="Numbers of images per class to try, with commas; a number larger than there are means all.",
+            help="Numbers of images per class to try, with commas between them; a number that is too large means all "
+            "images.",
             metavar="N,N,...",
-            show_default="2, 5, 10, 20, 50 and so on, and all",
+            show_default="2, 5, 10, 20, 50 and so on, up to all",
         ),
     ] = None,
     repeats: Annotated[
         int | None,
         typer.Option(
-            help="Number of random draws of each size, in each fold.",
+            help="Number of times that images are drawn at random, for each size and fold.",
             metavar="N",
             min=1,
             show_default=f"{REPEATS}, or {REPEATS_ON_TEST} with --test",
@@ -38,18 +42,25 @@ def curve(
     ] = None,
     test: Annotated[
         Path | None,
-        typer.Option(help="Feature store to test on.", metavar="STORE", show_default="held-out folds of the first"),
+        typer.Option(
+            help="Feature store to test on.",
+            metavar="STORE",
+            show_default="parts of the first store, by cross-validation",
+        ),
     ] = None,
     labels: shared.Labels = None,
     jobs: Annotated[
-        int, typer.Option(help="Number of folds worked on at once; -1 is one for each core.", metavar="N")
+        int,
+        typer.Option(
+            help="Number of folds that are worked on at the same time; -1 means one for each core.", metavar="N"
+        ),
     ] = SelectionOptions.n_jobs,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="JSON file of the curve, or a folder; a CSV and a picture go beside it.",
+            help="JSON file for the curve, or a folder for it; a CSV file and a picture are written beside it.",
             metavar="PATH",
             show_default="artifacts/reports/<store>-<clf>-curve.json",
         ),
@@ -61,25 +72,25 @@ def curve(
     class_weight: Annotated[
         str | None,
         typer.Option(
-            help="`balanced` weighs every image by the inverse of its class's frequency.",
+            help="With `balanced`, a rare class counts as much as a common one.",
             metavar="balanced",
-            show_default="all images alike",
+            show_default="every image counts the same",
             rich_help_panel=shared.CLASSIFIER,
         ),
     ] = SelectionOptions.class_weight,
     normalize: Annotated[
         str | None,
         typer.Option(
-            help="`l2` brings every feature vector to length one.",
+            help="With `l2`, the features of each image are scaled to length 1 first.",
             metavar="l2",
-            show_default="as they are",
+            show_default="no",
             rich_help_panel=shared.CLASSIFIER,
         ),
     ] = SelectionOptions.normalize,
     folds: Annotated[
         int,
         typer.Option(
-            help="Number of folds of the cross-validation, outside and inside the draws.",
+            help="Number of folds of the cross-validation, for the test and for the choice of the settings.",
             metavar="N",
             min=2,
             rich_help_panel=shared.CROSS_VALIDATION,

@@ -14,21 +14,22 @@ _WORDS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "failed": "[bold red]
 
 
 def doctor(
-    quick: Annotated[bool, typer.Option("--quick", help="Skip the checks that load Keras (10 to 20 seconds).")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the checks that load Keras (10 to 20 seconds).")
+    ] = False,
     json: shared.Json = False,
 ) -> None:
     """Check this machine: versions, devices, weights, folders, and the features of known images.
 
-    The last is the golden check: small, difficult images go through decoding, resizing, preprocessing and two small
-    untrained networks on each runtime. The exit code is 1 if any check FAILED; features computed here would then be
-    wrong, or could not be computed at all.
+    The last check computes the features of some small, difficult images and compares them with the right ones. The
+    exit code is 1 if any check FAILED: features computed on this machine would be wrong, or can't be computed at all.
     """
     from featx.cli import show
     from featx.cli.flags import in_flags
     from featx.doctor import examine
 
     if not quick and not json:
-        show.step("this loads Keras, which takes 10 to 20 seconds; --quick leaves it out")
+        show.step("this loads Keras, which takes 10 to 20 seconds; --quick leaves these checks out")
     found = []
     for finding in examine(quick=quick):
         finding = dataclasses.replace(finding, text=in_flags(finding.text))

@@ -10,7 +10,9 @@ from featx.pipeline.exporting import Format
 
 
 def export(
-    store: Annotated[Path, typer.Argument(help="Feature store.", metavar="STORE", show_default=False)],
+    store: Annotated[
+        Path, typer.Argument(help="Feature store (made by featx extract).", metavar="STORE", show_default=False)
+    ],
     to: Annotated[
         Format,
         typer.Option(
@@ -23,16 +25,16 @@ def export(
         typer.Option(
             "--out",
             "-o",
-            help="File or folder.",
+            help="File to write, or a folder for it.",
             metavar="PATH",
             show_default="artifacts/exports/<store>.<format>",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that already exists.")] = False,
     safe_csv: shared.SafeCsv = False,
     json: shared.Json = False,
 ) -> None:
-    """Write a feature store's features, with paths and labels, to a file that other programs read.
+    """Write the features of a store, with paths and labels, to a file for other programs.
 
     The memory that is needed does not grow with the store. Every row is checked against its checksum; if one is
     damaged, the export ends with an error and leaves no file.

@@ -21,7 +21,7 @@ def _size(text: str | None) -> int | tuple[int, int] | None:
         sides = []
     if len(sides) not in (1, 2) or min(sides) <= 0:
         raise typer.BadParameter(
-            f"{text!r} is neither a side (224) nor HEIGHTxWIDTH (224x320)", param_hint="--image-size"
+            f"{text!r} is not a size: give one side (224) or HEIGHTxWIDTH (224x320)", param_hint="--image-size"
         )
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
@@ -30,7 +30,8 @@ def extract(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder with a sub-folder per class, flat folder, folder of train/val/test, or CSV (path, label).",
+            help="Folder with one sub-folder of images per class, folder of images without classes, folder that holds "
+            "train, val and test, or CSV file with the columns path and label.",
             metavar="SOURCE",
             show_default=False,
         ),
@@ -38,12 +39,18 @@ def extract(
     backbone: shared.Backbone = Request.backbone,
     weights: shared.Weights = Request.weights,
     split: Annotated[
-        str | None, typer.Option(help="Take only this split of the source.", metavar="NAME", show_default="all")
+        str | None,
+        typer.Option(
+            help="Use only this split (train, val or test) of the source.", metavar="NAME", show_default="all"
+        ),
     ] = Job.split,
     limit: Annotated[
         int | None,
         typer.Option(
-            help="Take only N images, drawn evenly from the classes.", metavar="N", min=1, show_default="all images"
+            help="Use only N images, drawn at random, the same number from each class if possible.",
+            metavar="N",
+            min=1,
+            show_default="all images",
         ),
     ] = Job.limit,
     seed: shared.Seed = Job.seed,
@@ -52,16 +59,16 @@ def extract(
         typer.Option(
             "--out",
             "-o",
-            help="File or folder of the feature store.",
+            help="File for the features (the feature store), or a folder for it.",
             metavar="PATH",
             show_default="artifacts/features/<source>-<backbone>.h5",
         ),
     ] = Job.out,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that is there already.")
+        bool, typer.Option("--overwrite", help="Replace a feature store that already exists.")
     ] = Job.overwrite,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Compute nothing; only say what would be done.")
+        bool, typer.Option("--dry-run", help="Compute nothing; only show what would be done.")
     ] = Job.dry_run,
     path_column: shared.PathColumn = Job.path_column,
     label_column: shared.LabelColumn = Job.label_column,
@@ -69,7 +76,7 @@ def extract(
     layer: Annotated[
         str | None,
         typer.Option(
-            help="Layer whose output is the feature.",
+            help="Layer of the network whose output is taken as the features.",
             metavar="NAME",
             show_default="the last",
             rich_help_panel=shared.FEATURE,
@@ -78,18 +85,23 @@ def extract(
     pooling: Annotated[
         Pooling | None,
         typer.Option(
-            help="Pooling of a spatial output; `none` flattens it.",
+            help="Way from an output with height and width to one row of numbers: the average (`avg`) or maximum (`max`) "
+            "over all places, or every number of it (`none`).",
             show_default="avg",
             rich_help_panel=shared.FEATURE,
         ),
     ] = Request.pooling,
     precision: Annotated[
-        Precision, typer.Option(help="Number format in which the backbone computes.", rich_help_panel=shared.FEATURE)
+        Precision,
+        typer.Option(
+            help="Number format in which the backbone computes; the shorter ones can be faster, but less exact.",
+            rich_help_panel=shared.FEATURE,
+        ),
     ] = Request.precision,
     image_size: Annotated[
         str | None,
         typer.Option(
-            help="Size of the images that the backbone sees: one side, or HEIGHTxWIDTH.",
+            help="Size to which images are resized for the backbone, in pixels: one side, or HEIGHTxWIDTH.",
             metavar="PIXELS",
             show_default="the backbone's own",
             rich_help_panel=shared.PIXELS,
@@ -98,14 +110,14 @@ def extract(
     resize: Annotated[
         Resize,
         typer.Option(
-            help="Treatment of images of another shape: `stretch` them, `crop` their edges or `pad` them.",
+            help="Treatment of images of another shape: `stretch` them, `crop` their edges or `pad` them with black.",
             rich_help_panel=shared.PIXELS,
         ),
     ] = Request.resize,
     interpolation: Annotated[
         Interpolation,
         typer.Option(
-            help=f"Method that computes the new pixels: {', '.join(get_args(Interpolation))}.",
+            help=f"Method of resizing: {', '.join(get_args(Interpolation))}.",
             metavar="METHOD",
             rich_help_panel=shared.PIXELS,
         ),
@@ -118,14 +130,15 @@ def extract(
     check: Annotated[
         Check,
         typer.Option(
-            help="Recognise unchanged images by path, size and time (`mtime`), or read each of them (`content`).",
+            help="Way to find changed images: by path, size and time of the file (`mtime`), or by reading every file "
+            "(`content`).",
             rich_help_panel=shared.SPEED,
         ),
     ] = Job.check,
     failures: Annotated[
         Path | None,
         typer.Option(
-            help="Write a CSV of the images without a row: path, reason, message.",
+            help="Write a CSV file of the images that could not be read, with the columns path, reason and message.",
             metavar="FILE",
             rich_help_panel=shared.FAILURES,
         ),
@@ -134,7 +147,7 @@ def extract(
         bool,
         typer.Option(
             "--retry-failed",
-            help="Try images again that failed before and have not changed.",
+            help="Try again to read images that failed in an earlier run, even if they have not changed.",
             rich_help_panel=shared.FAILURES,
         ),
     ] = Job.retry_failed,
@@ -142,14 +155,15 @@ def extract(
         bool,
         typer.Option(
             "--strict",
-            help="Exit with 3 if any image failed; the rows of the others are kept.",
+            help="End with exit code 3 if any image failed; the features of the others are kept.",
             rich_help_panel=shared.FAILURES,
         ),
     ] = Job.strict,
     max_errors: Annotated[
         str | None,
         typer.Option(
-            help="Exit with 3 if more images failed than this number or share; the rows of the others are kept.",
+            help="End with exit code 3 if more images failed than this number or percentage; the features of the "
+            "others are kept.",
             metavar="N|P%",
             rich_help_panel=shared.FAILURES,
         ),
@@ -157,7 +171,7 @@ def extract(
     safe_csv: shared.SafeCsv = Job.safe_csv,
     json: shared.Json = False,
 ) -> None:
-    """Compute the features of images with a frozen network and cache them in an HDF5 file.
+    """Describe each image by numbers ("features") with a pretrained network, and keep them in an HDF5 file.
 
     An image is computed once: another run adds only new and changed images, and completes a run that was interrupted.
     An image that can't be read is named with the reason, and the run goes on.

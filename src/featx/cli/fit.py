@@ -14,7 +14,9 @@ def fit(
     stores: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Feature stores.", metavar="STORE", show_default="every train store under artifacts/features"
+            help="Feature stores (made by featx extract).",
+            metavar="STORE",
+            show_default="every train store under artifacts/features",
         ),
     ] = None,
     clf: Annotated[
@@ -23,7 +25,7 @@ def fit(
     ] = "logreg",
     labels: shared.Labels = None,
     jobs: Annotated[
-        int, typer.Option(help="Number of fits at once; -1 is one for each core.", metavar="N")
+        int, typer.Option(help="Number of fits that run at the same time; -1 means one for each core.", metavar="N")
     ] = SelectionOptions.n_jobs,
     out: Annotated[
         Path | None,
@@ -43,35 +45,35 @@ def fit(
         float | None,
         typer.Option(
             "--C",
-            help="Inverse strength of the regularisation.",
+            help="Strength of the fit: a smaller C gives a simpler classifier (the inverse of the regularisation).",
             metavar="X",
             min=0,
-            show_default="the best of a sweep",
+            show_default="the best of several, by cross-validation",
             rich_help_panel=shared.CLASSIFIER,
         ),
     ] = SelectionOptions.C,
     class_weight: Annotated[
         str | None,
         typer.Option(
-            help=f"`balanced` weighs every image by the inverse of its class's frequency ({', '.join(weighing())}).",
+            help=f"With `balanced`, a rare class counts as much as a common one ({', '.join(weighing())}).",
             metavar="balanced",
-            show_default="all images alike",
+            show_default="every image counts the same",
             rich_help_panel=shared.CLASSIFIER,
         ),
     ] = SelectionOptions.class_weight,
     normalize: Annotated[
         str | None,
         typer.Option(
-            help="`l2` brings every feature vector to length one, before the scaler.",
+            help="With `l2`, the features of each image are scaled to length 1 first.",
             metavar="l2",
-            show_default="as they are",
+            show_default="no",
             rich_help_panel=shared.CLASSIFIER,
         ),
     ] = SelectionOptions.normalize,
     pca: Annotated[
         int | None,
         typer.Option(
-            help="Number of principal components to keep, after the scaler.",
+            help="Reduce the features to this number of principal components.",
             metavar="D",
             min=1,
             show_default="all features",
@@ -92,7 +94,7 @@ def fit(
         bool,
         typer.Option(
             "--group-copies",
-            help="Keep near copies of an image in one fold; reads the images again.",
+            help="Keep near copies of an image in one fold; for this the images are read again.",
             rich_help_panel=shared.CROSS_VALIDATION,
         ),
     ] = False,
@@ -100,7 +102,7 @@ def fit(
         bool,
         typer.Option(
             "--one-se",
-            help="Take the simplest candidate of the sweep within one standard error of the best.",
+            help="Choose the simplest settings whose accuracy is within one standard error of the best.",
             rich_help_panel=shared.CROSS_VALIDATION,
         ),
     ] = False,
@@ -108,8 +110,9 @@ def fit(
         bool | None,
         typer.Option(
             "--nested/--no-nested",
-            help="Choose the settings again for each test part, without its images, for a score that is not too high.",
-            show_default="where it takes seconds",
+            help="For each fold, choose the settings again without its images (nested cross-validation): slower, but "
+            "the accuracy is then not too high.",
+            show_default="only if it takes a few seconds",
             rich_help_panel=shared.CROSS_VALIDATION,
         ),
     ] = None,

@@ -12,7 +12,7 @@ def info(
     paths: Annotated[list[Path], typer.Argument(help="Feature stores or models.", metavar="FILE", show_default=False)],
     json: shared.Json = False,
 ) -> None:
-    """Show how feature stores or models were made, from which images, and with which result."""
+    """Show how feature stores or models were made: from which images, with which settings, and with which result."""
     from featx.cli import show
     from featx.cli.show.description import description as show_description
     from featx.pipeline.describing import describe

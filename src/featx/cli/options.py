@@ -29,7 +29,7 @@ Backbone = Annotated[
 Weights = Annotated[
     str,
     typer.Option(
-        help="`imagenet` (downloaded once by Keras), `none` (untrained, fixed seed) or a file of Keras weights.",
+        help="`imagenet` (downloaded once by Keras), `none` (untrained, for tests only) or a file of Keras weights.",
         metavar="NAME|FILE",
     ),
 ]
@@ -37,7 +37,7 @@ MovedWeights = Annotated[
     Path | None,
     typer.Option(
         "--weights",
-        help="File of the backbone's weights, if it is no longer where it was.",
+        help="File with the weights of the backbone, if it was moved.",
         metavar="FILE",
     ),
 ]
@@ -45,7 +45,7 @@ MovedRoot = Annotated[
     Path | None,
     typer.Option(
         "--root",
-        help="Folder of the images, if it is neither where it was nor near the store.",
+        help="Folder of the images, if it was moved and is not found.",
         metavar="FOLDER",
         show_default="found",
     ),
@@ -55,10 +55,10 @@ BatchSize = Annotated[
     typer.Option(
         "--batch-size",
         "-b",
-        help="Images that the backbone takes at once.",
+        help="Number of images that the backbone works on at the same time.",
         metavar="N",
         min=1,
-        show_default="32, on a GPU 64",
+        show_default="32, or 64 on a GPU",
         rich_help_panel=SPEED,
     ),
 ]
@@ -67,7 +67,7 @@ Workers = Annotated[
     typer.Option(
         "--workers",
         "-j",
-        help="Processes that decode images.",
+        help="Number of processes that read images.",
         metavar="N",
         min=1,
         show_default="one for each core, at most 8",
@@ -78,17 +78,17 @@ MaxPixels = Annotated[
     int | None,
     typer.Option(
         "--max-pixels",
-        help="Limit of an image's pixels, as its header gives them; images over an earlier limit are tried again.",
+        help="Largest number of pixels that an image may have; larger images are not read, until the limit is raised.",
         metavar="N",
         min=1,
-        show_default="the decoder's own",
+        show_default="a safe limit",
         rich_help_panel=PIXELS,
     ),
 ]
 Runtime = Annotated[
     str,
     typer.Option(
-        help="Library that executes the backbone; `auto` is Keras where it can use a GPU, else OpenVINO.",
+        help="Library that runs the backbone; `auto` is Keras if it can use a GPU, else OpenVINO.",
         metavar="auto|keras|openvino",
         rich_help_panel=SPEED,
     ),
@@ -97,22 +97,22 @@ Device = Annotated[
     str,
     typer.Option(help="Device that runs the backbone.", metavar="auto|cpu|gpu|gpu:N", rich_help_panel=SPEED),
 ]
-SEED = "Seed of everything drawn at random: the same seed gives the same result."
+SEED = "Seed of the random numbers: the same seed gives the same result."
 Seed = Annotated[int, typer.Option(help=SEED, metavar="N", min=0)]
 SeedOfFolds = Annotated[int, typer.Option(help=SEED, metavar="N", min=0, rich_help_panel=CROSS_VALIDATION)]
 GroupBy = Annotated[
     str | None,
     typer.Option(
-        help="Regular expression searched in each path; images in which it matches the same text stay in one fold.",
+        help="Regular expression that is searched in each path; images where it finds the same text stay in one fold.",
         metavar="REGEX",
-        show_default="the manifest's groups",
+        show_default="the groups of the CSV, if it has any",
         rich_help_panel=CROSS_VALIDATION,
     ),
 ]
 Labels = Annotated[
     Path | None,
     typer.Option(
-        help="CSV (path, label) that replaces the labels in the store, joined by path; no image is needed.",
+        help="CSV file (path, label) with labels to use instead of those in the store; the images are not needed.",
         metavar="FILE",
         show_default="the store's labels",
     ),
@@ -121,20 +121,26 @@ SafeCsv = Annotated[
     bool,
     typer.Option(
         "--safe-csv",
-        help="Write paths and names in the CSV so that no spreadsheet takes one for a formula: with ' before it.",
+        help="Write a ' before paths and names in the CSV file that a spreadsheet could take for a formula.",
         rich_help_panel=OUTPUT,
     ),
 ]
 PathColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column that holds the paths.", metavar="NAME", show_default="path or alike", rich_help_panel=TABLE
+        help="Column that holds the paths.",
+        metavar="NAME",
+        show_default="path, or a similar name",
+        rich_help_panel=TABLE,
     ),
 ]
 LabelColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column that holds the labels.", metavar="NAME", show_default="label or alike", rich_help_panel=TABLE
+        help="Column that holds the labels.",
+        metavar="NAME",
+        show_default="label, or a similar name",
+        rich_help_panel=TABLE,
     ),
 ]
 Root = Annotated[
@@ -142,10 +148,12 @@ Root = Annotated[
     typer.Option(
         help="Folder that the paths are relative to.",
         metavar="FOLDER",
-        show_default="that of the CSV",
+        show_default="the folder of the CSV",
         rich_help_panel=TABLE,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.", rich_help_panel=OUTPUT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=OUTPUT)]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=OUTPUT)]
+Json = Annotated[
+    bool, typer.Option("--json", help="Write the result as JSON to standard output.", rich_help_panel=OUTPUT)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show only errors.", rich_help_panel=OUTPUT)]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show more.", rich_help_panel=OUTPUT)]

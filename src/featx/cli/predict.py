@@ -13,7 +13,7 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Image files, folders of them, or CSVs that name them.", metavar="IMAGE", show_default=False
+            help="Image files, folders of images, or CSV files with a column path.", metavar="IMAGE", show_default=False
         ),
     ],
     model: Annotated[
@@ -28,7 +28,7 @@ def predict(
     min_confidence: Annotated[
         float | None,
         typer.Option(
-            help="Leave the label empty if its probability (0 to 1) is lower than this.",
+            help="Leave the label empty if its confidence (0 to 1) is lower than this.",
             metavar="P",
             show_default="label every image",
         ),

@@ -15,7 +15,7 @@ def score(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="Labelled images (folder, CSV) or a feature store.",
+            help="Labelled images (a folder or CSV file), or a feature store.",
             metavar="SOURCE",
             show_default="data/test, else a test or validation store beside the training store, else cross-validation",
         ),
@@ -24,7 +24,7 @@ def score(
         list[Path] | None,
         typer.Option(
             "--model",
-            help="Model to score; the option may be repeated.",
+            help="Model to score; give the option several times for several models.",
             metavar="FILE",
             show_default="every model under artifacts/models",
         ),
@@ -34,7 +34,7 @@ def score(
         bool,
         typer.Option(
             "--show-outside",
-            help="Show images outside the data folder in the page too, which links or a CSV lead to.",
+            help="Also show images on the page that lie outside the data folder (links or a CSV can lead there).",
         ),
     ] = False,
     path_column: shared.PathColumn = None,
@@ -51,8 +51,8 @@ def score(
     """Test classifiers on images they have not seen, and show how sure each figure is.
 
     Writes for each model a report (JSON), a page to look at (HTML), a list of the images, mistakes first (CSV), and a
-    confusion matrix (PNG) under artifacts/reports. Test images that were also used in training are named, copies of
-    such images too, and the figures are given without them as well.
+    confusion matrix (PNG) under artifacts/reports. Test images that were also used in training, and copies of
+    such images, are named, and the figures are given without them as well.
     """
     from featx.cli import show
     from featx.cli.show.progress import TerminalProgress
@@ -86,4 +86,4 @@ def score(
     files = [report_path(report.model, report.test_set) for report in reports]
     show_files(reports, files, open_best=open_page)
     if not json and not open_page:
-        show.next_step("featx score --open shows the page; featx curve, if more images would help")
+        show.next_step("featx score --open shows the page; featx curve shows whether more images would help")

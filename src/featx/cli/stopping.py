@@ -8,7 +8,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-MESSAGE = "stopped; what is done is kept, and the same command goes on from there"
+MESSAGE = "stopped; all finished work is kept, and the same command will continue from there"
 
 GRACE_SECONDS = 1.5
 """Time to put things away; afterwards the process is ended as it is, which costs a store no more than a kill does."""

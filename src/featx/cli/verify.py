@@ -7,6 +7,7 @@ import typer
 
 from featx.cli import options as shared
 from featx.pipeline.filling.job import RunOptions
+from featx.words import counted
 
 if TYPE_CHECKING:
     from featx.pipeline.verifying import Verification
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 def verify(
     stores: Annotated[list[Path], typer.Argument(help="Feature stores.", metavar="STORE", show_default=False)],
     repair: Annotated[
-        bool, typer.Option("--repair", help="Extract the damaged rows again from their images, into a new store.")
+        bool,
+        typer.Option(
+            "--repair",
+            help="Extract the damaged rows again from their images, and replace the store by the repaired one.",
+        ),
     ] = False,
     sample: Annotated[
         int | None,
@@ -36,10 +41,10 @@ def verify(
     max_pixels: shared.MaxPixels = RunOptions.max_pixels,
     json: shared.Json = False,
 ) -> None:
-    """Check feature files for damage: by their checksums and every rule of the format. Exit with 1 if one is damaged.
+    """Check feature files for damage, by their checksums and the rules of the format. Exit with 1 if one is damaged.
 
     With --repair, damaged rows are extracted again, if their images and the weights have not changed. With --sample,
-    changed weights or changed preprocessing are found, which a checksum can't show.
+    some rows are computed again and compared; this also finds changed weights and changed preprocessing.
     """
     from featx.cli import show
     from featx.errors import StoreError
@@ -78,17 +83,26 @@ def _show(found: "Verification") -> None:
         return
     name = show.shorten(found.path)
     if found.ok:
-        show.line(f"[bold]{name}[/]  sound: {found.rows:,} rows agree with their checksums")
+        show.line(
+            f"[bold]{name}[/]  sound: "
+            f"{counted(found.rows, 'row agrees with its checksum', 'rows agree with their checksums')}"
+        )
         if found.sample is None:
-            show.line("  [dim]checksums find damage, not forgery: --sample N computes rows again[/]")
+            show.line(
+                "  [dim]checksums find damage, but not changes that were made on purpose; --sample N finds both, by "
+                "computing N rows again[/]"
+            )
     if found.repaired:
-        show.line(f"[bold]{name}[/]  {len(found.repaired):,} rows repaired")
+        show.line(f"[bold]{name}[/]  {counted(len(found.repaired), 'row')} repaired")
     if found.sample is not None:
         sample = found.sample
-        show.line(f"  {sample.compared:,} rows computed again, {len(sample.differing):,} differ")
+        show.line(f"  {counted(sample.compared, 'row')} computed again: {len(sample.differing):,} differ")
         if sample.changed:
             first = show.shown(sample.changed[0])
-            show.line(f"  {len(sample.changed):,} images have another content now, such as {first}")
+            show.line(
+                f"  {counted(len(sample.changed), 'image has', 'images have')} changed since the extraction, such as "
+                f"{first}"
+            )
         show.failures(sample.unread)
 
 

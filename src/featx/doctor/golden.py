@@ -89,7 +89,7 @@ def pixels(one: Known, *, decoder: str = "featx.images:decode_into") -> NDArray[
         (batch,) = decoders.batches(folder, enumerate(one.files))
         if batch.failures:
             said = "; ".join(f"{failure.path}: {failure.reason}, {failure.message}" for failure in batch.failures)
-            raise DecoderError(f"good pictures can't be decoded ({said}); reinstall opencv-python-headless and pillow")
+            raise DecoderError(f"good pictures can't be read ({said}); reinstall opencv-python-headless and pillow")
         return batch.images.copy()
 
 

@@ -22,6 +22,7 @@ from featx.runtimes import RuntimeOptions
 from featx.runtimes.choosing import gpu_for_keras
 from featx.spec import ExtractionSpec, PixelRules, Precision
 from featx.weights import WeightsSource, locate
+from featx.words import counted
 
 Pixels = dict[PixelRules, NDArray[np.uint8]]
 
@@ -35,7 +36,7 @@ FORGED = (
     "with it"
 )
 
-_ADVICE = "its features are not to be trusted; install featx in a fresh environment, and report it if this stays"
+_ADVICE = "do not trust its features; install featx in a new environment, and report it if this does not help"
 
 
 def examine(*, quick: bool) -> Iterator[Finding]:
@@ -80,12 +81,12 @@ def exports(tolerance: float) -> Iterator[Finding]:
         return
     facts = {"errors": _plain(errors)}
     if wrong:
-        text = f"other features than Keras's: {', '.join(wrong)}; {FORGED}"
+        text = f"features differ from Keras's: {', '.join(wrong)}; {FORGED}"
         yield Finding(name="exports", state="failed", text=text, facts=facts)
         return
-    text = f"{len(errors)} exported backbones give Keras's features"
+    text = f"{counted(len(errors), 'exported backbone gives', 'exported backbones give')} the same features as Keras"
     if unknown:
-        text += f"; not compared, since their weights aren't where they were: {', '.join(sorted(set(unknown)))}"
+        text += f"; not compared, because their weights are missing: {', '.join(sorted(set(unknown)))}"
     yield Finding(name="exports", state="note" if unknown else "ok", text=text, facts=facts)
 
 
@@ -110,7 +111,7 @@ def check_pixels(formula: Known, pixels: NDArray[np.uint8]) -> Finding:
     facts = {"errors": _plain(formula.errors(features))}
     if wrong := formula.wrong(features):
         return Finding(name="pixels", state="failed", text=f"{_named(wrong)}; {_ADVICE}", facts=facts)
-    text = f"{len(formula.files)} pictures are decoded, turned and resized as they should be"
+    text = f"{counted(len(formula.files), 'picture is', 'pictures are')} read, turned and resized correctly"
     return Finding(name="pixels", state="ok", text=text, facts=facts)
 
 
@@ -153,9 +154,9 @@ def check(name: str, networks: list[Known], pixels: Pixels) -> Finding:
     offs = ", ".join(f"{precision} (off by {error:.0e})" for precision, error in facts["precisions"].items())
     text = f"{ran['name']} on {ran['device']} gives the known features: {offs}"
     if lacking := [precision for precision in _REDUCED if precision not in facts["precisions"]]:
-        text += f"; can't execute {' or '.join(lacking)}"
+        text += f"; can't use {' or '.join(lacking)}"
     if name == "keras" and ran["device"].startswith("cpu") and gpu_for_keras():
-        text += "; it doesn't see the GPU: look at `nvidia-smi`, and at `pip install --upgrade 'featx[gpu]'`"
+        text += "; it doesn't find the GPU: check `nvidia-smi`, and try `pip install --upgrade 'featx[gpu]'`"
         return Finding(name=name, state="note", text=text, facts=facts)
     return Finding(name=name, state="ok", text=text, facts=facts)
 
@@ -164,9 +165,12 @@ def _choice(network: Known) -> Finding:
     chosen = runtimes.choose(network.spec, RuntimeOptions())
     facts = {"auto": chosen}
     if chosen == "keras" and not gpu_for_keras():
-        text = "keras, since OpenVINO isn't installed: `pip install openvino` makes the CPU two to four times as fast"
+        text = (
+            "keras, because OpenVINO isn't installed: with `pip install openvino`, the CPU computes two to four times "
+            "as fast"
+        )
         return Finding(name="runtime", state="note", text=text, facts=facts)
-    return Finding(name="runtime", state="ok", text=f"{chosen} is what `runtime=auto` takes here", facts=facts)
+    return Finding(name="runtime", state="ok", text=f"`runtime=auto` is {chosen} on this machine", facts=facts)
 
 
 def _fallbacks() -> Iterator[Finding]:
@@ -225,7 +229,7 @@ def _plain(errors: dict[str, float]) -> dict[str, float | None]:
 
 
 def _named(wrong: dict[str, float]) -> str:
-    return "other than known: " + ", ".join(f"{file} (off by {error:.0e})" for file, error in wrong.items())
+    return "wrong results: " + ", ".join(f"{file} (off by {error:.0e})" for file, error in wrong.items())
 
 
 def _said(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from featx.runtimes.choosing import gpu_for_keras
 from featx.runtimes.options import DEFAULT_BATCH_SIZE
 from featx.version import __version__
 from featx.weights import fault_of_temporary, keras_home
+from featx.words import counted
 
 _NEEDED: dict[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
@@ -102,7 +103,7 @@ def _version(names: tuple[str, ...]) -> str | None:
 
 def _cores() -> Finding:
     usable, all_there = available_cores(), os.cpu_count() or 1
-    text = f"{usable} of the machine's {all_there} may be used" if usable < all_there else str(usable)
+    text = f"{usable} of the {all_there} of this machine may be used" if usable < all_there else str(usable)
     return Finding(name="cores", state="ok", text=text, facts={"usable": usable, "machine": all_there})
 
 
@@ -128,7 +129,7 @@ def gpu(*, root: Path = Path("/")) -> Finding:
     if usable:
         return Finding(name="gpu", state="ok", text=f"{there or 'there'}: Keras on {backend} uses it", facts=facts)
     if not names:
-        return Finding(name="gpu", state="ok", text="none, or no driver for it: the CPU does the work", facts=facts)
+        return Finding(name="gpu", state="ok", text="none, or its driver is missing: the CPU is used", facts=facts)
     if visible is not None and visible.strip() in ("", "-1", "NoDevFiles"):
         why = f"hidden by CUDA_VISIBLE_DEVICES={visible!r}: unset it to use the GPU"
     else:
@@ -164,24 +165,34 @@ def _ring() -> Finding:
     try:
         Ring.allocate(slots=slots, image_size=_IMAGE_SIZE, workers=options.decoders).close()
     except (OSError, MemoryError) as error:
-        text = f"{_bytes(size)} of shared memory can't be had ({_said(error)}): free some, or lower `batch_size`"
+        text = (
+            f"{_bytes(size)} of shared memory are not available ({_said(error)}): free some memory, or lower "
+            "`batch_size`"
+        )
         return Finding(name="memory", state="failed", text=text, facts=facts)
-    text = f"{_bytes(size)} shared with {options.decoders} decoder processes can be had"
+    text = (
+        f"{_bytes(size)} can be shared with {counted(options.decoders, 'process', 'processes')} that "
+        f"{'reads' if options.decoders == 1 else 'read'} images"
+    )
     return Finding(name="memory", state="ok", text=text, facts=facts)
 
 
 def _weights() -> Finding:
     here = [one.name for one in table() if any(cached(one, top=top) for top in (False, True))]
     folder = keras_home() / "models"
-    text = ", ".join(here) if here else f"none here yet; Keras downloads them into {folder}, or give `weights=FILE`"
+    text = (
+        ", ".join(here)
+        if here
+        else f"none yet; Keras will download them into {folder}, or give a file with `weights=FILE`"
+    )
     return Finding(name="weights", state="ok" if here else "note", text=text, facts={"imagenet": here})
 
 
 def _public(folder: Path) -> str | None:
     if (fault := fault_of_temporary(folder)) is None and not anybody_writes(folder / "models"):
         return None
-    reason = fault or "every user may write there"
-    return f"no weights are downloaded into {folder}, since {reason}: set KERAS_HOME to a folder of yours"
+    reason = fault or "every user of this machine may write there"
+    return f"no weights are downloaded into {folder}, because {reason}: set KERAS_HOME to a folder of your own"
 
 
 def cache(name: str, folder: Path, what: str, *, fault: str | None = None) -> Finding:
@@ -193,9 +204,11 @@ def cache(name: str, folder: Path, what: str, *, fault: str | None = None) -> Fi
     if fault is not None:
         return Finding(name=name, state="note", text=fault, facts=facts)
     if not writable:
-        text = f"{folder} can't be written: nothing is kept there; allow it, or set {name} to another folder"
+        text = (
+            f"{folder} can't be written, so nothing is kept there; change its rights, or set {name} to another folder"
+        )
         return Finding(name=name, state="note", text=text, facts=facts)
-    return Finding(name=name, state="ok", text=f"{folder} ({what}): {_bytes(size)}, can be written", facts=facts)
+    return Finding(name=name, state="ok", text=f"{folder} ({what}): {_bytes(size)}, writable", facts=facts)
 
 
 def _size(file: Path) -> int:
@@ -215,10 +228,10 @@ def working_folder(folder: Path) -> Finding:
             speed = _write_speed(Path(made, "written"))
             locks = _locks(Path(made, "locked"))
     except OSError as error:
-        text = f"{folder} can't be written ({_said(error)}): results need another folder (`out`)"
+        text = f"{folder} can't be written ({_said(error)}): choose another folder for results with `out`"
         return Finding(name="folder", state="note", text=text, facts=facts)
     facts |= {"free": free, "bytes_per_second": round(speed), "locks": locks}
-    text = f"{folder}: writes {_bytes(speed)}/s, {_bytes(free)} free"
+    text = f"{folder}: {_bytes(speed)}/s when writing, {_bytes(free)} free"
     if not locks:
         text += "; file locks don't work here: never run two extractions into one file"
     return Finding(name="folder", state="ok" if locks else "note", text=text, facts=facts)

@@ -65,8 +65,8 @@ def decode_into(
     """
     if rules.decoder != DECODER_VERSION:
         raise UsageError(
-            f"pixels by version {rules.decoder} of the rules were asked for, this featx knows version "
-            f"{DECODER_VERSION}; extract the features anew, or install the featx that made them"
+            f"the features were made with version {rules.decoder} of the rules for pixels, but this featx has version "
+            f"{DECODER_VERSION}; extract the features again, or install the version of featx that made them"
         )
     if out.shape != (*rules.image_size, 3) or out.dtype != np.uint8:
         raise ValueError(f"out must be uint8 {(*rules.image_size, 3)}, not {out.dtype} {out.shape}")
@@ -99,7 +99,7 @@ def checked_header(data: bytes | memoryview, max_pixels: int) -> jpeg.Header | N
         check_size(header.width, header.height, max_pixels)
     jpeg.check_scans(data, header)
     if header is not None and not jpeg.is_whole(data, header):
-        raise ImageError("truncated", "jpeg: the data of the picture breaks off without an end marker")
+        raise ImageError("truncated", "jpeg: the end of the file is missing")
     return header
 
 

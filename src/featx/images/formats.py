@@ -62,7 +62,7 @@ def sniff(data: bytes | memoryview) -> Format:
         ``empty``: no bytes. ``unsupported``: an image, of a format that is not decoded. ``not-an-image``: all else.
     """
     if not len(data):
-        raise ImageError("empty", "the file has no bytes")
+        raise ImageError("empty", "the file is empty")
     head = bytes(data[:_HEAD])
     for name, magic in _DECODED.items():
         if magic.match(head):
@@ -70,6 +70,6 @@ def sniff(data: bytes | memoryview) -> Format:
     for other, magic in _RECOGNISED.items():
         if magic.match(head):
             raise ImageError(
-                "unsupported", f"{other} images are not decoded; convert it to one of {', '.join(FORMATS)}"
+                "unsupported", f"featx can't read {other} images; convert it to one of {', '.join(FORMATS)}"
             )
     raise ImageError("not-an-image", f"no known image format starts with the bytes {head[:8].hex(' ')}")

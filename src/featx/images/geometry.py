@@ -25,7 +25,8 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             "too-large",
-            f"{width} x {height} pixels, {max_pixels:,} at most are allowed; make it smaller or raise the limit",
+            f"the image has {width} x {height} pixels, but the limit is {max_pixels:,}; make it smaller or raise the "
+            "limit (`max_pixels`)",
         )
 
 

@@ -113,7 +113,9 @@ def check_scans(data: bytes | memoryview, header: Header | None) -> None:
         scans += marker == _SOS
         if scans > MOST_SCANS:
             raise ImageError(
-                "too-large", f"jpeg: more than {MOST_SCANS} scans, each of the whole picture; save it again with fewer"
+                "too-large",
+                f"jpeg: more than {MOST_SCANS} scans of the whole picture, which would take too long to read; save it "
+                "again with fewer scans",
             )
 
 

@@ -30,8 +30,8 @@ def check_memory(peak: int, max_pixels: int) -> None:
     if peak > allowed:
         raise ImageError(
             "too-large",
-            f"decoding it takes {_megabytes(peak)} MB of memory, {_megabytes(allowed)} MB at most are allowed; "
-            "make it smaller, save it with 8 bits per channel, or raise the limit of pixels",
+            f"reading it takes {_megabytes(peak)} MB of memory, but the limit is {_megabytes(allowed)} MB; make it "
+            "smaller, save it with 8 bits per channel, or raise the limit of pixels (`max_pixels`)",
         )
 
 

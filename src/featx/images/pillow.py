@@ -98,7 +98,9 @@ def _opened(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Im
     image = _OPENERS[kind](io.BytesIO(data))
     if kind == "jpeg" and image.mode == "CMYK" and "adobe" not in image.info:
         # Without Adobe's marker, some readers invert the inks and others don't.
-        raise ImageError("unsupported", f"jpeg: CMYK that does not say if it is inverted; {ADVICE}")
+        raise ImageError(
+            "unsupported", f"jpeg: CMYK colours that may be inverted or not, which the file does not tell; {ADVICE}"
+        )
     return image, 0
 
 
@@ -167,7 +169,7 @@ def _over_white(image: Image.Image) -> Pixels:
     """Convert any mode of 8 bits or fewer to RGB, with white behind transparent pixels."""
     width, height = image.size
     if not image.has_transparency_data and image.mode not in _PLAIN_MODES:
-        raise ImageError("unsupported", f"samples of mode {image.mode} have no range that is known; {ADVICE}")
+        raise ImageError("unsupported", f"the range of values is not known for mode {image.mode}; {ADVICE}")
     if width * height <= _BAND_PIXELS:
         return _band_over_white(image)
     out = np.empty((height, width, 3), np.uint8)
@@ -228,11 +230,11 @@ def _from_16_bits(image: Image.Image, data: bytes | memoryview, kind: Format) ->
         return _over_white(image)
     # Pillow has found the pixels whole, but keeps the high bytes only. cv2 takes memory for what a chunk announces.
     if not _has_whole_chunks(data):
-        raise ImageError("truncated", "png: a chunk is cut off, or the end chunk is missing")
+        raise ImageError("truncated", "png: a part or the end of the file is missing")
     image.close()  # cv2 needs the memory
     samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != (height, width) or samples.ndim != 3:
-        raise ImageError("unsupported", f"png of 16 bits that cv2 does not read; {ADVICE}")
+        raise ImageError("unsupported", f"png: this kind of 16-bit image can't be read; {ADVICE}")
     for rows in _bands(height, width):
         out[rows] = _deep_band_over_white(samples[rows], key)
     return out

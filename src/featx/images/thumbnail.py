@@ -54,7 +54,7 @@ def thumbnail(data: bytes | memoryview, *, side: int, quality: int = 80, max_pix
         ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
     if not written:
-        raise ImageError("unsupported", f"{width} x {height} pixels that cv2 does not write as JPEG")
+        raise ImageError("unsupported", f"an image of {width} x {height} pixels can't be written as JPEG")
     return encoded.tobytes()
 
 
@@ -80,7 +80,7 @@ def thumbnail_into(
     made = thumbnail(data, side=max(rules.image_size), max_pixels=max_pixels)
     record = np.frombuffer(len(made).to_bytes(4, "little") + made, np.uint8)
     if len(record) > out.size:
-        raise ImageError("unsupported", f"a thumbnail of {len(made):,} bytes, {out.size - 4:,} at most are allowed")
+        raise ImageError("unsupported", f"a small picture of {len(made):,} bytes, but the limit is {out.size - 4:,}")
     out.reshape(-1)[: len(record)] = record
 
 

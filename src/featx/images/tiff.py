@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 from featx.errors import ImageError
 from featx.images.damage import RAISED_BY_BAD_BYTES
 from featx.images.formats import ADVICE
+from featx.words import counted
 
 _SUBFILE, _SUB_PAGES, _RAW_VERSION = 254, 330, 50706
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
@@ -147,16 +148,16 @@ class Layout:
         if self.photometric is None:
             return "it does not say what its samples mean (PhotometricInterpretation)"
         if self.sample_format != (1,):
-            return "samples of this kind have no range that is known"
+            return "the range of values is not known for samples of this kind"
         if len(set(self.bits)) != 1:
-            return "its samples are of unequal size"
+            return "its samples have different sizes"
         bits = self.bits[0]
         if (extras := _KINDS.get((self.photometric, bits))) is None or not self._has_rule(extras):
-            return "there is no rule for this kind"
+            return "featx can't read this kind"
         if self.predictor not in (1, 2) or (self.predictor == 2 and self.compression not in _PREDICTED):
             return f"predictor {self.predictor} does not go with these samples and this compression"
         if self.fill_order != 1 and (self.fill_order != 2 or not self._is_reversible(bits)):
-            return "its bits are stored the other way round (FillOrder)"
+            return "its bits are stored in reverse order (FillOrder)"
         return self._fault_of_compression(bits) or self._fault_of_colours(tags)
 
     def _is_reversible(self, bits: int) -> bool:
@@ -185,7 +186,7 @@ class Layout:
                 and not self.planes
                 and len(self.bits) == _CHANNELS[self.photometric]
             )
-        return "" if allowed else "this compression has no rule, or none for such samples"
+        return "" if allowed else "featx can't read this compression, or not with such samples"
 
     def _fault_of_colours(self, tags: Mapping[int, Any]) -> str:
         if self.photometric == 5 and tags.get(_INK_SET, 1) != 1:
@@ -197,12 +198,12 @@ class Layout:
         if self.photometric == 3:
             colours = _numbers(tags.get(_COLOUR_MAP, ()))
             if len(colours) != 3 * 2 ** self.bits[0]:
-                return "its palette has not one colour for each value"
+                return "its palette does not have one colour for each value"
             if 0 < max(colours) < 256:
-                return "its palette has colours of 8 bits, which TIFF does not know"
+                return "its palette has colours of 8 bits, which TIFF does not allow"
         if self.photometric == 6 and self.compression != _JPEG:
             if tuple(tags.get(_SUBSAMPLING, (2, 2))) != (1, 1):
-                return "its colours are subsampled"
+                return "its colours have fewer pixels than its brightness (subsampling)"
             reference = tuple(float(value) for value in tags.get(_REFERENCE, (0, 255, 128, 255, 128, 255)))
             coefficients = tuple(float(value) for value in tags.get(_COEFFICIENTS, (0.299, 0.587, 0.114)))
             if reference != (0, 255, 128, 255, 128, 255) or not _near(coefficients, (0.299, 0.587, 0.114)):
@@ -214,13 +215,13 @@ class Layout:
         colours = _COLOURS.get(self.photometric, f"colours {self.photometric}") if self.photometric is not None else "?"
         size = "/".join(str(bits) for bits in sorted(set(self.bits)))
         kinds = "/".join(_SAMPLE_KINDS.get(kind, f"kind {kind}") for kind in self.sample_format)
-        count = f"{len(self.bits)} sample{'s' if len(self.bits) > 1 else ''}"
+        count = counted(len(self.bits), "sample")
         parts = [colours, f"{count} of {size} bits ({kinds})"]
         if self.planes:
-            parts.append("a plane for each")
+            parts.append("each in a plane of its own")
         if self.extra:
             parts.append(f"ExtraSamples {', '.join(map(str, self.extra))}")
-        name = TiffImagePlugin.COMPRESSION_INFO.get(self.compression, "not known here")
+        name = TiffImagePlugin.COMPRESSION_INFO.get(self.compression, "unknown")
         parts.append("uncompressed" if self.compression == _NONE else f"compression {self.compression} ({name})")
         return ", ".join(parts)
 
@@ -330,7 +331,7 @@ def _check_parts(tags: Mapping[int, Any], layout: Layout, size: int) -> None:
     if len(offsets) < needed or min(offsets, default=0) < 1 or min(counts, default=1) < 1:
         raise ImageError("truncated", "tiff: strips or tiles are missing")
     if any(offset + count > size for offset, count in zip(offsets, counts, strict=False)):
-        raise ImageError("truncated", "tiff: pixel data is announced beyond the end of the file")
+        raise ImageError("truncated", "tiff: pixel data is missing at the end of the file")
 
 
 def _block(tags: Mapping[int, Any]) -> tuple[int, int]:
@@ -340,7 +341,7 @@ def _block(tags: Mapping[int, Any]) -> tuple[int, int]:
     else:
         block = min(int(tags.get(_ROWS_PER_STRIP, tags[_LENGTH])), int(tags[_LENGTH])), int(tags[_WIDTH])
     if min(block) < 1:
-        raise ImageError("truncated", "tiff: strips or tiles of no size")
+        raise ImageError("truncated", "tiff: strips or tiles without a size")
     return block
 
 

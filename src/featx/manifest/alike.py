@@ -21,7 +21,7 @@ def difference(name: str, other: str) -> str | None:
     for words, form in _FORMS.items():
         if form(name) == form(other):
             return words
-    return "several small ways" if _plainest(name) == _plainest(other) else None
+    return "several small things" if _plainest(name) == _plainest(other) else None
 
 
 def sets_alike(names: Iterable[str]) -> list[tuple[list[str], str]]:
@@ -29,7 +29,7 @@ def sets_alike(names: Iterable[str]) -> list[tuple[list[str], str]]:
     by_form: dict[str, list[str]] = {}
     for name in names:
         by_form.setdefault(_plainest(name), []).append(name)
-    return [(alike, difference(alike[0], alike[1]) or "small ways") for alike in by_form.values() if len(alike) > 1]
+    return [(alike, difference(alike[0], alike[1]) or "small things") for alike in by_form.values() if len(alike) > 1]
 
 
 def _visible(name: str) -> str:
@@ -47,10 +47,10 @@ def _number(name: str) -> str:
 
 
 _FORMS = {
-    "signs that can't be seen": _visible,
+    "characters that can't be seen": _visible,
     "their Unicode form": lambda name: unicodedata.normalize("NFKC", name),
     "case": str.casefold,
-    "the way a number is written": _number,
+    "how a number is written": _number,
     "blanks, hyphens or underscores": _joined,
 }
 """Small ways in which names differ, and the form in which they then are the same."""

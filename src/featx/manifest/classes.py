@@ -8,8 +8,12 @@ from pathlib import Path
 from featx.errors import SourceError
 from featx.manifest.folders import is_empty, is_folder, visible, walk
 from featx.manifest.listing import WHAT_TO_GIVE, Listed, Manifest, in_order, made_of, split_named
+from featx.words import counted, some
 
 logger = logging.getLogger(__name__)
+
+NAMED_CLASSES = 5
+"""Classes that a warning names."""
 
 
 def from_folder(folder: Path) -> list[Manifest]:
@@ -24,7 +28,8 @@ def from_folder(folder: Path) -> list[Manifest]:
     ]
     if not manifests:
         raise SourceError(
-            f"no images in {folder}: {', '.join(root.name for root in splits)} hold no file; {WHAT_TO_GIVE}"
+            f"no images in {folder}: {', '.join(root.name for root in splits)} {'is' if len(splits) == 1 else 'are'} "
+            f"empty; {WHAT_TO_GIVE}"
         )
     return in_order(manifests)
 
@@ -42,14 +47,15 @@ def _split_folders(folder: Path) -> dict[Path, str]:
         held = any(names & {entry.name for entry in visible(folder / split) if is_folder(entry)} for split in splits)
         if held or ("train" in splits.values() and len(splits) > 1):
             logger.warning(
-                "%s: %s are taken for classes, since %r stands beside them; name one of them if they are splits",
+                "%s: %s are taken as classes, because the folder %r is beside them; if they are splits, give one of "
+                "them alone",
                 folder,
                 " and ".join(splits),
                 other,
             )
         return {}
     if beside := len(entries) - len(folders):
-        logger.warning("%s: %d files beside the splits are left out", folder, beside)
+        logger.warning("%s: %s beside the splits left out", folder, counted(beside, "file"))
     return {folder / name: split for name, split in splits.items()}
 
 
@@ -71,7 +77,7 @@ def _list_classes(root: Path) -> list[Listed]:
         label, slash, _ = path.partition("/")
         listed.append(Listed(path=path, label=label if slash else "", size=size, mtime_ns=mtime_ns))
     if special:
-        logger.info("%s: %d sockets, pipes or devices are left out", root, special)
+        logger.info("%s: %s left out (sockets, pipes or devices)", root, counted(special, "special file"))
     _warn_of_levels(root, listed)
     return listed
 
@@ -96,10 +102,11 @@ def _warn_of_levels(root: Path, listed: list[Listed]) -> None:
             }
         ):
             logger.warning(
-                "%s has one class, %s, whose images lie in the folders %s; if those are the classes, give %s",
+                "%s has only one class, %s, whose images are in the folders %s; if these folders are the classes, "
+                "give %s",
                 root,
                 next(iter(inner)),
-                _some(below),
+                some(below, most=NAMED_CLASSES),
                 root / folder,
             )
         return
@@ -108,22 +115,17 @@ def _warn_of_levels(root: Path, listed: list[Listed]) -> None:
         return
     if all(split_named(name) for name in first):
         logger.warning(
-            "%s: the classes %s have sub-folders that are named as splits, %s, and are taken whole; put a folder for "
-            "each split above the classes, or a column split into a CSV",
+            "%s: the classes %s have sub-folders with names of splits, %s, which are not taken as splits; put the "
+            "folders of the splits above those of the classes, or add a column split to a CSV",
             root,
-            _some(sorted(inner)),
-            _some(sorted(first)),
+            some(sorted(inner), most=NAMED_CLASSES),
+            some(sorted(first), most=NAMED_CLASSES),
         )
     else:
         logger.warning(
-            "%s: the classes %s have sub-folders of the same names, %s; if those are the classes, give %s",
+            "%s: the classes %s have sub-folders with the same names, %s; if the sub-folders are the classes, give %s",
             root,
-            _some(sorted(inner)),
-            _some(sorted(first)),
+            some(sorted(inner), most=NAMED_CLASSES),
+            some(sorted(first), most=NAMED_CLASSES),
             " or ".join(str(root / label) for label in sorted(inner)[:2]),
         )
-
-
-def _some(names: list[str]) -> str:
-    """Name up to five, and count the others."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")

@@ -87,7 +87,8 @@ def columns_line(records: Records, columns: Columns) -> str:
     parts = [f"paths from the column {names[columns.path]}"]
     if columns.label is None:
         parts.append(
-            f"no labels, since no column is called label, found {records.listed_names} (`label_column` names another)"
+            f"no labels, because no column is called label; found {records.listed_names} (choose one with "
+            "`label_column`)"
         )
     else:
         parts.append(f"labels from {names[columns.label]}")
@@ -102,9 +103,7 @@ def _plain(name: str) -> str:
 
 def _named(records: Records, name: str) -> int:
     if as_compared(name) not in records.header:
-        raise SourceError(
-            f"{records.where}: no column {as_shown(name)}, found {records.listed_names}; name one of these"
-        )
+        raise SourceError(f"{records.where}: there is no column {as_shown(name)}; choose one of {records.listed_names}")
     return records.header.index(as_compared(name))
 
 
@@ -124,13 +123,14 @@ def path_column(records: Records, options: TableOptions, leads: Leads) -> int:
     if not leading and not sure:
         sample = next((fields[first] for _, fields in records.rows if fields[first]), "")
         raise SourceError(
-            f"{records.where}: no column path, found {records.listed_names}; {records.names[first]} leads to no "
-            f"file (the first is '{as_shown(sample)}'). Give their folder with `root`, or a column with `path_column`"
+            f"{records.where}: there is no column path, found {records.listed_names}; the values of "
+            f"{records.names[first]} lead to no file (the first is '{as_shown(sample)}'). Give the folder of the "
+            "images with `root`, or the column of the paths with `path_column`"
         )
     if (sure and leading and first != known[0]) or not _alike(records, leading, leads):
         both = " and ".join(records.names[position] for position in dict.fromkeys((known[0], *leading)))
         raise SourceError(
-            f"{records.where}: the columns {both} could both hold the paths; name the right one with `path_column`"
+            f"{records.where}: the columns {both} could both hold the paths; choose one with `path_column`"
         )
     return first
 
@@ -147,15 +147,18 @@ def _alike(records: Records, positions: Sequence[int], leads: Leads) -> bool:
 
 
 def _no_paths(records: Records, leads: Leads) -> str:
-    said = f"{records.where}: no column path (or file_name, image), found {records.listed_names}"
+    said = f"{records.where}: there is no column path (or file_name, image), found {records.listed_names}"
     image = next((as_shown(name) for name in records.written if leads(name)), None)
     if image is not None:
-        return f"{said}; {image} is a file, so the first line is no header: put one above it, such as path,label"
+        return (
+            f"{said}; {image} is a file, so the line with the names of the columns is missing: write it first, such "
+            "as path,label"
+        )
     first = records.rows[0][1] if records.rows else []
     found = next((name for name, field in zip(records.names, first, strict=False) if leads(field)), None)
     if found is not None:
-        return f"{said}; the column {found} leads to files: name it with `path_column`"
-    return f"{said}; name the column, or say which it is with `path_column`"
+        return f"{said}; the column {found} leads to files: choose it with `path_column`"
+    return f"{said}; rename the column, or choose it with `path_column`"
 
 
 def _label_column(records: Records) -> int | None:
@@ -163,6 +166,6 @@ def _label_column(records: Records) -> int | None:
     if len(found) > 1 and records.header[found[0]] != LABELS[0]:
         both = " and ".join(records.names[position] for position in found)
         raise SourceError(
-            f"{records.where}: the columns {both} could both hold the labels; name one with `label_column`"
+            f"{records.where}: the columns {both} could both hold the labels; choose one with `label_column`"
         )
     return found[0] if found else None

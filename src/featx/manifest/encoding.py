@@ -46,7 +46,7 @@ def read_text(file: Path) -> tuple[str, str]:
         data = file.read_bytes()
     except OSError as error:
         raise SourceError(
-            f"{file} can't be read ({error.strerror or error}); allow it, or give another source"
+            f"{file} can't be read ({error.strerror or error}); change its rights, or give another file"
         ) from error
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "")
     if encoding in ("utf-16", "utf-32"):
@@ -54,7 +54,7 @@ def read_text(file: Path) -> tuple[str, str]:
             text = data.decode(encoding)
         except UnicodeDecodeError as error:
             raise SourceError(
-                f"{file} begins as {encoding.upper()} does, and isn't ({error.reason} at byte {error.start}); save it "
+                f"{file} begins like {encoding.upper()}, but is not ({error.reason} at byte {error.start}); save it "
                 "again as UTF-8"
             ) from error
     else:
@@ -66,12 +66,12 @@ def read_text(file: Path) -> tuple[str, str]:
 
 def _what_holds_nulls(file: Path, data: bytes, text: str) -> str:
     if data.startswith(b"PK\3\4"):
-        return f"{file} is a ZIP archive, as .xlsx and .ods files are, and no CSV; export the sheet as CSV (UTF-8)"
+        return f"{file} is not a CSV but a ZIP archive, as .xlsx and .ods files are; export the table as CSV (UTF-8)"
     for name, other in (("utf-16-le", 1), ("utf-16-be", 0)):
         if not any(data[other:64:2]):
-            return f"{file} is likely {name.upper()} without the mark that says so; save it again as UTF-8"
+            return f"{file} is probably {name.upper()} (without a byte order mark); save it again as UTF-8"
     line = text.count("\n", 0, text.index("\0")) + 1
-    return f"{file}, line {line}: there is a NUL character, which no name can hold; is this a CSV?"
+    return f"{file}, line {line}: there is a NUL character, which can't be part of a name; is this really a CSV file?"
 
 
 def is_text(value: str) -> bool:
@@ -97,7 +97,7 @@ def readings(value: str) -> dict[str, str]:
 def readings_line(value: str) -> str:
     """Say which encodings would read a value that is no UTF-8, and as what."""
     found = [f"{encoding} reads {text!r}" for text, encoding in readings(value).items()]
-    return ", ".join(found[:_SHOWN]) or "no common encoding reads it"
+    return ", ".join(found[:_SHOWN]) or "no common encoding fits"
 
 
 def _is_like_a_name(text: str) -> bool:
@@ -120,10 +120,10 @@ def checked_text(what: str, value: str, *, any_bytes: bool = False) -> str:
     """
     value = value.strip()
     if not any_bytes and not is_text(value):
-        raise SourceError(f"{what} '{as_shown(value)}' is no UTF-8 ({readings_line(value)}); save the file as UTF-8")
+        raise SourceError(f"{what} '{as_shown(value)}' is not UTF-8 ({readings_line(value)}); save the file as UTF-8")
     first, *more = LINE_END.split(value, 1)
     if more:
-        raise SourceError(f"{what} '{as_shown(first)}' goes on in the next line; close the quote before it")
+        raise SourceError(f"{what} '{as_shown(first)}' continues on the next line; add the closing quote before")
     return value
 
 

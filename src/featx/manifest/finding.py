@@ -29,11 +29,12 @@ def source_path(source: Path | str) -> Path:
     if isinstance(source, str | os.PathLike):
         return Path(source)
     if hasattr(source, "to_csv"):
-        way = 'write the frame with frame.to_csv("images.csv", index=False)'
+        way = 'write the table with frame.to_csv("images.csv", index=False)'
     else:
-        way = 'write the paths into a file, a line each below the line "path"'
+        way = 'write the paths into a file, one per line, below a first line "path"'
     raise UsageError(
-        f"images are given as a folder or a CSV, found {type(source).__name__}: {way}, and give the path of that file"
+        f"images must be given as a folder or a CSV file, found {type(source).__name__}: {way}, and give the path of "
+        "that file"
     )
 
 
@@ -81,9 +82,9 @@ def find(
     listed with size and time -1.
     """
     if limit is not None and limit < 1:
-        raise UsageError(f"limit {limit} asked for: choose 1 image or more")
+        raise UsageError(f"`limit` must be 1 or more, and is {limit}")
     if seed < 0:
-        raise UsageError(f"seed {seed} asked for: give 0 or more")
+        raise UsageError(f"`seed` must be 0 or more, and is {seed}")
     try:
         given = Path(os.path.abspath(Path(source).expanduser()))  # noqa: PTH100  (resolve would follow links)
     except RuntimeError as error:  # there is no such user
@@ -95,7 +96,10 @@ def find(
         raise SourceError(f"{given}: {error.strerror or error}{advice}") from error
     if stat.S_ISDIR(mode):
         if table:
-            raise UsageError(f"`path_column`, `label_column` and `root` are for a CSV, and {given} is a folder")
+            raise UsageError(
+                f"`path_column`, `label_column` and `root` work only with a CSV file, but {given} is a folder: leave "
+                "them out"
+            )
         manifests = from_folder(given)
     elif stat.S_ISREG(mode) and given.suffix.lower() in SUFFIXES:
         # What reads a CSV takes as long to import as a thousand files to list, and most sources are folders.
@@ -108,7 +112,10 @@ def find(
         for names, words in sets_alike(manifest.classes):
             shown = " and ".join(repr(name) for name in names)
             logger.warning(
-                "%s: the classes %s differ in %s only; if they are one, give it one name", given, shown, words
+                "%s: the names of the classes %s differ only in %s; if they are the same class, use one name for it",
+                given,
+                shown,
+                words,
             )
     return [manifest if limit is None else limited(manifest, limit, seed) for manifest in manifests]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from featx.errors import SourceError
 from featx.manifest.listing import MISSING
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def walk(root: Path) -> Iterator[tuple[str, int | None, int]]:
                 continue
             yield path, status.st_size if stat.S_ISREG(status.st_mode) else None, status.st_mtime_ns
     if again:
-        logger.info("%s: %d links lead to folders that are listed already", root, again)
+        logger.info("%s: %s to folders that are listed already", root, counted(again, "link leads", "links lead"))
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -111,5 +112,5 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _cannot_list(folder: Path, error: OSError) -> SourceError:
     return SourceError(
-        f"the folder {folder} can't be listed ({error.strerror or error}); allow it, or move it elsewhere"
+        f"the folder {folder} can't be listed ({error.strerror or error}); change its rights, or move it elsewhere"
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from featx.errors import Reason, SourceError
 
-WHAT_TO_GIVE = "give a folder of images, a folder with one sub-folder per class, or a .csv with a column path"
+WHAT_TO_GIVE = "give a folder of images, a folder with one sub-folder per class, or a .csv file with a column path"
 """Advice where a source can't be taken."""
 
 SPLITS = {
@@ -168,7 +168,7 @@ def made_of(
 ) -> Manifest:
     """Sort images, and number their classes."""
     if not listed:
-        raise SourceError(f"no images in {root}: it holds no file that is not hidden; {WHAT_TO_GIVE}")
+        raise SourceError(f"no images in {root}: it has no files, or only hidden ones; {WHAT_TO_GIVE}")
     listed = sorted(listed, key=lambda image: os.fsencode(image.path))
     classes = tuple(sorted({image.label for image in listed} - {""}, key=os.fsencode))
     index = {"": -1} | {label: i for i, label in enumerate(classes)}

@@ -13,6 +13,7 @@ from typing import NoReturn
 from featx.errors import SourceError
 from featx.manifest.encoding import as_shown, read_text
 from featx.manifest.quotes import has_stray_quote, last_quote
+from featx.words import counted
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 """Signs that separate fields, and their names."""
@@ -88,7 +89,7 @@ def read_records(file: Path, knows: Callable[[Sequence[str]], bool]) -> Records:
     if lines and (told := re.fullmatch(r'"?sep=(.*?)"?[\r\n]*', lines[0], re.IGNORECASE)):
         delimiter, begin = told[1], 2
         if delimiter not in DELIMITERS:
-            raise SourceError(f"{file}, line 1: {told[0].strip()} names a delimiter that is not known; use commas")
+            raise SourceError(f"{file}, line 1: {told[0].strip()} names an unknown delimiter; use commas")
         lines = lines[1:]
     delimiter = delimiter or _delimiter(file, lines, knows)
     records = list(_records(file, lines, delimiter=delimiter, begin=begin))
@@ -130,8 +131,8 @@ def _delimiter(file: Path, lines: Sequence[str], knows: Callable[[Sequence[str]]
     known = [sign for sign, header in headers.items() if knows(header)]
     if len(known) > 1 and any(len(headers[sign]) > 1 for sign in known):
         raise SourceError(
-            f"{file}: the columns could be separated by {' or '.join(DELIMITERS[sign] for sign in known)}; "
-            "use commas, and put names that hold a sign in quotes"
+            f"{file}: the columns could be separated by {' or '.join(DELIMITERS[sign] for sign in known)}; use "
+            "commas, and put names that contain one of these in quotes"
         )
     return known[0] if known else max(headers, key=lambda sign: len(headers[sign]))
 
@@ -156,13 +157,13 @@ def _records(
             end = reader.line_num
             if has_stray_quote(lines[done] if end == done + 1 else "".join(lines[done:end]), delimiter):
                 raise SourceError(
-                    f"{file}, line {begin + done}: a quote stands inside a text that isn't in quotes; put the text in "
-                    "quotes, and write a quote inside it twice"
+                    f"{file}, line {begin + done}: a quote is inside a text that isn't in quotes; put the whole text "
+                    "in quotes, and write each quote inside it twice"
                 )
             if lines[end - 1].endswith("\r") != return_alone and end < len(lines):
                 raise SourceError(
-                    f"{file}, line {begin + end - 1}: some lines end in a carriage return alone, others don't; put a "
-                    "text with line breaks in quotes"
+                    f"{file}, line {begin + end - 1}: some lines end with a carriage return only, others don't; put "
+                    "texts with line breaks in quotes"
                 )
             if not _is_empty(fields):
                 yield begin + done, fields
@@ -176,7 +177,7 @@ def _refuse_record(file: Path, lines: Sequence[str], delimiter: str, begin: int,
     quote, closed = last_quote(lines, delimiter)
     end = begin + len(lines) - 1
     if quote is None:
-        said = f"line {end}: this is no CSV ({error}); correct the line"
+        said = f"line {end}: this is not valid CSV ({error}); correct the line"
     elif not closed:
         said = f"line {begin + quote}: a quote opens here and is never closed; close it, or remove it"
     elif begin + quote < end:
@@ -185,7 +186,7 @@ def _refuse_record(file: Path, lines: Sequence[str], delimiter: str, begin: int,
             "close it, or remove it"
         )
     else:
-        said = f"line {end}: more text follows a quote that is closed; write a quote inside a text twice"
+        said = f"line {end}: more text follows a quote that is closed; write each quote inside a text twice"
     raise SourceError(f"{file}, {said}") from error
 
 
@@ -194,8 +195,8 @@ def _refuse_twins(where: str, header: Sequence[str]) -> None:
     for position, name in enumerate(header):
         if name and name in seen:
             raise SourceError(
-                f"{where}: the column {as_shown(name)} is there twice, as number {seen[name] + 1} and "
-                f"{position + 1}; rename or remove one of them"
+                f"{where}: the column {as_shown(name)} exists twice, as number {seen[name] + 1} and {position + 1}; "
+                "rename or remove one of them"
             )
         seen[name] = position
 
@@ -212,13 +213,13 @@ def _full_rows(
     for line, fields in records:
         if len(fields) < width:
             raise SourceError(
-                f"{file}, line {line}: fewer fields than the header has ({len(fields)}, not {width}); write the "
-                "delimiters of empty fields too"
+                f"{file}, line {line}: there are fewer fields than in the header ({len(fields)}, not {width}); write "
+                "the delimiters of empty fields too"
             )
         if len(fields) > width and any(field.strip() for field in fields[width:]):
             raise SourceError(
-                f"{file}, line {line}: more fields than the header has ({len(fields)}, not {width}); put a path or a "
-                "text with delimiters in quotes"
+                f"{file}, line {line}: there are more fields than in the header ({len(fields)}, not {width}); put "
+                "paths and texts with delimiters in quotes"
             )
         rows.append((line, fields))
     # A header that ends in delimiters itself may be a field longer than the rows, and its names beside their columns.
@@ -227,7 +228,8 @@ def _full_rows(
     if others := [(line, len(fields)) for line, fields in rows if len(fields) != usual]:
         line, found = others[0]
         raise SourceError(
-            f"{file}, line {line}: {found} fields, where {'the header has' if len(first) == usual else 'others have'} "
-            f"{usual}, empty ones included; give every row as many delimiters, and put a text with delimiters in quotes"
+            f"{file}, line {line}: there {'is' if found == 1 else 'are'} {counted(found, 'field')} (empty ones "
+            f"included), but {'the header has' if len(first) == usual else 'other lines have'} {usual}; write the "
+            "same number of delimiters in every line, and put texts with delimiters in quotes"
         )
     return rows if width in widths else [(line, fields[:width]) for line, fields in rows]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from featx.files import near
 from featx.manifest.encoding import is_text, readings
 
 _URL = re.compile(r"\s*([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
@@ -36,10 +37,10 @@ def _home(path: str) -> str:
 _STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("without the blanks around them", str.strip),
     ("without the quotes around them", _without_quotes),
-    ("with / for \\", lambda path: path.replace("\\", "/")),
+    ("with / in place of \\", lambda path: path.replace("\\", "/")),
     ("with drives under /mnt", _drive),
     ("from the home folder", _home),
-    ("with their %-codes decoded", _decoded),
+    ("with %-codes as letters", _decoded),
 )
 """Ways to read a path that leads to no file as it is written; each goes on from the result of those before it."""
 
@@ -100,21 +101,22 @@ class Folder:
         try:
             os.stat(os.path.join(self.root, path))  # noqa: PTH116, PTH118
         except PermissionError:
-            return "the folder that it is in may not be entered"
+            return "you have no right to enter its folder"
         except (OSError, ValueError):
             pass
         path = path.strip().replace("\\", "/")
         parent, name = os.path.split(path)
         if len(names := self._names(parent).get(name, [])) > 1:
-            return f"{' and '.join(names[:3])} are there: write the suffix"
+            return f"{' and '.join(names[:3])} exist: write the path with its suffix"
         if _DRIVE.match(path):
-            return "it is on a drive of Windows; write paths relative to the CSV"
-        if (other := self._in_another_case(path)) is not None:
-            return f"{other} is there, which differs in capital and small letters"
+            return "it is on a Windows drive; write paths relative to the folder of the CSV"
+        # Slips of the keyboard are not looked through: images are often called by numbers.
+        if (other := near(self.root / path, slips=False)) is not None:
+            return f"did you mean {other if path.startswith('/') else other.relative_to(self.root)}?"
         if not path.startswith("/"):
             for folder in dict.fromkeys((os.curdir, *map(str, list(self.root.parents)[:3]))):
                 if os.path.isfile(os.path.join(folder, path)):  # noqa: PTH113, PTH118  (pathlib's raises for odd names)
-                    return f"it is there from {os.path.abspath(folder)}: give that folder with `root`"  # noqa: PTH100
+                    return f"it exists in {os.path.abspath(folder)}: give that folder with `root`"  # noqa: PTH100
         return ""
 
     def _plain(self, path: str) -> str:
@@ -173,23 +175,8 @@ class Folder:
         except (OSError, ValueError):
             return []
 
-    def _in_another_case(self, path: str) -> str | None:
-        """Find the one file whose path differs only in capital and small letters, or in Unicode form."""
-        found = "/" if path.startswith("/") else ""
-        for part in PurePosixPath(path.strip("/")).parts:
-            entries = self._entries(found)
-            alike = [part] if part in entries else [name for name in entries if _folded(name) == _folded(part)]
-            if len(alike) != 1:
-                return None
-            found = os.path.join(found, alike[0])  # noqa: PTH118
-        return found
-
 
 def is_url(path: str) -> bool:
     """Tell whether a path is the address of something that is on no file system."""
     found = _URL.match(path)
     return found is not None and found[1].lower() != "file"
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()

@@ -14,6 +14,7 @@ from featx.manifest.encoding import LINE_END, as_shown, checked_text
 from featx.manifest.listing import MISSING, Listed, Manifest, TableOptions, in_order, made_of, split_named
 from featx.manifest.records import Records, parse_line, read_records
 from featx.manifest.spellings import Folder, Located, is_url
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def from_csv(file: Path, options: TableOptions) -> list[Manifest]:
     columns = choose_columns(records, options, folder.identity)
     rows = list(_one_for_each_file(file, _rows(records, columns, folder)))
     if not rows:
-        raise SourceError(f"{file} has a header and no rows; name one image per line")
+        raise SourceError(f"{file} has only a header and no lines below it; name one image per line")
     notes = (_reading(records, columns_line(records, columns), rows),)
     _warn_of_labels(file, rows)
     by_split: dict[str, list[_Row]] = {}
@@ -52,7 +53,7 @@ def from_csv(file: Path, options: TableOptions) -> list[Manifest]:
     names = {split: f"{file.stem}-{split}".replace("/", "_") if split else file.stem for split in by_split}
     if len(set(names.values())) < len(names):
         raise SourceError(
-            f"{file}: the splits {', '.join(map(as_shown, by_split))} would share a name; give them others"
+            f"{file}: the splits {', '.join(map(as_shown, by_split))} would get the same name; rename them"
         )
     return in_order(
         made_of(
@@ -85,7 +86,9 @@ def _folder(file: Path, options: TableOptions) -> Folder:
         return Folder(file.parent)
     root = Path(os.path.abspath(os.path.expanduser(options.root)))  # noqa: PTH100, PTH111  (resolve would follow links)
     if not root.is_dir():
-        raise SourceError(f"`root={options.root}` is no folder; give the one that the paths of {file} are relative to")
+        raise SourceError(
+            f"`root={options.root}` is not a folder; give the folder that the paths in {file} are relative to"
+        )
     return Folder(root)
 
 
@@ -97,15 +100,17 @@ def _rows(records: Records, columns: Columns, folder: Folder) -> Iterator[_Row]:
         written = fields[columns.path]
         where = f"{file}, line {line}"
         if not written.strip():
-            raise SourceError(f"{where}: the {records.names[columns.path]} is empty; name an image, or delete the line")
+            raise SourceError(
+                f"{where}: the {records.names[columns.path]} is empty; write the path of an image, or delete the line"
+            )
         located = folder.locate(written)
         if located.status is None and is_url(written):
             raise SourceError(
-                f"{where}: {as_shown(written.strip())} is an address, and featx reads files; download the "
-                "images and write their paths"
+                f"{where}: {as_shown(written.strip())} is an address on the web, but featx reads only files; download "
+                "the images and write their paths"
             )
         if located.status is not None and not stat.S_ISREG(located.status.st_mode):
-            raise SourceError(f"{where}: {as_shown(located.path)} is no regular file; name an image")
+            raise SourceError(f"{where}: {as_shown(located.path)} is not a regular file; write the path of an image")
         values = {
             name: checked_text(f"{where}: the {name}", fields[number], any_bytes=name == "group")
             for name, number in taken.items()
@@ -127,8 +132,8 @@ def _refuse_swallowed(records: Records, columns: Columns, folder: Folder, line: 
         name = records.names[position]
         if position == columns.path and folder.identity(field) is None:
             raise SourceError(
-                f"{where}: the {name} '{as_shown(first)}' goes on in the next line, and there is no such file; close "
-                "the quote before it"
+                f"{where}: the {name} '{as_shown(first)}' continues on the next line, and there is no such file; add "
+                "the closing quote before"
             )
         for number, text in enumerate(more, start=1):
             inner = parse_line(text, records.delimiter)
@@ -136,7 +141,8 @@ def _refuse_swallowed(records: Records, columns: Columns, folder: Folder, line: 
             if as_long and len(inner) > columns.path and folder.identity(inner[columns.path]) is not None:
                 named = as_shown(inner[columns.path])
                 raise SourceError(
-                    f"{where}: a quote opens in {name} and takes in a later row, which names {named}; close it before"
+                    f"{where}: a quote opens in {name} and includes a later line, which names {named}; add the "
+                    "closing quote before"
                 )
 
 
@@ -166,9 +172,9 @@ def _one_for_each_file(file: Path, rows: Iterable[_Row]) -> Iterator[_Row]:
     if again:
         row, other = again[0]
         logger.warning(
-            "%s: %d rows name a file a second time and are left out (the first, on line %d: %s is the same file as %s)",
+            "%s: files named a second time are left out, on %s (the first is line %d: %s is the same file as %s)",
             file,
-            len(again),
+            counted(len(again), "line"),
             row.line,
             as_shown(row.located.path),
             as_shown(other.located.path),
@@ -180,10 +186,10 @@ def _warn_of_labels(file: Path, rows: Iterable[_Row]) -> None:
     labels = Counter(row.label for row in rows)
     for label in labels.keys() & _NO_LABEL:
         logger.warning(
-            "%s: %r is taken as a class, with %d images; leave the label empty where there is none",
+            "%s: %r is taken as a class, with %s; if it means that there is no label, leave the label empty",
             file,
             label,
-            labels[label],
+            counted(labels[label], "image"),
         )
 
 
@@ -191,7 +197,11 @@ def _reading(records: Records, text: str, rows: Iterable[_Row]) -> str:
     """Say how a CSV was read, in one line."""
     readings = Counter(row.located.reading for row in rows)
     del readings[""]
-    parts = [text, *records.oddities, *(f"{count:,} paths read {reading}" for reading, count in readings.items())]
+    parts = [
+        text,
+        *records.oddities,
+        *(f"{counted(count, 'path')} read {reading}" for reading, count in readings.items()),
+    ]
     return f"{records.file.name}: {'; '.join(parts)}"
 
 

@@ -62,7 +62,7 @@ def read(path: Path) -> Any:
             data = file.read()
     except OSError as error:
         raise ModelError(
-            f"can't read model {str(path)!r}: {error.strerror or error}{meant(path) or '; make one with fit'}"
+            f"can't read model {str(path)!r}: {error.strerror or error}{meant(path) or '; make a model with fit'}"
         ) from error
     return _unseal(data, path)
 
@@ -84,8 +84,8 @@ def _seal(contents: Mapping[str, Any], path: Path) -> bytes:
     data = skops.io.dumps(dict(contents))
     if untrusted := _untrusted(data):
         raise ModelError(
-            f"model {str(path)!r} can't be saved, it would not be safe to load: it holds {', '.join(untrusted)};"
-            " keep it in memory (save=False), or take another estimator"
+            f"model {str(path)!r} can't be saved, because loading it would not be safe: it contains "
+            f"{', '.join(untrusted)}; keep it in memory (save=False), or use another estimator"
         )
     buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -102,20 +102,27 @@ def _unseal(data: bytes, path: Path) -> Any:
             names = archive.namelist()
             # A model's members are not packed, so that what it takes is seen by its size.
             if SEAL in names and sum(member.file_size for member in archive.infolist()) > len(data):
-                raise ModelError(f"{str(path)!r} would unpack to more than its size, as no model does: fit it again")
+                raise ModelError(
+                    f"{str(path)!r} is not a model that featx wrote: it would unpack to more than its size; fit it "
+                    "again"
+                )
             seal = parse_json(archive.read(SEAL)) if SEAL in names else {}
             if seal.get("format") != FORMAT:
-                raise ModelError(f"{str(path)!r} is an archive, but no model written by featx; make one with fit")
+                raise ModelError(
+                    f"{str(path)!r} is an archive, but not a model written by featx; make a model with fit"
+                )
             if seal["format_version"] > FORMAT_VERSION:
                 raise ModelError(
-                    f"model {str(path)!r} has format {seal['format_version']}, this featx reads up to {FORMAT_VERSION}:"
-                    " update featx"
+                    f"model {str(path)!r} has format {seal['format_version']}, but this featx reads only formats up "
+                    f"to {FORMAT_VERSION}: update featx"
                 )
             found = {member: hashlib.sha256(archive.read(member)).hexdigest() for member in names if member != SEAL}
         if len(names) != len(found) + 1 or found != seal["members"]:
             raise ModelError(f"model {str(path)!r} was changed after it was written, or is damaged: fit it again")
         if untrusted := _untrusted(data):
-            raise ModelError(f"model {str(path)!r} is not safe to load, it holds {', '.join(untrusted)}: fit it again")
+            raise ModelError(
+                f"model {str(path)!r} is not safe to load, because it contains {', '.join(untrusted)}: fit it again"
+            )
         with warnings.catch_warnings():
             # The versions in the model's own record tell it better, in one line.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
@@ -124,4 +131,4 @@ def _unseal(data: bytes, path: Path) -> Any:
         raise
     except Exception as error:
         # Whatever its bytes make zipfile, json, skops and numpy raise, it says the same about a file from outside.
-        raise ModelError(f"{str(path)!r} is no model, or a damaged one; make one with fit") from error
+        raise ModelError(f"{str(path)!r} is not a model, or is damaged; make a model with fit") from error

@@ -33,6 +33,7 @@ from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec
 from featx.version import __version__
+from featx.words import counted, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +112,8 @@ class Model:
     def __repr__(self) -> str:
         k, n = len(self.classes), len(self.labels)
         return (
-            f"<Model {self.name}: {self._made} on {self.spec.backbone} · {k} classes · {n:,} images · {self._accuracy}>"
+            f"<Model {self.name}: {self._made} on {self.spec.backbone} · {counted(k, 'class', 'classes')} · "
+            f"{counted(n, 'image')} · {self._accuracy}>"
         )
 
     def _repr_html_(self) -> str:
@@ -119,13 +121,13 @@ class Model:
         rows = [
             ("classifier", self.clf),
             ("hyperparameters", ", ".join(params) or "none"),
-            ("classes", f"{len(self.classes)}: {notebook.some(self.classes)}"),
+            ("classes", f"{len(self.classes)}: {some(self.classes)}"),
             ("backbone", f"{self.spec.backbone}, weights {self.weights_source}"),
-            ("fitted on", f"{len(self.labels):,} images of {self.origin.path}"),
+            ("fitted on", f"{counted(len(self.labels), 'image')} of {self.origin.path}"),
             ("accuracy", self._accuracy),
             ("made", f"{self.created}, featx {self.versions.get('featx', '')}"),
         ]
-        notes = ["its backbone is untrained"] if self.untrained else []
+        notes = ["the backbone is untrained"] if self.untrained else []
         return notebook.html_table(self.name, rows, notes=notes)
 
     @property
@@ -201,7 +203,8 @@ class Model:
         differences = self.spec.differences(spec)
         if differences:
             raise SpecMismatch(
-                f"model {self.name!r} can't be used on these features: extract them as it wants them", differences
+                f"model {self.name!r} can't be used on these features: extract them with the settings of the model",
+                differences,
             )
 
     def predict(self, X: NDArray[Any]) -> NDArray[np.str_]:
@@ -263,8 +266,8 @@ class Model:
         check_features(X)
         if X.shape[1] != self.width:
             raise DataError(
-                f"model {self.name!r} takes features of length {self.width}, found {X.shape[1]}:"
-                " extract them under the model's spec"
+                f"model {self.name!r} needs features of length {self.width}, found {X.shape[1]}: extract them with "
+                "the settings of the model"
             )
         blocks = [function(X[first : first + ROWS_AT_ONCE]) for first in range(0, len(X), ROWS_AT_ONCE)]
         return np.concatenate(blocks) if blocks else nothing
@@ -304,12 +307,13 @@ class Model:
             model = replace(cls._from_contents(contents), name=path.stem, file=path.absolute())
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{str(path)!r} is no model: its contents don't fit together ({error}); fit again"
+                f"{str(path)!r} is not a valid model: its contents contradict each other ({error}); fit again"
             ) from error
         fitted_with = model.versions["scikit-learn"]
         if fitted_with != sklearn.__version__:
             logger.warning(
-                "model %r was fitted with scikit-learn %s and runs on %s: fit it again if results look wrong",
+                "model %r was fitted with scikit-learn %s, but this is scikit-learn %s: fit it again if results look "
+                "wrong",
                 model.name,
                 fitted_with,
                 sklearn.__version__,

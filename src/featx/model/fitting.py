@@ -18,6 +18,7 @@ from featx.selection import DEFAULT_OPTIONS, SelectionOptions, select
 from featx.selection.calibration import fit_calibration
 from featx.selection.planning import log_plan, plan_fit
 from featx.selection.sweep import LARGE, blas_threads, workers
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -86,18 +87,26 @@ def fit_model(
     blueprint = options.blueprint(clf)
     n = len(data.features)
     if not n == len(data.labels) == len(data.digests) or (data.groups is not None and len(data.groups) != n):
-        raise DataError(f"{n} rows of features need as many labels, digests and groups in {data.origin.path!r}")
+        raise DataError(
+            f"the number of labels, digests and groups must be that of the rows, {n}, in {data.origin.path!r}"
+        )
     labelled = np.flatnonzero(np.asarray(data.labels) >= 0)
     if len(labelled) == 0:
-        raise DataError(f"none of the {n} images has a label: a folder per class, or a CSV with labels, gives them")
+        raise DataError(
+            f"none of {counted(n, 'image')} has a label: put the images of each class into a folder, or write a CSV "
+            "with labels"
+        )
     if len(labelled) < n:
-        logger.info("%d of %d images have no label and are left out", n - len(labelled), n)
+        logger.info("without a label, so left out: %d of %s", n - len(labelled), counted(n, "image"))
     present, labels = np.unique(np.asarray(data.labels)[labelled], return_inverse=True)
     if present[-1] >= len(data.classes):
-        raise DataError(f"label {present[-1]} has no name among {len(data.classes)} classes: extract the store again")
+        raise DataError(
+            f"label number {present[-1]} is none of {counted(len(data.classes), 'class', 'classes')}: extract the "
+            "store again"
+        )
     absent = sorted(set(range(len(data.classes))) - set(present.tolist()))
     if absent:
-        logger.info("classes without an image are left out: %s", ", ".join(data.classes[label] for label in absent))
+        logger.info("classes without images are left out: %s", ", ".join(data.classes[label] for label in absent))
     classes = tuple(data.classes[label] for label in present)
     X = data.features if len(labelled) == n else data.features[labelled]
     groups = None if data.groups is None else [data.groups[row] for row in labelled]

@@ -66,7 +66,9 @@ class Ranking:
             for one in self.models
         ]
         header = ("classifier", "accuracy", "varies between test parts by", "model")
-        return notebook.html_table(f"{self.store}, the best by cross-validation first", rows, header=header)
+        return notebook.html_table(
+            f"{self.store}, the best classifier (by cross-validation) first", rows, header=header
+        )
 
     def to_pandas(self) -> "pd.DataFrame":
         """Table for pandas, a row for each classifier, best first.

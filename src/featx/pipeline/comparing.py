@@ -15,6 +15,7 @@ from featx.pipeline.naming import MODEL_SUFFIX, REPORTS, report_path
 from featx.reports import Report
 from featx.reports.images import Images
 from featx.statistics.comparison import Comparisons, rank
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,10 @@ def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
     """Compare reports that are on one set."""
     scored = _named(reports)
     if len(scored) < 2:
-        raise UsageError(f"{len(scored)} report to compare: give at least two, of models scored on the same images")
+        raise UsageError(
+            f"{counted(len(scored), 'report')} to compare: give at least two, of models that were scored on the same "
+            "images"
+        )
     shared = list(scored[0].rows)
     for other in scored[1:]:
         shared = [key for key in shared if key in other.rows]
@@ -67,18 +71,19 @@ def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
         if not common or not shared:
             raise DataError(_apart(scored, shared=len(shared)))
         notes.append(
-            f"compared on the {len(shared)} images that all were scored on, of {len(smallest.rows)} to "
-            f"{len(largest.rows)}"
+            f"compared on the {counted(len(shared), 'image')} that all models were scored on; each was scored on "
+            f"{len(smallest.rows):,} to {counted(len(largest.rows), 'image')}"
         )
     classes = list(dict.fromkeys(name for one in scored for name in one.report.metrics.classes))
     labels = scored[0].column("labels", shared, classes)
     for other in scored[1:]:
         if differ := np.count_nonzero(other.column("labels", shared, classes) != labels):
             raise DataError(
-                f"{scored[0].name} and {other.name} were scored on other labels: {differ} of {len(shared)} images "
-                "differ; score them again on the same labels"
+                f"{scored[0].name} and {other.name} were scored on different labels: {differ} of "
+                f"{counted(len(shared), 'image')} {'has' if differ == 1 else 'have'} a different label; score the "
+                "models again on the same labels"
             )
-    notes += [f"{one.name}: its backbone is untrained" for one in scored if one.report.untrained]
+    notes += [f"{one.name}: the backbone is untrained" for one in scored if one.report.untrained]
     return rank(
         labels,
         {one.name: one.column("predicted", shared, classes) for one in scored},
@@ -124,12 +129,12 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
     groups = [_newest(list(same)) for _, same in groupby(sorted(found, key=images), key=images)]
     if not any(len(group) > 1 for group in groups):
         raise DataError(
-            f"no two reports on the same images among the {len(found)} under {REPORTS}: score at least two models on "
-            "the same images with `featx score` first"
+            f"among the {counted(len(found), 'report')} under {REPORTS}, no two are on the same images: score at "
+            "least two models on the same images with `featx score` first"
         )
     for group in groups:
         if len(group) == 1:
-            logger.warning("%s has no other report on %s beside it", group[0].model, group[0].scored_on)
+            logger.warning("%s is not compared: no other model was scored on %s", group[0].model, group[0].scored_on)
     return [compare(group) for group in groups if len(group) > 1]
 
 
@@ -169,7 +174,9 @@ def _sets(reports: Sequence[Report | Path | str]) -> list[list[Report]]:
             for one, kind in zip(reports, loaded, strict=True)
             if isinstance(kind, dict)
         )
-        raise DataError(f"the models have no report on the same images ({of_each}): score them on the same ones first")
+        raise DataError(
+            f"the models were not scored on the same images ({of_each}): score them on the same images first"
+        )
     order = sorted(names, key=lambda name: (name != "test", not name, name))
     return [[one if isinstance(one, Report) else one[name] for one in loaded] for name in order]
 
@@ -213,7 +220,7 @@ def _named(reports: Sequence[Report]) -> list[_Scored]:
     scored = []
     for report in reports:
         if report.images is None:
-            raise DataError(f"the report of {report.model} doesn't hold its images: score the model again")
+            raise DataError(f"the report of {report.model} has no list of its images: score the model again")
         seen[report.model] += 1
         name = report.model if seen[report.model] == 1 else f"{report.model} #{seen[report.model]}"
         scored.append(_Scored(name=name, report=report, images=report.images, rows=_rows(report.images)))
@@ -242,7 +249,7 @@ def _default_reports() -> list[Report]:
             logger.info("%s is left out: %s", path, error)
             continue
         if report.images is None:
-            logger.warning("%s is left out: it doesn't hold its images; score the model again", path)
+            logger.warning("%s is left out: it has no list of its images; score the model again", path)
             continue
         own = path == report_path(report.model, report.test_set)
         found.append(report if own else replace(report, model=path.stem))
@@ -254,8 +261,12 @@ def _apart(scored: Sequence[_Scored], *, shared: int) -> str:
     first = scored[0]
     other = max(scored[1:], key=lambda one: len(one.rows.keys() ^ first.rows.keys()))
     only = [len(one.rows.keys() - two.rows.keys()) for one, two in ((first, other), (other, first))]
-    advice = f"the {shared} that all share can be compared with `common=True`" if shared else "they share none"
+    advice = (
+        f"`common=True` compares them on the {counted(shared, 'image')} that they share"
+        if shared
+        else "they share none"
+    )
     return (
-        f"{first.name} and {other.name} were scored on other images: {only[0]} only by the first, {only[1]} only by "
-        f"the second; score them on the same ones ({advice})"
+        f"{first.name} and {other.name} were scored on different images: {counted(only[0], 'image')} only with the "
+        f"first, {counted(only[1], 'image')} only with the second; score them on the same images ({advice})"
     )

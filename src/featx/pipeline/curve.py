@@ -17,6 +17,7 @@ from featx.reports.curve_intervals import summarise
 from featx.reports.curve_plot import plot_curve
 from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,8 @@ def curve(
     repeats = (REPEATS if test is None else REPEATS_ON_TEST) if repeats is None else repeats
     if repeats < 1 or (points is not None and (not points or min(points) < SMALLEST)):
         raise UsageError(
-            f"a learning curve needs points of {SMALLEST} or more and a repeat or more, found {points} and {repeats}"
+            f"a learning curve needs numbers of {SMALLEST} images or more (`points`) and 1 repeat or more "
+            f"(`repeats`); found {points} and {repeats}"
         )
     options = SelectionOptions(
         kernel=kernel, class_weight=class_weight, normalize=normalize, folds=folds, seed=seed, n_jobs=jobs
@@ -112,7 +114,10 @@ def curve(
     check_features(data.features)
     design = held_out(data, options) if test is None else on_test(data, test, store)
     if design.largest < SMALLEST:
-        raise DataError(f"{store.path} leaves one image of each class to be fitted on: a learning curve needs more")
+        raise DataError(
+            f"{store.path} has too few images: only one image of each class is left to fit on, and a learning curve "
+            "needs more"
+        )
 
     sizes = sizes_of(design.largest, points)
     with observed(progress) as observer:
@@ -152,9 +157,14 @@ def _only_store() -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise StoreError(f"there is no train store under {FEATURES}: run `featx extract data/train` first, or name one")
+        raise StoreError(
+            f"there is no feature store of training images under {FEATURES}: run `featx extract data/train` first, or "
+            "name a store"
+        )
     names = ", ".join(path.name for path in found)
-    raise StoreError(f"there are {len(found)} train stores under {FEATURES} ({names}): name one")
+    raise StoreError(
+        f"there are {len(found)} feature stores of training images under {FEATURES} ({names}): name the one to use"
+    )
 
 
 def _target(name: str, out: Path | None) -> Path:
@@ -168,12 +178,20 @@ def _notes(fitter: Fitter, design: Design, *, untuned: int, repeats: int, untrai
     notes = list(design.notes)
     if untuned:
         taken = ", ".join(f"{name} = {value}" for name, value in fitter.untuned.items())
-        notes.append(f"draws of up to {untuned} images per class were too few to choose on: there, {taken}")
+        notes.append(
+            f"with up to {counted(untuned, 'image')} per class, there were too few images to choose settings; used "
+            f"instead: {taken}"
+        )
     name, fewest = design.smallest
     if design.largest > UNEQUAL * fewest:
-        notes.append(f"the class {name!r} has {fewest} training images: larger draws have more of the others only")
+        notes.append(
+            f"the class {name!r} has only {counted(fewest, 'training image')}: in larger draws, only the other "
+            "classes have more images"
+        )
     if repeats == 1:
-        notes.append("from one draw of each size, the intervals cover the test images, and not the draws")
+        notes.append(
+            "each size was drawn only once, so the intervals don't show how much another draw would change the result"
+        )
     if untrained:
-        notes.append("the backbone is untrained: this curve says nothing about it with its trained weights")
+        notes.append("the backbone is untrained: with trained weights, the curve would be another one")
     return notes

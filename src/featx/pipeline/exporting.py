@@ -78,11 +78,11 @@ def export(
     from featx.store import open_store
 
     if to not in FORMATS:
-        raise UsageError(f"`to={to}`: not one of {', '.join(FORMATS)}")
+        raise UsageError(f"`to={to}` is unknown; choose one of {', '.join(FORMATS)}")
     if (needed := _NEEDS.get(to)) and importlib.util.find_spec(needed) is None:
         raise UsageError(f"`to={to}` needs {needed}, which is not installed: run `pip install 'featx[{to}]'`")
     if safe_csv and to != "csv":
-        raise UsageError(f"`safe_csv=True` is for csv, and was given with `to={to}`: leave it out")
+        raise UsageError(f"`safe_csv=True` works only with `to=csv`, not with `to={to}`: leave it out")
     store = open_store(store) if isinstance(store, Path | str) else store
     target = export_path(store.path, to=to, out=None if out is None else Path(out))
     if not overwrite:
@@ -98,7 +98,7 @@ def export(
 def _refuse_present(target: Path) -> None:
     if os.path.lexists(target):
         raise StoreError(
-            f"{target} is there already; replace it with `overwrite=True`, or choose another name with `out`"
+            f"{target} already exists; replace it with `overwrite=True`, or choose another name with `out`"
         )
 
 
@@ -112,7 +112,7 @@ def _new_file(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
                 _refuse_present(target)
     except OSError as error:
         raise StoreError(
-            f"{target} can't be written: {error.strerror or error}; give another place with `out`, or make room"
+            f"{target} can't be written: {error.strerror or error}; choose another place with `out`, or free some space"
         ) from error
 
 
@@ -128,8 +128,8 @@ def _blocks(store: "FeatureStore") -> Iterator[tuple[slice, NDArray[np.float32]]
         found = checksums(features, store.digests[part], store.sizes[part], store.mtimes_ns[part])
         if len(bad := np.flatnonzero((found != store.checksums[part]).any(axis=1))):
             raise StoreError(
-                f"{store.path} is damaged: row {start + bad[0]} is not what was written; `featx verify` names all such "
-                "rows and mends them"
+                f"{store.path} is damaged: row {start + bad[0]} has changed since it was written; `featx verify` "
+                "finds all such rows, and repairs them with `repair=True`"
             )
         yield part, features
 

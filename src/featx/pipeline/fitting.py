@@ -14,6 +14,7 @@ from featx.pipeline.naming import FEATURES, TRAINING_SPLITS, default_stores, mod
 from featx.progress import Progress, observed
 from featx.selection import SelectionOptions
 from featx.store import FeatureStore, open_store
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +202,8 @@ def fit_all(
     }
     if len(fits) < len(opened) * len(wanted):
         raise UsageError(
-            f"{len(opened) * len(wanted)} models would go to {len(fits)} files: name a folder, or fit them one by one"
+            f"several models would get the same file name ({len(opened) * len(wanted)} models, "
+            f"{counted(len(fits), 'file')}): give a folder, or fit them one by one"
         )
     if save:
         for target in fits:
@@ -229,7 +231,7 @@ def fit_all(
     if not fitted:
         raise unfitted[0]
     for said in dict.fromkeys(map(str, unfitted)):
-        logger.warning("no model: %s", said)
+        logger.warning("no model was fitted: %s", said)
     ranked = sorted(fitted, key=lambda target: (fits[target][0], -(fitted[target].accuracy or 0.0)))
     found = {target: fitted[target] for target in ranked}
     return _with_rankings(found, saved=save) if len(wanted) > 1 else found
@@ -261,8 +263,8 @@ def _opened(store: FeatureStore | Path | str) -> FeatureStore:
 
 def _refuse_arrays(found: object) -> NoReturn:
     raise UsageError(
-        f"a fit takes a feature store or its path, found {type(found).__name__}: fit arrays with "
-        'featx.make_classifier("logreg").fit(X, y), a scikit-learn pipeline'
+        f"fit needs a feature store or its path, found {type(found).__name__}: to fit arrays, use the scikit-learn "
+        'pipeline featx.make_classifier("logreg").fit(X, y)'
     )
 
 
@@ -281,7 +283,8 @@ def _default_stores(unfitted: list[FeatxError]) -> list[FeatureStore]:
         if unfitted:
             raise unfitted[0]
         raise StoreError(
-            f"there is no feature store to fit on under {FEATURES}: run `featx extract data/train` first, or name one"
+            f"there is no feature store to fit on under {FEATURES}: run `featx extract data/train` first, or name a "
+            "store"
         )
     return opened
 
@@ -319,7 +322,9 @@ def _training_data(
         groups = tuple(copies_together(store, groups, options=None))
     codes, classes = (store.labels, store.classes) if labels is None else labels_of(store, labels)
     if absent := [name for number, name in enumerate(classes) if not (codes == number).any()]:
-        logger.warning("no image of these classes could be read, so the model can't name them: %s", ", ".join(absent))
+        logger.warning(
+            "no image of these classes could be read, so the model will never predict them: %s", ", ".join(absent)
+        )
     return TrainingData(
         features=store.features,
         labels=codes,
@@ -343,4 +348,4 @@ def _refuse_foreign(target: Path) -> None:
     try:
         Model.load(target)
     except ModelError as error:
-        raise ModelError(f"{error}; it is not replaced: choose another name (`out`)") from error
+        raise ModelError(f"{error}; this file is not replaced: choose another name with `out`") from error

@@ -40,7 +40,9 @@ def store_path(manifest: Manifest, *, backbone: str, drawn: str, out: Path | Non
         return FEATURES / name
     if out.suffix.lower() in STORE_SUFFIXES and not out.is_dir():
         if several:
-            raise UsageError(f"{manifest.source} gives a store per split, and {out} is one file: name a folder")
+            raise UsageError(
+                f"{manifest.source} has several splits, which need a file each, but {out} is one file: give a folder"
+            )
         return out
     return out / name
 

@@ -206,9 +206,13 @@ def score_all(
     run = RunOptions(**options)
     chosen = models or default_models()
     if not chosen:
-        raise ModelError(f"there is no model to score under {MODELS}: run `featx fit` first, or name one with `model`")
+        raise ModelError(
+            f"there is no model to score under {MODELS}: run `featx fit` first, or name a model with `model`"
+        )
     if len({path.stem for path in chosen}) < len(chosen):
-        raise UsageError("two models of the same name would share a report: score them one by one, with `out`")
+        raise UsageError(
+            "two models have the same name, so their reports would have the same file name: score them one by one"
+        )
     output = _Output(safe_csv=safe_csv, show_outside=show_outside, command=command)
     stores: dict[tuple[str, str], FeatureStore] = {}
     scored: list[Report] = []
@@ -252,7 +256,10 @@ def _table(
         path_column=path_column, label_column=label_column, root=None if root is None else source_path(root)
     )
     if table and (source is None or isinstance(source, FeatureStore) or not is_table(source_path(source))):
-        raise UsageError("`path_column`, `label_column` and `root` are for a CSV, and the source is none")
+        raise UsageError(
+            "`path_column`, `label_column` and `root` work only with a CSV file, but the source is not one: leave "
+            "them out"
+        )
     return table
 
 

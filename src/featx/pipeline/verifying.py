@@ -16,6 +16,7 @@ from featx.pipeline.filling.lending import TOLERANCES, distances
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.runtimes.choosing import RUNTIMES
 from featx.store import FeatureStore, Findings, Repair, check, open_store
+from featx.words import counted, some
 
 NAMED = 5
 """Images named in one line."""
@@ -77,19 +78,19 @@ class Verification:
     sample: Sample | None = None
 
     def __repr__(self) -> str:
-        return f"<Verification of {self.path.name}: {self.rows:,} rows, {self._verdict}>"
+        return f"<Verification of {self.path.name}: {counted(self.rows, 'row')}, {self._verdict}>"
 
     def _repr_html_(self) -> str:
         rows = [("rows", f"{self.rows:,}"), ("verdict", self._verdict), *(("problem", one) for one in self.problems)]
         if self.repaired:
-            rows.append(("repaired", notebook.some(self.repaired)))
+            rows.append(("repaired", some(self.repaired)))
         if self.sample is not None:
-            rows.append(("computed again", f"{self.sample.compared:,} rows"))
+            rows.append(("computed again", counted(self.sample.compared, "row")))
         return notebook.html_table(str(self.path), rows)
 
     @property
     def _verdict(self) -> str:
-        return "sound" if self.ok else f"{len(self.problems)} problem{'s' * (len(self.problems) > 1)}"
+        return "sound" if self.ok else counted(len(self.problems), "problem")
 
     @property
     def ok(self) -> bool:
@@ -101,18 +102,24 @@ class Verification:
         """Faults, a phrase for each; empty where there is none."""
         found = list(self.broken)
         if self.damaged:
-            found.append(f"{len(self.damaged)} of {self.rows} rows are damaged: {_named(self.damaged)}")
+            found.append(
+                f"{len(self.damaged):,} of {counted(self.rows, 'row')} {'is' if len(self.damaged) == 1 else 'are'} "
+                f"damaged: {_named(self.damaged)}"
+            )
         if self.sample is not None and self.sample.differing:
             worst = max(self.sample.differing.values())
             found.append(
-                f"{len(self.sample.differing)} of {self.sample.compared} rows computed again differ, by up to "
-                f"{worst:.2g} of their length: {_named(tuple(self.sample.differing))}"
+                f"{len(self.sample.differing):,} of {counted(self.sample.compared, 'row')} that were computed again "
+                f"{'differs' if len(self.sample.differing) == 1 else 'differ'}, by up to {worst:.2g} of the length of "
+                f"the feature vector: {_named(tuple(self.sample.differing))}"
             )
         if self.sample is not None and self.sample.forged is not None:
             found.append(self.sample.forged)
         if self.sample is not None and not self.sample.compared and (self.sample.changed or self.sample.unread):
             count = len(self.sample.changed) + len(self.sample.unread)
-            found.append(f"none of {count} rows could be computed again: their images are gone or changed")
+            found.append(
+                f"none of {counted(count, 'row')} could be computed again: the images are missing or have changed"
+            )
         return tuple(found)
 
 
@@ -168,7 +175,7 @@ def verify(
     """
     path = Path(path).absolute()
     if sample is not None and sample < 1:
-        raise UsageError(f"sample {sample} asked for: choose 1 row or more")
+        raise UsageError(f"`sample` must be 1 or more, and is {sample}")
     found = check(path)
     run = RunOptions(
         runtime=runtime,
@@ -200,15 +207,17 @@ def _repair(path: Path, *, root: Path | str | None, weights: Path | str | None, 
         runner = _runner(store, weights=weights, options=options)
         if (runner.runtime.name, runner.runtime.precision) != (store.runtime, store.precision):
             raise StoreError(
-                f"{path} was computed by {store.runtime} in {store.precision}, and its rows would be repaired by "
-                f"{runner.runtime.name} in {runner.runtime.precision}: choose the same (`runtime`), or extract it again"
+                f"{path} was computed by {store.runtime} in {store.precision}, but the repair would use "
+                f"{runner.runtime.name} in {runner.runtime.precision}: choose the same one with `runtime`, or extract "
+                "the store again"
             )
         for again in _extract_again(runner, store, repair.damaged):
             if again.changed or again.unread:
                 gone = (*again.changed, *(failure.path for failure in again.unread))
                 raise StoreError(
-                    f"{path} can't be repaired and is left as it is: {len(gone)} images of damaged rows are gone or "
-                    f"changed ({_named(gone)}); bring them back, or extract it again"
+                    f"{path} can't be repaired and is not changed: {counted(len(gone), 'image')} of damaged rows "
+                    f"{'is' if len(gone) == 1 else 'are'} missing or changed ({_named(gone)}); bring the images back, "
+                    "or extract the store again"
                 )
             repair.write(again.rows, again.features)
         repair.finish()
@@ -249,9 +258,9 @@ def _sample(
             if not worst <= tolerance:
                 graph = backbones.exported(runner.spec, runner.source).graph
                 forged = (
-                    f"the exported graph in {graph.parent} gives other features than Keras, by up to {worst:.2g} of "
-                    "their length: somebody else may have changed it; delete that folder, and extract again with "
-                    "`overwrite=True` what was computed with it"
+                    f"the exported graph in {graph.parent} gives different features from Keras (by up to {worst:.2g} "
+                    "of the length of the feature vector): somebody else may have changed it; delete that folder, and "
+                    "extract again with `overwrite=True` all that was computed with it"
                 )
         compared += len(again.rows)
         for row, apart in zip(again.rows.tolist(), found_apart.tolist(), strict=True):
@@ -307,5 +316,4 @@ def _runner(store: FeatureStore, *, weights: Path | str | None, options: RunOpti
 
 
 def _named(paths: tuple[str, ...]) -> str:
-    more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(paths[:NAMED]) + more
+    return some(paths, most=NAMED)

@@ -31,7 +31,7 @@ def observed(progress: Progress | bool | None) -> Iterator[Progress]:
     elif hasattr(progress, "begin"):
         yield progress
     else:
-        raise UsageError(f"progress is True, False, None or a featx.Progress, found {progress!r}")
+        raise UsageError(f"progress must be True, False, None or a featx.Progress, found {progress!r}")
 
 
 def in_notebook() -> bool:

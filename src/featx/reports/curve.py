@@ -246,9 +246,13 @@ class Curve:
                 known["gain"] = Gain(**gain | {"interval": Interval(**gain["interval"])})
             return cls(**known | {name: tuple(known[name]) for name in ("classes", "notes")})
         except OSError as error:
-            raise FeatxError(f"can't read the learning curve {path}: {error.strerror}; give its JSON file") from error
+            raise FeatxError(
+                f"can't read the learning curve {path}: {error.strerror}; give a JSON file written by curve"
+            ) from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FeatxError(f"{path} is no learning curve of this featx ({error}): make it again") from error
+            raise FeatxError(
+                f"{path} is not a learning curve of this version of featx ({error}): make it again"
+            ) from error
 
 
 def _figures(row: CurveRow) -> tuple[float, ...]:

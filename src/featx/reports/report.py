@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from featx import words
 from featx.errors import FeatxError, Reason
 from featx.files import open_regular, parse_json, write_whole
 from featx.leakage import Leak
@@ -182,7 +183,7 @@ class Report:
         commonest, share = self._commonest
         known = sum(one.support for one in self.counted.per_class[: len(self.classes)])
         guess = known / self.counted.n / len(self.classes)
-        return f"always answering {commonest!r} would get {share:.1%}, guessing at random {guess:.1%}"
+        return f"always answering {commonest!r} would get {share:.1%} right, guessing at random {guess:.1%}"
 
     @property
     def doubt(self) -> str | None:
@@ -195,8 +196,8 @@ class Report:
             return f"this is no better than always answering {commonest!r}"
         ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
         return (
-            f"{self.counted.n:,} images are too few to show that this is better than always answering {commonest!r}: "
-            f"the accuracy may be anything from {ends}"
+            f"{words.counted(self.counted.n, 'image is', 'images are')} too few to show that this is better than "
+            f"always answering {commonest!r}: the true accuracy may be anything from {ends}"
         )
 
     @property
@@ -234,9 +235,9 @@ class Report:
         """
         fields = parse_json(text)
         if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-            raise ValueError(f"not the JSON of a report of featx: {text[:100]!r}")
+            raise ValueError(f"this is not the JSON of a report: {text[:100]!r}")
         if fields.get("format_version") != FORMAT_VERSION:
-            raise ValueError(f"format version {fields.get('format_version')!r}; this featx reads {FORMAT_VERSION}")
+            raise ValueError(f"format version {fields.get('format_version')!r}; this featx reads only {FORMAT_VERSION}")
         known = {name: fields[name] for name in _names() if name in fields}
         try:
             for name, kind in _PARTS.items():
@@ -250,7 +251,7 @@ class Report:
             known |= {name: tuple(known[name]) for name in ("classes", "notes", "remarks") if name in known}
             return cls(**known)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"a report with a field missing or of another kind: {error}") from error
+            raise ValueError(f"a field is missing or has another type: {error}") from error
 
     def save(self, path: Path | str) -> None:
         """Write `to_json` to a file, whole or not at all; folders are made, a file there is replaced.
@@ -279,10 +280,12 @@ class Report:
             return dataclasses.replace(report, file=Path(path).absolute())
         except OSError as error:
             raise FeatxError(
-                f"can't read the report {path}: {error.strerror or error}; give the JSON file of a score"
+                f"can't read the report {path}: {error.strerror or error}; give a JSON file written by score"
             ) from error
         except ValueError as error:
-            raise FeatxError(f"{path} is no report of this featx: {error}; score the model again") from error
+            raise FeatxError(
+                f"{path} is not a report of this version of featx ({error}); score the model again"
+            ) from error
 
 
 _PARTS: Mapping[str, Any] = {

@@ -28,7 +28,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-KERAS_ON_A_CPU = "Keras runs it on the CPU, up to three times slower, and every run loads TensorFlow first"
+KERAS_ON_A_CPU = "Keras runs it on the CPU, which is up to three times slower, and every run must load TensorFlow first"
 """Cost of a fallback from OpenVINO, for messages."""
 
 
@@ -130,12 +130,12 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
         As `featx.backbones.build`.
     """
     if options.batch_size is not None and options.batch_size < 1:
-        raise UsageError(f"`batch_size={options.batch_size}`: at least 1 is needed")
+        raise UsageError(f"`batch_size={options.batch_size}`: it must be 1 or more")
     chosen = choose(spec, options)
     if (wanted := executed(spec, options)) != spec.runtime:
         raise UsageError(
-            f"`precision={spec.precision}`: {wanted} would execute what the spec has for {spec.runtime}; "
-            "use the runtime it was made with, or `precision=float32`"
+            f"`precision={spec.precision}`: {wanted} was chosen, but the features are from {spec.runtime}; use the "
+            "same runtime, or `precision=float32`"
         )
     free = options.runtime.lower() == "auto" and wanted is None
     fallback = None
@@ -145,8 +145,8 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
         elif options.device.lower() == "auto" and _no_gpu_after_all():
             chosen = "openvino"
             fallback = (
-                f"Keras on {configured_backend()} does not see this machine's GPU: the CPU computes instead, many "
-                "times slower"
+                f"Keras on {configured_backend()} does not find this machine's GPU: the CPU is used instead, which is "
+                "many times slower"
             )
     if chosen == "openvino":
         try:

@@ -38,20 +38,20 @@ def choose(spec: ExtractionSpec, options: RuntimeOptions) -> str:
     """
     wanted = options.runtime.lower()
     if wanted not in ("auto", *RUNTIMES):
-        raise UsageError(f"`runtime={options.runtime}`: not one of auto, {', '.join(RUNTIMES)}")
+        raise UsageError(f"`runtime={options.runtime}` is unknown; choose one of auto, {', '.join(RUNTIMES)}")
     only = find(spec.backbone).runtime
     able = [only] if only is not None else [name for name in RUNTIMES if name != "numpy"]
     if wanted not in ("auto", *able):
         names = " and ".join(able)
         raise UsageError(
-            f"`runtime={options.runtime}`: {spec.backbone} runs on {names}; use `runtime={able[0]}` or auto"
+            f"`runtime={options.runtime}`: {spec.backbone} runs only with {names}; use `runtime={able[0]}` or auto"
         )
     if wanted == "auto" and spec.runtime is not None:
         wanted = spec.runtime.partition(":")[0].partition("-")[0]
     device = options.device.strip().lower().partition(":")[0]
     if wanted == "openvino" and device == "gpu":
         raise UsageError(
-            f"`device={options.device}`: OpenVINO runs on the CPU here; use `runtime=keras`, or `device=cpu`"
+            f"`device={options.device}`: OpenVINO runs only on the CPU here; use `runtime=keras`, or `device=cpu`"
         )
     if wanted != "auto":
         return wanted

@@ -112,10 +112,12 @@ class FixedShape:
             return
         if size == 1:
             raise UsageError(
-                "`batch_size=1`: even one image is too much for the memory of this device; use `device=cpu`, a smaller "
-                "`image_size` or another backbone"
+                "`batch_size=1`: there is too little memory on this device, even for one image; use `device=cpu`, a "
+                "smaller `image_size` or another backbone"
             ) from error
-        logger.warning("out of memory with %d images at once: going on with %d (`batch_size`)", size, size // 2)
+        logger.warning(
+            "too little memory for %d images at the same time: continuing with %d (`batch_size`)", size, size // 2
+        )
         self.batch_size //= 2
         self._program = None
 

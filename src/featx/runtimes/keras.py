@@ -59,7 +59,7 @@ class KerasRuntime:
         self.name = f"keras-{backend_name()}"
         self.precision: str = spec.precision
         if spec.precision == "float16" and self.device == "cpu:0":
-            raise UsageError("`precision=float16`: Keras executes it on a GPU only; use float32, or bfloat16")
+            raise UsageError("`precision=float16`: Keras can use it only on a GPU; use float32 or bfloat16")
         with on_device(self.device):
             model, self.feature_shape = build(spec, source)
         on_gpu = self.device != "cpu:0"

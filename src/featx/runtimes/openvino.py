@@ -137,7 +137,7 @@ class OpenVinoRuntime:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1][:200]
             raise UsageError(
-                f"`precision={spec.precision}`: OpenVINO can't execute {spec.backbone} in it ({reason}); use float32"
+                f"`precision={spec.precision}`: OpenVINO can't compute {spec.backbone} with it ({reason}); use float32"
             ) from error
 
     def _run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -191,7 +191,9 @@ def _checked(precision: str) -> str:
     instead = {hint: name for name, hint in _HINTS.items() if name != precision}.get(found, "no such arithmetic")
     first, *others = (name for name, word in _CAPABILITIES.items() if word in capabilities)
     able = " or ".join([f"`precision={first}`", *others])
-    raise UsageError(f"`precision={precision}`: on this CPU ({cpu}) OpenVINO would execute {instead}; use {able}")
+    raise UsageError(
+        f"`precision={precision}`: on this CPU ({cpu}) OpenVINO would use {instead} instead; choose {able}"
+    )
 
 
 def _properties(precision: str, threads: int) -> dict[str, Any]:

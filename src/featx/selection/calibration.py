@@ -81,9 +81,9 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if self.method != TEMPERATURE:
-            raise ValueError(f"a calibration by {self.method!r}; this featx knows {TEMPERATURE!r}")
+            raise ValueError(f"an unknown calibration {self.method!r}; this featx knows only {TEMPERATURE!r}")
         if not (np.isfinite(self.temperature) and self.temperature > 0):
-            raise ValueError(f"a temperature is a finite number above 0, found {self.temperature}")
+            raise ValueError(f"a temperature must be a finite number above 0, found {self.temperature}")
 
     def probabilities(self, scores: NDArray[Any]) -> NDArray[np.float64]:
         """Give the probability of every class.
@@ -218,9 +218,11 @@ def _checked(
             f"scores of shape {scores.shape}, {len(labels)} labels and {len(folds)} folds"
         )
     if np.min(labels) < 0 or np.max(labels) >= scores.shape[1]:
-        raise DataError(f"labels {np.min(labels)} to {np.max(labels)} for {scores.shape[1]} columns of scores")
+        raise DataError(
+            f"labels from {np.min(labels)} to {np.max(labels)} don't fit to {scores.shape[1]} columns of scores"
+        )
     if len(np.unique(folds)) < 2:
-        raise DataError("probabilities are calibrated across folds, found a single one: take two or more")
+        raise DataError("probabilities are calibrated with cross-validation, which needs two folds or more; found one")
     return _below_best(scores)
 
 
@@ -229,7 +231,7 @@ def _below_best(scores: NDArray[Any]) -> NDArray[np.float64]:
     scores = np.asarray(scores, dtype=np.float64)
     if np.isnan(scores).any():
         row = int(np.argmax(np.isnan(scores).any(axis=1)))
-        raise DataError(f"scores must be numbers, row {row} holds NaN: fit the classifier again")
+        raise DataError(f"scores must be numbers, but row {row} contains NaN: fit the classifier again")
     scores = np.clip(scores, -_LARGEST, _LARGEST)
     gaps: NDArray[np.float64] = scores - scores.max(axis=1, keepdims=True, initial=-_LARGEST)
     return gaps

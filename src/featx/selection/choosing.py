@@ -16,6 +16,7 @@ from featx.selection.options import DEFAULT_OPTIONS, SelectionOptions
 from featx.selection.planning import log_plan, plan_fit
 from featx.selection.results import OutOfFold, Selection, SweepRow, join
 from featx.selection.sweep import Sweep
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +69,18 @@ def select(
     blueprint = options.blueprint(clf)
     check_features(X)
     if len(y) != len(X) or (groups is not None and len(groups) != len(X)):
-        raise DataError(f"{len(X)} rows of features need as many labels and groups, found {len(y)} labels")
+        raise DataError(
+            f"{counted(len(X), 'row')} of features need the same number of labels and groups, found "
+            f"{counted(len(y), 'label')}"
+        )
     present, codes = np.unique(y, return_inverse=True)
     names = [str(label) if classes is None else classes[label] for label in present]
     if len(present) < 2:
-        raise DataError(f"a classifier needs images of two classes or more, found {', '.join(names) or 'none'}")
+        raise DataError(f"a classifier needs images of at least two classes, found {', '.join(names) or 'none'}")
     if options.pca is not None and options.pca > X.shape[1]:
-        raise UsageError(f"pca of {options.pca} components needs as many features, found {X.shape[1]}")
+        raise UsageError(
+            f"`pca={options.pca}` needs at least {options.pca} features, found {X.shape[1]}: choose a smaller number"
+        )
     if options.solver == "auto":
         plan = plan_fit(blueprint, X.shape, len(names), options=options)
         log_plan(plan)
@@ -116,7 +122,9 @@ class _Choice:
                 if "C" not in self.blueprint.recipe.defaults:
                     raise
                 raise DataError(f"{error}, or use `C=1` (no score will be possible)") from error
-            logger.warning("%s; nothing is to be chosen, so the classifier is fitted without", error)
+            logger.warning(
+                "%s; there is nothing to choose, so the classifier is fitted without cross-validation", error
+            )
             return Selection(
                 params=self._absolute(points)[0], folds=0, seed=options.seed, rows=(), oof=None, rule=options.rule
             )
@@ -164,14 +172,14 @@ class _Choice:
                 rows = [found[key][0] for key in sorted(found)]
                 if points[-1] is not new[-1] and enclosed(rows):
                     ((name, value),) = points[-1].items()
-                    logger.info("the best %s lies within: none beyond %g is tried", name, value)
+                    logger.info("the best %s is not at the edge of the grid: nothing beyond %g is tried", name, value)
                     break
             tried = values_of(rows)
             wider = widened(tried, rows, axes)
             if wider is None or widening == WIDENINGS:
                 break
             for name in (name for name in wider if wider[name] != tried[name]):
-                logger.info("the best %s lies at the edge of its grid, which is widened to %s", name, wider[name])
+                logger.info("the best %s is at the edge of the grid, so %s is tried, too", name, wider[name])
             values = wider
         return _Tried(rows=rows, verdicts=[found[key][1] for key in sorted(found)])
 
@@ -184,7 +192,7 @@ class _Choice:
         except DataError as error:
             if self.options.nested:
                 raise
-            logger.info("the choice itself is not cross-validated: %s", error)
+            logger.info("no nested cross-validation: %s", error)
             return None
 
     def _nested(self, splits: Sequence[Split]) -> OutOfFold:
@@ -218,5 +226,6 @@ class _Choice:
     def _check_components(self, rows: int) -> None:
         if self.options.pca is not None and self.options.pca > rows:
             raise UsageError(
-                f"pca of {self.options.pca} components needs as many images to fit on, a fold has {rows}: keep fewer"
+                f"`pca={self.options.pca}` needs at least {self.options.pca} images to fit on, but a fold has only "
+                f"{rows}: choose a smaller number"
             )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -58,16 +59,23 @@ def split(
     possible = min(folds, int(counts[rarest]))
     if possible < 2:
         raise DataError(
-            f"cross-validation needs two {unit}s or more of every class, class {names[rarest]!r} has one: add images"
+            f"cross-validation needs at least two {unit}s of each class, but class {names[rarest]!r} has only one: "
+            "add images"
         )
     if possible < folds:
-        logger.warning("%d folds, not %d: class %r has %d %ss", possible, folds, names[rarest], possible, unit)
+        logger.warning(
+            "%d folds in place of %d, because class %r has only %s",
+            possible,
+            folds,
+            names[rarest],
+            counted(possible, unit),
+        )
     splits = list(splitter(n_splits=possible, shuffle=True, random_state=seed).split(codes, codes, units))
     for train, _ in splits:
         missing = set(range(len(names))) - set(codes[train].tolist())
         if missing:
             raise DataError(
-                f"all images of class {names[min(missing)]!r} fell into one fold, since groups stay together:"
-                " take another seed or fewer folds, or add images"
+                f"all images of class {names[min(missing)]!r} came into one fold, because groups stay together: "
+                "choose another seed or fewer folds, or add images"
             )
     return splits

@@ -70,14 +70,16 @@ class SelectionOptions:
         if self.C is not None:
             check_penalty(self.C)
         if self.folds < 2:
-            raise UsageError(f"cross-validation needs two folds or more, found {self.folds}")
+            raise UsageError(f"cross-validation needs at least two folds, found {self.folds}")
         if not 0 <= self.seed < 2**32:
-            raise UsageError(f"a seed is a number from 0 to 2**32 - 1, found {self.seed}")
+            raise UsageError(f"`seed` must be a number from 0 to 4,294,967,295, and is {self.seed}")
         if self.n_jobs == 0:
-            raise UsageError("`jobs` must be a number of fits to work on at once, or -1 for one per core; found 0")
+            raise UsageError(
+                "`jobs` must be the number of fits that run at the same time, or -1 for one per core; found 0"
+            )
         for name, given, known in (("rule", self.rule, RULES), ("solver", self.solver, SOLVER_NAMES)):
             if given not in known:
-                raise UsageError(f"{name} is one of {', '.join(known)}, found {given!r}")
+                raise UsageError(f"{name} must be one of {', '.join(known)}, found {given!r}")
 
     def blueprint(self, clf: Any) -> Blueprint:
         """Put a classifier's name, or an estimator, and these options together.
@@ -96,11 +98,11 @@ class SelectionOptions:
             seed=self.seed,
         )
         if self.C is not None and "C" not in blueprint.recipe.defaults:
-            raise UsageError(f"classifier {blueprint.name!r} has no C: leave it out")
+            raise UsageError(f"classifier {blueprint.name!r} has no `C`: leave it out")
         able = {"gram": "gram" in blueprint.solvers, "blockwise": blueprint.streams}
         if not able.get(self.solver, True):
             raise UsageError(
-                f"the solver {self.solver!r} can't fit {blueprint.name!r} with these options: leave it to 'auto'"
+                f"the solver {self.solver!r} can't fit {blueprint.name!r} with these options: choose 'auto'"
             )
         return blueprint
 

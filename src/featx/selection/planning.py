@@ -8,6 +8,7 @@ from featx.machine import available_memory
 from featx.progress import LONG_SECONDS, Step
 from featx.selection.grid import points_of
 from featx.selection.options import SelectionOptions
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: S
         A solver named there is taken.
     """
     given = None if options.solver == "auto" else options.solver
-    what = f"{blueprint.name} on {shape[0]:,} x {shape[1]:,} features of {k} classes"
+    what = f"{blueprint.name} on {shape[0]:,} x {shape[1]:,} features of {counted(k, 'class', 'classes')}"
     if not isinstance(blueprint.clf, str):
         return Plan(solver=given or "direct", seconds=None, bytes=None, nested=bool(options.nested), text=what)
     from featx.classifiers.cost import predict_cost
@@ -84,7 +85,10 @@ def plan_fit(blueprint: Blueprint, shape: tuple[int, int], k: int, *, options: S
     solver = given or cost.solver
     if solver == "blockwise" and not blueprint.streams:
         solver = next(iter(blueprint.solvers))
-        logger.warning("%s: too large for memory, and normalize and pca need it whole; it is tried", what)
+        logger.warning(
+            "%s: probably too large for the memory, because normalize and pca need all features at once; trying it",
+            what,
+        )
     if solver != cost.solver:
         text = f"{what}, by the solver {solver!r}"
         return Plan(solver=solver, seconds=None, bytes=None, nested=bool(options.nested), text=text)

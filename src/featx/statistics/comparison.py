@@ -14,6 +14,7 @@ from featx.statistics import table
 from featx.statistics.intervals import LEVEL, Interval, wilson
 from featx.statistics.paired import RESAMPLES, Difference, bootstrap, holm, mcnemar, tango
 from featx.statistics.table import ByName, Metric
+from featx.words import counted, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,10 +131,9 @@ class Comparisons:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        from featx import notebook
 
-        ranked = notebook.some([f"{one.model} {one.accuracy:.1%}" for one in self.models])
-        return f"<Comparisons of {len(self.models)} models on {self.n:,} images: {ranked}>"
+        ranked = some([f"{one.model} {one.accuracy:.1%}" for one in self.models])
+        return f"<Comparisons of {counted(len(self.models), 'model')} on {counted(self.n, 'image')}: {ranked}>"
 
     def _repr_html_(self) -> str:
         from featx import notebook
@@ -144,7 +144,9 @@ class Comparisons:
             for one, text in zip(self.models, behind, strict=True)
         ]
         header = ("model", "accuracy", f"{LEVEL:.0%} interval", "behind the best")
-        return notebook.html_table(f"{self.n:,} images: {self.scored_on}", rows, header=header, notes=self.notes)
+        return notebook.html_table(
+            f"{counted(self.n, 'image')}: {self.scored_on}", rows, header=header, notes=self.notes
+        )
 
     def to_pandas(self) -> "pd.DataFrame":
         """Table for pandas of the models, best first.

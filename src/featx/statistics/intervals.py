@@ -161,7 +161,7 @@ def skewed_mean(
 
     n = len(values)
     if n == 0:
-        raise DataError("no values, so no mean and no interval of it")
+        raise DataError("there are no values, so there is no mean")
     centred = np.asarray(values, dtype=np.float64)
     mean = float(centred.mean())
     centred = centred - mean

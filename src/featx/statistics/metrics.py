@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from featx.statistics import table
 from featx.statistics.intervals import Interval, wilson, wilson_f1
 from featx.statistics.scored_images import ScoredImages, scored_images
+from featx.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,7 @@ class Metrics(table.ByName):
         return f"<Metrics: {self.headline}>"
 
     def _repr_html_(self) -> str:
-        return self.as_html(f"{len(self.classes)} classes, {self.n:,} images")
+        return self.as_html(f"{counted(len(self.classes), 'class', 'classes')}, {counted(self.n, 'image')}")
 
     def as_html(self, title: str, *, notes: Sequence[str] = ()) -> str:
         """Write the figures of the whole with their intervals as an HTML table, for a notebook."""

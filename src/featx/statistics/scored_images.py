@@ -101,7 +101,7 @@ def scored_images(
     predicted = _indices("y_pred", y_pred, below=given[0].shape[1] if given else k)
     n = len(true)
     if n == 0:
-        raise DataError("no image with a label to score; give images in one folder per class")
+        raise DataError("there is no image with a label to score; put the images of each class into a folder")
     if len(predicted) != n or any(len(matrix) != n for matrix in given):
         found = [len(predicted), *map(len, given)]
         raise DataError(f"{n} true classes, but predictions, scores or probabilities of {found} images; give one each")
@@ -134,7 +134,7 @@ def _matrix(name: str, values: ArrayLike | None, *, k: int) -> NDArray[Any] | No
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float64)
     if np.isnan(array).any():
-        raise DataError(f"{name} hold {np.isnan(array).sum()} values that are no numbers")
+        raise DataError(f"{name} hold {np.isnan(array).sum()} values that are not numbers")
     return array
 
 

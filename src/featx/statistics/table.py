@@ -164,7 +164,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="accuracy",
         title="Accuracy",
-        explanation="The share of images that are classified right.",
+        explanation="Share of the images that are classified right.",
         unit="%",
         measure=accuracy,
         heading="accuracy",

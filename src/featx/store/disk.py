@@ -82,7 +82,7 @@ def sync_folder(folder: Path) -> None:
 def reason(error: OSError) -> str:
     """Return the operating system's message in one line (HDF5's own messages have several)."""
     if error.errno == errno.EFBIG:
-        return "larger than files may be here"
+        return "files can't be so large here"
     return os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
 
 
@@ -94,9 +94,9 @@ def store_errors(target: Path, what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise StoreError(
-                f"{target}: no space for {what} ({reason(error)}); free some, then run the same extraction again: "
-                "what is done is kept"
+                f"{target}: there is no space for {what} ({reason(error)}); free some space, then run the same "
+                "extraction again: the work done so far is kept"
             ) from error
         raise StoreError(
-            f"{target} can't be written: {reason(error)}; give another place, or the right to write"
+            f"{target} can't be written: {reason(error)}; choose another place, or change the rights"
         ) from error

@@ -150,7 +150,7 @@ def check_members(found: Mapping[str, Member], wanted: Mapping[str, Column], kin
     counts: dict[str, int] = {}
     for name, member in found.items():
         if name not in wanted:
-            raise LayoutError(f"has the unknown {kind} {name!r}")
+            raise LayoutError(f"has an unknown {kind} {name!r}")
         column = wanted[name]
         shape = member.shape
         if column.count:

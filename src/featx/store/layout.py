@@ -187,7 +187,7 @@ def scan(file: BinaryIO) -> Layout:
         It isn't HDF5, or not laid out as format 1.
     """
     if os.pread(file.fileno(), 8, 0) != b"\x89HDF\r\n\x1a\n":
-        raise LayoutError("is no HDF5 file")
+        raise LayoutError("is not an HDF5 file")
     size = os.fstat(file.fileno()).st_size
     try:
         with h5py.File(file, "r") as h5:
@@ -253,13 +253,13 @@ def _attributes(h5: h5py.File) -> dict[str, NDArray[Any]]:
 def _check_version(attributes: Mapping[str, NDArray[Any]]) -> None:
     kind = attributes.get("format")
     if kind is None or kind.shape or kind.item() != FORMAT.encode():
-        raise LayoutError("is HDF5, but no feature store")
+        raise LayoutError("is an HDF5 file, but not a feature store")
     version = attributes.get("format_version")
     if version is None or version.shape or version.item() != FORMAT_VERSION:
         made_by = attributes.get("featx_version", np.array(b"another version")).tobytes().rstrip(b"\0").decode()
         raise LayoutError(
-            f"has format version {version}, written by featx {made_by}; this featx reads {FORMAT_VERSION}: "
-            "use the featx that wrote it, or a newer one"
+            f"has format version {version}, written by featx {made_by}, but this featx reads only version "
+            f"{FORMAT_VERSION}: use the version of featx that wrote it, or a newer one"
         )
 
 

@@ -133,7 +133,7 @@ class Lock:
         except BlockingIOError:
             holder = os.pread(fd, 1024, 0).decode("utf-8", "replace")
             os.close(fd)
-            raise self._in_use(holder, "wait until it is done, or end it") from None
+            raise self._in_use(holder, "wait until it has finished, or stop it") from None
         except BaseException:
             os.close(fd)
             if made:
@@ -153,7 +153,9 @@ class Lock:
             return None
         holder = Holder.read(text)
         if holder is None or not holder.is_dead:
-            raise self._in_use(text, f"wait until it is done, or, where it is gone for certain, delete {self._path}")
+            raise self._in_use(
+                text, f"wait until it has finished; if you are sure that it no longer runs, delete {self._path}"
+            )
         self._take_away(text)
         return None
 
@@ -163,7 +165,9 @@ class Lock:
         try:
             os.close(os.open(turn, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         except FileExistsError:
-            raise self._in_use("", f"try again, or, where no other process is there, delete {turn}") from None
+            raise self._in_use(
+                "", f"try again; if you are sure that no other process writes it, delete {turn}"
+            ) from None
         try:
             with contextlib.suppress(FileNotFoundError):
                 if self._text() == text:

@@ -29,6 +29,7 @@ from featx.store.layout import Layout
 from featx.store.locking import Lock
 from featx.store.sealed import FeatureStore, open_store
 from featx.store.text import decode
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ class Partial:
             The disk refused.
         """
         if self._unwritten is None:
-            raise StoreError(f"{self.path}: an earlier sync failed; run the same extraction again")
+            raise StoreError(f"{self.path}: writing to the disk failed earlier; run the same extraction again")
         first, stop = self._unwritten
         if first < stop:
             with store_errors(self.target, "more rows"):
@@ -234,7 +235,7 @@ class Partial:
         done = np.flatnonzero(status).astype(np.int64)
         bad = done[~hdf5.intact(self._layout, self._fd, done)]
         if len(bad):
-            logger.warning("%s: %d damaged rows are done again", self.path, len(bad))
+            logger.warning("%s: %s extracted again", self.path, counted(len(bad), "damaged row is", "damaged rows are"))
             status[bad] = PENDING
             write_at(self._fd, status, self._layout.places["status"].offset)
         return status

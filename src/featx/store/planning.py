@@ -77,7 +77,12 @@ def plan(
     size = len(manifest) * math.prod(feature_shape) * 4
     with contextlib.ExitStack() as on_error, store_errors(target, f"the {size / 1e6:,.0f} MB of its features"):
         if target.is_dir():
-            raise StoreError(f"{target} is a folder, not a file to write features to; give the path of a file")
+            raise StoreError(f"{target} is a folder, but features are written to a file; give the path of a file")
+        if partial_path(target).is_dir():
+            raise StoreError(
+                f"{partial_path(target)} is a folder, but featx needs this name for an unfinished store; rename or "
+                "move the folder"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = Lock(target)
         on_error.callback(lock.release)
@@ -131,13 +136,13 @@ def _resumable(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[
     except FileNotFoundError:
         return None
     except LayoutError as error:
-        logger.warning("%s %s; it is begun anew", path, error)
+        logger.warning("%s %s; it is started again from the beginning", path, error)
         return None
     except NotOwnFile as error:
-        logger.warning("%s; it is begun anew", error)
+        logger.warning("%s; it is started again from the beginning", error)
         return None
     if not same:
-        logger.warning("%s is of another plan; it is begun anew", path)
+        logger.warning("%s is from a run with other images or settings; it is started again from the beginning", path)
         return None
     return layout
 

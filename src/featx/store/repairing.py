@@ -58,8 +58,8 @@ class Repair:
             found = check(self._path)
             if found.broken:
                 raise StoreError(
-                    f"{self._path} can't be repaired row by row: {'; '.join(found.broken)}; extract it again "
-                    "(`overwrite=True` replaces it)"
+                    f"{self._path} can't be repaired row by row: {'; '.join(found.broken)}; extract it again with "
+                    "`overwrite=True`"
                 )
             self.store = open_store(self._path, root=root)
         except BaseException:
@@ -129,7 +129,7 @@ class Repair:
             found = check(self._copy)
             if found.broken or len(found.damaged):
                 wrong = "; ".join((*found.broken, *found.paths))
-                raise StoreError(f"{self._path}: its repaired copy is not sound ({wrong}); extract it again")
+                raise StoreError(f"{self._path}: the repaired copy is damaged, too ({wrong}); extract it again")
             self._copy.replace(self._path)
             sync_folder(self._path.parent)
         self._close()

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.files import open_regular
+from featx.store.disk import reason
 from featx.store.format import LayoutError
 from featx.store.layout import intact, scan
 from featx.store.partial import partial_path
 from featx.store.text import decode
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -131,10 +133,13 @@ def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:
     except FileNotFoundError:
         return None
     except (LayoutError, OSError) as error:
-        logger.warning("no rows can be taken from %s: %s", path, error)
+        said = reason(error) if isinstance(error, OSError) else error
+        logger.warning("no rows can be copied from %s: %s", path, said)
         return None
     if not good.all():
-        logger.warning("%s: %d damaged rows are left out", path, np.count_nonzero(~good))
+        logger.warning(
+            "%s: %s left out", path, counted(int(np.count_nonzero(~good)), "damaged row is", "damaged rows are")
+        )
     rows = done[good]
     _, first = np.unique(_keys(columns["digests"][rows]), return_index=True)
     rows = rows[first]

@@ -19,6 +19,7 @@ from featx.store.disk import reason
 from featx.store.format import LayoutError, content_digest
 from featx.store.layout import Layout, scan
 from featx.store.text import decode, decode_attribute
+from featx.words import counted, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 LOOKED_FOR = 5
 """Images by which the folder of a store is known."""
 
-_ADVICE = "give a file that featx extract wrote, or extract again"
+_ADVICE = "give a file that was written by featx extract, or extract again"
 
 
 class FeatureStore:
@@ -70,7 +71,7 @@ class FeatureStore:
 
     def __repr__(self) -> str:
         n, d = self.features.shape
-        classes = f"{len(self.classes)} classes" if self.classes else "no labels"
+        classes = counted(len(self.classes), "class", "classes") if self.classes else "no labels"
         return f"<FeatureStore {n:,} x {d:,} · {self.spec.backbone} · {classes} · {self.path}>"
 
     def _repr_html_(self) -> str:
@@ -79,7 +80,7 @@ class FeatureStore:
         rows = [
             ("features", f"{n:,} x {d:,} float32"),
             ("backbone", f"{self.spec.backbone}, weights {self.weights_source}"),
-            ("classes", f"{len(classes)}: {notebook.some(classes)}" if classes else "no labels"),
+            ("classes", f"{len(classes)}: {some(classes)}" if classes else "no labels"),
             ("split", self.split or "none"),
             ("unreadable images", f"{self.failed:,} of {self.found:,}" + (": see failures" if self.failed else "")),
         ]
@@ -285,12 +286,12 @@ def open_store(path: Path | str, *, root: Path | str | None = None) -> FeatureSt
             if not layout.text("content_digest"):
                 done = np.count_nonzero(layout.read(file.fileno(), "status"))
                 raise StoreError(
-                    f"{path} is unfinished ({done} of {layout.places['status'].shape[0]} rows are done); run the same "
-                    "extraction again to complete it"
+                    f"{path} is unfinished ({done} of {counted(layout.places['status'].shape[0], 'row')} done); run "
+                    "the same extraction again to complete it"
                 )
             columns = layout.read_all(file)
         if broken := disagreements(layout, columns):
-            raise LayoutError(f"was altered after it was written ({', '.join(broken)} no longer agrees)")
+            raise LayoutError(f"was changed after it was written (the checksum of {', '.join(broken)} is wrong)")
         store = FeatureStore(path, layout, columns)
         if root is not None:
             store.folder = Path(root).absolute()

@@ -38,7 +38,7 @@ def encode(name: str, values: Sequence[str]) -> dict[str, NDArray[Any]]:
     raw = [value.encode("utf-8", "surrogateescape") for value in values]
     for value in raw:
         if b"\0" in value:
-            raise StoreError(f"{name}: {value!r} holds a NUL, which no feature store can keep; rename it")
+            raise StoreError(f"{name}: {value!r} contains a NUL character, which a feature store can't hold; rename it")
     columns: dict[str, NDArray[Any]] = {}
     if any(not value.isascii() for value in raw):
         readable = [value.decode("utf-8", "replace").encode() for value in raw]
@@ -67,7 +67,9 @@ def encode_attribute(name: str, value: str) -> dict[str, NDArray[Any]]:
     """
     columns = encode(name, [value])
     if columns[name].nbytes > MAX_ATTRIBUTE:
-        raise StoreError(f"{name}: {columns[name].nbytes} bytes are too long for an attribute ({MAX_ATTRIBUTE} fit)")
+        raise StoreError(
+            f"{name}: {columns[name].nbytes:,} bytes are too long for an attribute (the limit is {MAX_ATTRIBUTE:,})"
+        )
     return {key: column[0, ...] for key, column in columns.items()}
 
 

@@ -77,10 +77,12 @@ def _broken(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[str]:
     if not layout.text("content_digest"):
         return ["is unfinished"]
     try:
-        found = [f"{name} no longer agrees" for name in disagreements(layout, columns)]
+        found = [f"the checksum of {name} is wrong" for name in disagreements(layout, columns)]
     except LayoutError as error:
         found = [str(error)]
-    found += [f"{name} is no UTF-8 filled up with zeros" for name, value in _texts(layout, columns) if not _text(value)]
+    found += [
+        f"{name} is not UTF-8 filled up with zeros" for name, value in _texts(layout, columns) if not _text(value)
+    ]
     for phrase, holds in _RULES.items():
         try:
             broken = not holds(layout.attributes, columns)
@@ -163,7 +165,7 @@ _RULES: dict[str, Callable[[Members, Members], bool]] = {
     "the paths of the failures are not sorted and unique": lambda _, columns: _rising(
         _names(columns, "failures/paths")
     ),
-    "an image has a row and a failure": lambda _, columns: (
+    "an image has both a row and a failure": lambda _, columns: (
         not len(np.intersect1d(_names(columns, "paths"), _names(columns, "failures/paths"), assume_unique=True))
     ),
     "a path, a class or a group is empty": lambda _, columns: all(
@@ -171,7 +173,7 @@ _RULES: dict[str, Callable[[Members, Members], bool]] = {
         for name in ("paths", "classes", "groups", "failures/paths")
         if name in columns
     ),
-    "a text is not that of the bytes beside it": lambda attributes, columns: all(
+    "a text differs from the bytes beside it": lambda attributes, columns: all(
         _stands_for(members, name.removesuffix(RAW))
         for members in (attributes, columns)
         for name in members
@@ -183,7 +185,9 @@ _RULES: dict[str, Callable[[Members, Members], bool]] = {
     "the size of an image is negative": lambda _, columns: bool(
         (columns["sizes"] >= 0).all() and (columns["failures/sizes"] >= -1).all()
     ),
-    "found is not extracted + reused + failed": lambda attributes, _: _counts(attributes),
+    "the number of images found is not the sum of extracted, reused and failed": lambda attributes, _: _counts(
+        attributes
+    ),
     "the fingerprint is not the SHA-256 of the spec": lambda attributes, _: (
         hashlib.sha256(attributes["spec"].item()).hexdigest() == _word(attributes, "fingerprint")
     ),
@@ -191,10 +195,10 @@ _RULES: dict[str, Callable[[Members, Members], bool]] = {
     "a digest is not 64 hexadecimal digits": lambda attributes, _: all(
         _DIGEST.fullmatch(_word(attributes, name)) for name in ("fingerprint", "plan", "content_digest")
     ),
-    "the time of its making is none": lambda attributes, _: _sealed_at(attributes),
-    "the seconds of its making are none": lambda attributes, _: (
+    "the time when it was made is not a time": lambda attributes, _: _sealed_at(attributes),
+    "the seconds that it took are not a number of seconds": lambda attributes, _: (
         math.isfinite(seconds := float(attributes["seconds"])) and seconds >= 0
     ),
-    "the shape of a feature is none": lambda attributes, _: bool((attributes["feature_shape"] > 0).all()),
+    "the shape of a feature is not a shape": lambda attributes, _: bool((attributes["feature_shape"] > 0).all()),
 }
 """Rules beyond `featx.store.sealed.disagreements`: the message for a broken one, and the test that must hold."""

@@ -48,7 +48,10 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
         for note in one.notes:
             line(f"[dim]note: {shown(in_flags(note))}[/]")
     if not quiet():
-        line("[dim]p: McNemar's test on the same images (mid-p), corrected for all pairs by Holm's procedure[/]")
+        line(
+            "[dim]p: from McNemar's test (mid-p) on the same images, corrected by Holm's method because several pairs "
+            "of models are tested[/]"
+        )
 
 
 def _share(difference: float) -> str:

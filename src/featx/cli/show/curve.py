@@ -13,7 +13,7 @@ COLUMNS = (
     Column(heading="images per class"),
     Column(heading="accuracy"),
     Column(heading="95 % interval"),
-    Column(heading="spread over draws", rank=1),
+    Column(heading="varies between draws by", rank=1),
     Column(heading="draws", rank=2),
 )
 
@@ -26,7 +26,7 @@ def curve(found: "Curve") -> None:
             f"{row.images_per_class:,}",
             f"{row.accuracy:.1%}",
             f"{row.interval.low:.1%} - {row.interval.high:.1%}",
-            f"± {row.spread:.1%}" if row.draws > 1 else "",
+            f"± {100 * row.spread:.1f} points" if row.draws > 1 else "",
             f"{row.draws}",
         )
         for row in found.rows

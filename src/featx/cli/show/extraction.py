@@ -7,6 +7,7 @@ from featx.cli.flags import in_flags
 from featx.cli.show.terminal import failures, is_of_another_kind, line, shorten, shown, verbose
 from featx.pipeline.filling.job import Extraction
 from featx.pipeline.naming import TRAINING_SPLITS
+from featx.words import counted
 
 RATED = 64
 """Computed images from which on their number per second says something."""
@@ -18,8 +19,9 @@ NAMED_CLASSES = 10
 """Classes that are named with the number of their images."""
 
 ADVICE = {
-    "decode": "the backbone waits for decoded images: more --workers, if there are cores, or smaller image files",
-    "backbone": "the backbone takes the time: a GPU, a smaller --backbone or --image-size is faster",
+    "decode": "reading the images takes most of the time: more --workers (if there are free cores) or smaller image "
+    "files are faster",
+    "backbone": "the backbone takes most of the time: a GPU, a smaller --backbone or a smaller --image-size is faster",
 }
 
 
@@ -28,8 +30,8 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     one = extraction
     others = sum(map(is_of_another_kind, one.failures))
     unreadable = one.failed - others
-    what = f"{one.found:,} {'files' if others else 'images'}"
-    more = f", {others:,} not images" if others else ""
+    what = counted(one.found, "file" if others else "image")
+    more = f", {counted(others, 'is not an image', 'are not images')}" if others else ""
     counts = f"{what}: {one.extracted:,} new, {one.reused:,} reused, {unreadable:,} unreadable{more}"
     if dry_run:
         counts = (
@@ -51,14 +53,18 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     line(f"  {counts}{rate}")
     line(f"  {shown(_classes(one))}")
     for lender, rows in one.lent.items():
-        line(f"  {rows:,} rows are from {shorten(lender)}, of which a few were computed again and agree")
+        where = "the store that was replaced" if lender == one.target else shorten(lender)
+        line(
+            f"  {counted(rows, 'row was', 'rows were')} copied from {where}, after a few of them were computed again "
+            "and found to be the same"
+        )
     if one.timings and verbose():
         parts = ", ".join(f"{shown(name)} {_seconds(seconds)}" for name, seconds in one.timings.items())
-        line(f"  [dim]{_seconds(one.seconds)} in all: {parts}[/]")
+        line(f"  [dim]{_seconds(one.seconds)} in total: {parts}[/]")
     if one.seconds > ADVICE_SECONDS and one.bottleneck is not None:
         line(f"  [dim]{ADVICE[one.bottleneck]}[/]")
     if one.untrained:
-        line("  [yellow]the backbone is UNTRAINED (--weights none): its features are near worthless[/]")
+        line("  [yellow]the backbone is UNTRAINED (--weights none): its features are almost useless[/]")
     if one.fallback is not None:
         line(f"  [yellow]{shown(in_flags(one.fallback))}[/]")
     failures(one.failures)
@@ -70,7 +76,7 @@ def next_step_of(extractions: Sequence[Extraction]) -> str:
     if any(store.split in TRAINING_SPLITS and len(store.classes) > 1 for store in stores):
         return "featx fit"
     if stores and all(store.classes and store.split not in TRAINING_SPLITS for store in stores):
-        return "featx score, once a model is fitted on training images"
+        return "featx score, when there is a model fitted on training images"
     return ""
 
 
@@ -102,13 +108,13 @@ def _classes(one: Extraction) -> str:
     classes = one.classes if one.store is None else one.store.class_counts
     without = (one.found if one.store is None else len(one.store)) - sum(classes.values())
     if not classes:
-        return "no labels: classes are sub-folders, or the column label of a CSV"
+        return "no labels: put the images of each class into a sub-folder, or write a CSV with a column label"
     counts = list(classes.items())
     if len(counts) > NAMED_CLASSES:
         counts = sorted(counts, key=lambda item: -item[1])[:NAMED_CLASSES]
     named = ", ".join(f"{name} ({count:,})" for name, count in counts)
     more = len(classes) - len(counts)
-    text = f"{len(classes)} class{'es' if len(classes) > 1 else ''}: {named}" + (f" and {more:,} more" if more else "")
+    text = f"{counted(len(classes), 'class', 'classes')}: {named}" + (f" and {more:,} more" if more else "")
     return text + (f"; {without:,} without a label" if without else "")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import console, line, quiet, shorten, shown, verbose
+from featx.words import counted
 
 if TYPE_CHECKING:
     from featx.model import Model
@@ -20,10 +21,10 @@ def model(path: Path, fitted: "Model") -> None:
     if selection.rows and verbose():
         names = list(selection.params)
         columns = [Column(heading=shown(name)) for name in names]
-        columns += [Column(heading="accuracy"), Column(heading="between test parts", left=True)]
+        columns += [Column(heading="accuracy"), Column(heading="varies between test parts by", left=True)]
         rows = []
         for row in selection.rows:
-            cells = (*(f"{row.params[name]:.4g}" for name in names), f"{row.mean:.1%}", f"± {row.std:.1%}")
+            cells = (*(f"{row.params[name]:.4g}" for name in names), f"{row.mean:.1%}", _points(row.std))
             chosen = row is selection.chosen and names
             rows.append([*cells[:-1], f"{cells[-1]}  <- chosen"] if chosen else list(cells))
         print_table(console(), columns, rows, named=False)
@@ -31,14 +32,14 @@ def model(path: Path, fitted: "Model") -> None:
     settings = ", ".join(
         f"{name} = {_short(value)}" for name, value in fitted.params.items() if name in selection.params
     )
-    line(f"  {n:,} images, {k} classes" + (f"; {shown(settings)}" if settings else ""))
+    line(f"  {counted(n, 'image')}, {counted(k, 'class', 'classes')}" + (f"; {shown(settings)}" if settings else ""))
     if selection.rule == "one-se" and len(selection.rows) > 1:
-        line("  chosen: the simplest within one standard error of the best")
+        line("  chosen: the simplest settings whose accuracy is within one standard error of the best")
     if (calibration := fitted.calibration) is not None and verbose():
         before, after = f"{100 * calibration.error_before:.0f} %", f"{100 * calibration.error_after:.0f} %"
         line(f"  its stated confidence is off by {after} on average ({before} before correction)")
     if fitted.untrained:
-        line("  [yellow]its backbone is UNTRAINED[/]")
+        line("  [yellow]its backbone is UNTRAINED: it is good for trying things out only[/]")
     line(f"  {_answer(fitted)}")
 
 
@@ -46,13 +47,21 @@ def _answer(fitted: "Model") -> str:
     """Say what a model is worth, in one sentence."""
     selection = fitted.selection
     if fitted.accuracy is None:
-        return "not tested: score it on labelled images that it has not seen"
+        return "not tested yet: use featx score on labelled images that the model has not seen"
     text = f"[bold]{fitted.accuracy:.1%} of the images are classified right[/]"
     text += f" when they are tested in {selection.folds} parts"
-    text += ", the settings chosen anew for each" if selection.nested is not None and len(selection.rows) > 1 else ""
+    text += (
+        ", with the settings chosen again for each part"
+        if selection.nested is not None and len(selection.rows) > 1
+        else ""
+    )
     if (chosen := selection.chosen) is not None and selection.folds > 1:
-        text += f" (varies between them by ± {100 * chosen.std:.1f} points)"
+        text += f" (varies between test parts by {_points(chosen.std)})"
     return text
+
+
+def _points(share: float) -> str:
+    return f"± {100 * share:.1f} points"
 
 
 def _short(value: Any) -> str:
@@ -62,7 +71,7 @@ def _short(value: Any) -> str:
 RANKING = (
     Column(heading="classifier", left=True),
     Column(heading="accuracy"),
-    Column(heading="between test parts", rank=1),
+    Column(heading="varies between test parts by", rank=1),
     Column(heading="model", left=True, rank=2),
 )
 
@@ -75,11 +84,11 @@ def ranking(models: "Mapping[Path, Model]") -> None:
     for store, fits in by_store.items():
         if quiet() or len(fits) < 2:
             continue
-        line(f"[bold]{shorten(Path(store))}[/], the best by cross-validation first")
+        line(f"[bold]{shorten(Path(store))}[/], the best classifier (by cross-validation) first")
         rows = []
         for path, fitted in fits:
             chosen = fitted.selection.chosen
-            figures = ("not tested", "") if chosen is None else (f"{fitted.accuracy:.1%}", f"± {chosen.std:.1%}")
+            figures = ("not tested", "") if chosen is None else (f"{fitted.accuracy:.1%}", _points(chosen.std))
             rows.append((shown(fitted.clf), *figures, shorten(path)))
         print_table(console(), RANKING, rows, named=False)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from featx.cli.show.terminal import as_json, failures, line, quiet
 from featx.cli.streams import printable, write_data
 from featx.pipeline.spreadsheets import safe_text, to_csv
+from featx.words import counted
 
 if TYPE_CHECKING:
     from featx.manifest import Failure
@@ -35,11 +36,11 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool 
         as_json({"predictions": records, "failures": failures_told, "seen": seen})
     failures(failed)
     if asked is not None and not quiet():
-        line(f"{abstained:,} of {images:,} images left unlabelled: less sure than {asked:g}")
+        line(f"{abstained:,} of {counted(images, 'image')} got no label: the confidence is below {asked:g}")
     if seen and not quiet():
         line(
-            f"[yellow]{len(seen):,} of {images:,} images[/] were used to fit the model: it has already seen these, so "
-            "right labels for them say nothing about new images"
+            f"[yellow]{len(seen):,} of {counted(images, 'image')}[/] {'was' if len(seen) == 1 else 'were'} used to "
+            "fit the model: the model has already seen these, so right labels for them say nothing about new images"
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from featx.cli.flags import in_flags
 from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import console, line, quiet, shorten, shown
+from featx.words import counted
 
 if TYPE_CHECKING:
     from featx.leakage import Leak
@@ -54,15 +55,16 @@ def reports(scored: "Sequence[Report]") -> None:
         line(f"[dim]note: {shown(in_flags(note))}[/]")
     for report in scored:
         if (leaked := report.metrics.n - report.counted.n) > 0:
-            with_them = f"with the {leaked:,} images that it was fitted on"
+            with_them = f"including the {counted(leaked, 'image')} that it was fitted on"
             line(f"{with_them}: {shown(report.model)} {shown(report.metrics.headline)}")
     named = {path for report in scored for leak in report.leaks for path in (leak.path, leak.other)}
-    _named("in training too", [_leak(leak) for report in scored for leak in report.leaks if leak.where == "train-test"])
     _named(
-        "under two labels", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"]
+        "also in the training images:",
+        [_leak(leak) for report in scored for leak in report.leaks if leak.where == "train-test"],
     )
+    _named("has two labels:", [_leak(leak) for report in scored for leak in report.leaks if leak.where != "train-test"])
     _named(
-        "check this label",
+        "check this label:",
         [
             f"{one.path}: {one.label}, or {one.predicted}?"
             for report in scored
@@ -98,7 +100,7 @@ def _named(heading: str, texts: Sequence[str]) -> None:
     for text in found[:NAMED]:
         line(f"  [yellow]{heading}[/] {shown(text)}")
     if len(found) > NAMED:
-        line(f"  and {len(found) - NAMED:,} more, which the page shows")
+        line(f"  and {len(found) - NAMED:,} more, shown on the page")
 
 
 def files(scored: "Sequence[Report]", paths: "Sequence[Path]", *, open_best: bool) -> None:
@@ -120,10 +122,13 @@ def files(scored: "Sequence[Report]", paths: "Sequence[Path]", *, open_best: boo
         if not quiet():
             if report.images is not None:
                 wrong = int((~report.images.right).sum())
-                which = f"{wrong:,} of {report.metrics.n:,} images are wrong"
+                which = (
+                    f"{wrong:,} of {counted(report.metrics.n, 'image')} {'was' if wrong == 1 else 'were'} classified "
+                    "wrongly"
+                )
                 line(f"{which}: {shorten(path.with_suffix('.csv').absolute())}")
             line(f"{'opened' if opened else 'page'}: {shorten(page)}")
         elif open_best and not place and not opened:
             line(f"page: {shorten(page)}")
     if len(best_first) > MOST_FILES and not quiet():
-        line(f"[dim]those of the other {len(best_first) - 1} models lie beside them[/]")
+        line(f"[dim]the lists and pages of the other {len(best_first) - 1} models are in the same folder[/]")

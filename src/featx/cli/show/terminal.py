@@ -16,6 +16,7 @@ from rich.text import Text
 
 from featx.cli.flags import in_flags
 from featx.cli.streams import behind, printable, write_data
+from featx.words import counted
 
 if TYPE_CHECKING:
     from featx.manifest import Failure
@@ -140,7 +141,7 @@ def failures(failed: "Sequence[Failure]") -> None:
     if others and not quiet():
         names = ", ".join(shown(failure.path) for failure in others[:OTHERS_SHOWN])
         more = f" and {len(others) - OTHERS_SHOWN:,} more" if len(others) > OTHERS_SHOWN else ""
-        line(f"  [dim]not images: {len(others):,} left out ({names}{more})[/]")
+        line(f"  [dim]not images, so left out: {counted(len(others), 'file')} ({names}{more})[/]")
     images = [failure for failure in failed if not is_of_another_kind(failure)]
     for failure in images[:FAILURES_SHOWN]:
         line(f"  [red]{shown(failure.reason)}[/] {shown(failure.path)}: {shown(failure.message)}")

@@ -12,6 +12,7 @@ from featx.pipeline.labels import groups_by, labels_of
 from featx.selection import SelectionOptions
 from featx.selection.folds import split
 from featx.store import FeatureStore, open_store
+from featx.words import counted
 
 CLOSEST = 1.25
 """A round size is used only if the full set is at least this many times as large."""
@@ -95,7 +96,7 @@ def labelled(store: FeatureStore, *, group_by: str | None, labels: Path | str | 
     present, own = np.unique(np.asarray(codes)[rows], return_inverse=True)
     if len(present) < 2:
         found = ", ".join(names[label] for label in present) or "none"
-        raise DataError(f"a learning curve needs images of two classes or more in {store.path}, found {found}")
+        raise DataError(f"a learning curve needs images of at least two classes in {store.path}, found {found}")
     groups = store.groups if group_by is None else groups_by(group_by, store.paths)
     return Labelled(
         features=store.features if len(rows) == len(store) else store.features[rows],
@@ -123,7 +124,7 @@ def held_out(data: Labelled, options: SelectionOptions) -> Design:
         pools=[train for train, _ in splits],
         test=data,
         folds=folds,
-        told=f"{len(splits)} held-out folds ({len(folds):,} images)",
+        told=f"cross-validation ({len(splits)} folds, {counted(len(folds), 'image')})",
     )
 
 
@@ -139,18 +140,26 @@ def on_test(data: Labelled, test: FeatureStore | Path | str, store: FeatureStore
     """
     test = open_store(test) if isinstance(test, Path | str) else test
     if differences := store.spec.differences(test.spec):
-        raise SpecMismatch(f"{test.path} can't test what {store.path} trains: extract both alike", differences)
+        raise SpecMismatch(
+            f"{test.path} can't be the test for {store.path}: extract both with the same settings", differences
+        )
     rows = np.flatnonzero(test.labels >= 0)
     if not len(rows):
-        raise DataError(f"{test.path} has no labels to test against: name a store with labels")
+        raise DataError(f"{test.path} has no labels, so it can't be used as a test: name a store with labels")
     column = {name: number for number, name in enumerate(data.classes)}
     codes = np.array([column.get(name, -1) for name in test.classes], np.intp)[test.labels[rows]]
     notes = []
     if unseen := int((codes < 0).sum()):
-        notes.append(f"{unseen} test images are of classes that training doesn't have, and count as errors")
+        notes.append(
+            f"{counted(unseen, 'test image belongs to a class that is', 'test images belong to classes that are')} "
+            "not in the training images; they count as errors"
+        )
     known = {digest.tobytes() for digest in data.digests}
     if shared := sum(digest.tobytes() in known for digest in test.digests[rows]):
-        notes.append(f"{shared} of the {len(rows)} test images are training images too: the figures are too high")
+        notes.append(
+            f"{shared:,} of {counted(len(rows), 'test image')} "
+            f"{'is also a training image' if shared == 1 else 'are also training images'}: the accuracy is too high"
+        )
     return Design(
         train=data,
         pools=[np.arange(len(data.codes))],
@@ -162,7 +171,7 @@ def on_test(data: Labelled, test: FeatureStore | Path | str, store: FeatureStore
             digests=test.digests[rows],
         ),
         folds=np.zeros(len(rows), np.intp),
-        told=f"{test.path.stem} ({len(rows):,} images)",
+        told=f"{test.path.stem} ({counted(len(rows), 'image')})",
         notes=tuple(notes),
     )
 

@@ -20,6 +20,7 @@ from featx.reports.curve_intervals import Trials
 from featx.selection import SelectionOptions, select
 from featx.selection.planning import plan_fit
 from featx.selection.sweep import workers
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Fitter:
         try:
             return select(self.blueprint.clf, X, codes, options=options, groups=groups).params
         except DataError as error:
-            logger.info("nothing is chosen on a draw of %d images: %s", len(codes), error)
+            logger.info("no settings can be chosen on a draw of %s: %s", counted(len(codes), "image"), error)
             return None
 
 

@@ -60,5 +60,5 @@ def check_own(path: Path) -> None:
         return
     if first.strip().replace(b'"', b"") != ",".join(COLUMNS).encode("ascii"):
         raise UsageError(
-            f"`out`: the list of images would replace {path}, which is another file: name the report otherwise"
+            f"`out`: the list of images would replace {path}, which featx has not written: give the report another name"
         )

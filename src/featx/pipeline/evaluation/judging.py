@@ -19,6 +19,7 @@ from featx.reports import Images, Report
 from featx.selection.calibration import cross_calibrated
 from featx.statistics import LabelError, Metrics, ScoredImages, label_errors, measured, scored_images
 from featx.store import FeatureStore
+from featx.words import counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +100,7 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
     model.check(store.spec)
     labelled = np.flatnonzero(store.labels >= 0)
     if not len(labelled):
-        raise DataError(f"{store.path} has no labels to score against; `featx predict` labels images without any")
+        raise DataError(f"{store.path} has no labels, so nothing can be scored; `featx predict` gives labels to images")
     # A class of which no image could be read is none here.
     unseen = tuple(name for name, count in store.class_counts.items() if count and name not in model.classes)
     classes = model.classes + unseen
@@ -107,14 +108,17 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
     labels = np.array([number.get(name, -1) for name in store.classes])[store.labels[labelled]]
     X = store.features[labelled]
     notes = [
-        f"the model never saw the class {name!r}: its {count} images count as errors{_nearly(name, model.classes)}"
+        f"the model does not know the class {name!r}: its "
+        f"{counted(count, 'image counts as an error', 'images count as errors')}{_nearly(name, model.classes)}"
         for name in unseen
         for count in [store.class_counts[name]]
     ]
     if skipped := len(store) - len(labelled):
-        notes.append(f"{skipped} images without a label take no part")
+        notes.append(
+            f"{counted(skipped, 'image has', 'images have')} no label and {'was' if skipped == 1 else 'were'} left out"
+        )
     return Judged(
-        scored_on=f"{described(store)} ({len(labels)} images)",
+        scored_on=f"{described(store)} ({counted(len(labels), 'image')})",
         classes=classes,
         labels=labels,
         predicted=np.array([number[name] for name in model.predict(X)]),
@@ -130,7 +134,10 @@ def _nearly(name: str, classes: Iterable[str]) -> str:
     """Name the class that this one differs from in a small way only, if there is one."""
     for other in classes:
         if (words := difference(name, other)) is not None:
-            return f"; {name!r} and the model's {other!r} differ in {words} only: if they are one, give it one name"
+            return (
+                f"; {name!r} and the model's {other!r} differ only in {words}: if they are the same class, use one "
+                "name for it"
+            )
     return ""
 
 
@@ -153,14 +160,15 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
     found = selection.nested or selection.oof
     if found is None:
         raise DataError(
-            f"the model {model.name} was fitted without cross-validation and there is no {TEST_SOURCE}: "
-            "name labelled images to score it on"
+            f"the model {model.name} was fitted without cross-validation, and there is no folder {TEST_SOURCE}: give "
+            "labelled images to score it on"
         )
     remarks = []
     if selection.nested is None and len(selection.rows) > 1:
         remarks.append(
-            f"{' and '.join(selection.params)} was chosen on these images, so on new ones the accuracy may be a little "
-            "lower; a fit with `nested=True` measures it"
+            f"{' and '.join(selection.params)} {'was' if len(selection.params) == 1 else 'were'} chosen with the help "
+            "of these images, so the accuracy on new images may be a little lower; fit with `nested=True` to measure "
+            "it"
         )
     return Judged(
         scored_on=f"cross-validation ({selection.folds} folds)",
@@ -200,7 +208,7 @@ def report_of(
     leaked = found.leaked(paths)
     notes = [*judged.notes, *_words(leaked, len(judged.labels)), *found.notes]
     if model.untrained:
-        notes.append("the backbone is untrained: these figures say nothing about it with its trained weights")
+        notes.append("the backbone is untrained: with trained weights, the figures would be different")
     there = training if isinstance(training, Training) else None
     scored = judged.checked()
     figures = measured(scored)
@@ -234,7 +242,9 @@ def report_of(
 def _words(leaked: NDArray[np.bool_], n: int) -> list[str]:
     if not (count := int(leaked.sum())):
         return []
-    return [f"the model was fitted on {count} of the {n} images, or on copies of them: the figures are too high"]
+    return [
+        f"the model was fitted on {count:,} of {counted(n, 'image')}, or on copies of them: the figures are too high"
+    ]
 
 
 def _repeated(repeats: int, judged: Judged) -> list[str]:
@@ -242,13 +252,15 @@ def _repeated(repeats: int, judged: Judged) -> list[str]:
     if not repeats:
         return []
     advice = (
-        "; a fit with `group_copies=True` tests them together, and one with `group_by` photos of one object"
+        "; fit with `group_copies=True` to keep copies together in one fold, and with `group_by` to keep all photos "
+        "of one object together"
         if judged.crossed
         else ""
     )
     return [
-        f"{repeats:,} of the {len(judged.labels):,} images are near copies of others of their class: they tell less "
-        f"than their number{advice}"
+        f"{repeats:,} of the {counted(len(judged.labels), 'image')} "
+        f"{'is a near copy' if repeats == 1 else 'are near copies'} of others of the same class, so the accuracy is "
+        f"less certain than the number of images suggests{advice}"
     ]
 
 
@@ -259,11 +271,11 @@ def _never_predicted(model: Model, figures: Metrics) -> list[str]:
     missed = [one for one, named in zip(known, predicted, strict=False) if one.support and not named]
     if not missed:
         return []
-    names = ", ".join(f"{one.name!r} ({one.support:,} images)" for one in missed)
+    names = ", ".join(f"{one.name!r} ({counted(one.support, 'image')})" for one in missed)
     rare = any(one.support < figures.n / len(known) for one in missed)
     can_weigh = model.clf in weighing() and model.params.get("class_weight") is None
-    advice = '; fitted with `class_weight="balanced"`, rare classes count as much as common ones'
-    return [f"never predicted: {names}{advice if rare and can_weigh else ''}"]
+    advice = '; fit with `class_weight="balanced"`, so that rare classes count as much as common ones'
+    return [f"classes that the model never predicted: {names}{advice if rare and can_weigh else ''}"]
 
 
 def _images(judged: Judged, paths: tuple[str, ...], store: FeatureStore) -> Images:

@@ -16,6 +16,7 @@ from featx.pipeline.evaluation.small_images import pictures
 from featx.pipeline.evaluation.training import Missing, Training, keys, training_of
 from featx.pipeline.filling.job import RunOptions
 from featx.store import FeatureStore
+from featx.words import counted
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -76,19 +77,26 @@ def find(
 
     if repeated := len(known) - len(set(zip(known.keys, known.labels.tolist(), strict=True))):
         notes.append(
-            f"{repeated} of the {len(known)} training images are exact copies of others of their class: "
-            "cross-validated figures are a little high"
+            f"{repeated:,} of {counted(len(known), 'training image')} "
+            f"{'is an exact copy' if repeated == 1 else 'are exact copies'} of others of the same class: an accuracy "
+            "from cross-validation is a little too high"
         )
     if looking.undecided:
         notes.append(
-            f"{looking.undecided} pairs of images that may be copies could not be compared: files are gone, changed "
-            f"or unreadable, or reading them took over {seconds:g} s (the next run goes on from there)"
+            f"{counted(looking.undecided, 'pair')} of images that may be copies could not be compared: the files are "
+            f"missing, changed or unreadable, or reading them took more than {seconds:g} s (the next run continues "
+            "there)"
         )
     if known.store is None and inside:
-        notes.append(f"{len(inside)} training images are there under another label as well; their names are not known")
+        notes.append(
+            f"{counted(len(inside), 'training image has', 'training images have')} a copy with another label; the "
+            "names of these images are not known"
+        )
         inside = []
     if len(inside) > MOST_INSIDE:
-        notes.append(f"{len(inside) - MOST_INSIDE} more pairs of training images under two labels are not named")
+        notes.append(
+            f"{counted(len(inside) - MOST_INSIDE, 'more pair')} of training images with two labels not named here"
+        )
     return Leaks(
         pairs=(*between, *inside[:MOST_INSIDE]),
         complete=known.store is not None and not looking.undecided,
@@ -258,7 +266,7 @@ def _known(model: Model, training: Training | Missing) -> tuple[_Images, list[st
     """The images that a model was fitted on, with their store where it is there; and a note where it isn't."""
     known = _Images(keys=keys(model.digests), labels=model.labels, classes=model.classes)
     if isinstance(training, Missing):
-        return known, [f"{training.reason}: only exact copies of training images could be looked for"]
+        return known, [f"{training.reason}: only exact copies of training images could be found"]
     return replace(known, paths=training.store.paths, store=training.store, rows=training.rows), []
 
 

@@ -9,6 +9,7 @@ from featx.pipeline.evaluation.judging import Judged
 from featx.pipeline.evaluation.thumbnails import Thumbnailer
 from featx.pipeline.evaluation.training import Training, keys
 from featx.reports import Report, page
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +61,10 @@ def write_page(
         elsewhere = outside(report.root, scored, also=inside)
         if elsewhere:
             logger.warning(
-                "%d images lie outside %s: links or a CSV lead to them; the page doesn't show them "
-                "(`show_outside=True` does)",
-                len(elsewhere),
+                "not shown on the page, because links or a CSV lead to them and they lie outside %s: %s "
+                "(`show_outside=True` shows them)",
                 report.root,
+                counted(len(elsewhere), "image"),
             )
         wanted = [one for one in wanted if one not in elsewhere]
         hidden = outside(report.training_root, wanted_training, also=inside)

@@ -18,6 +18,7 @@ from featx.ownership import make_private, own_file
 from featx.pipeline.filling.job import RunOptions
 from featx.spec import PixelRules
 from featx.store import FeatureStore
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ def _read(store: FeatureStore, rows: list[int], kept: NDArray[np.uint8], until: 
     how = DecodeOptions(
         workers=options.decoders, batch_size=_BATCH, timeout_s=options.timeout, max_pixels=options.max_pixels
     )
-    logger.info("reading %d images of %s again, to compare them as pictures", len(rows), store.path.name)
+    logger.info("reading %s of %s again, to compare them as pictures", counted(len(rows), "image"), store.path.name)
     try:
         with Decoders(RULES, how) as processes:
             for batch in processes.batches(root, ((row, store.paths[row]) for row in rows), until=until):

@@ -14,6 +14,7 @@ from featx.pipeline.evaluation.training import Training
 from featx.pipeline.naming import TEST_SOURCE, report_path
 from featx.reports import Report
 from featx.store import FeatureStore, open_store
+from featx.words import counted
 
 WORDS = {"test": "test set", "val": "validation set"}
 """Splits to score on, the preferred one first, and what they are called."""
@@ -132,7 +133,7 @@ def _same_set(one: Report, other: Report) -> bool:
 
 
 def _unused(store: FeatureStore) -> str:
-    return f"not used: the {WORDS[store.split or 'test']} {described(store)} ({len(store):,} images)"
+    return f"not used: the {WORDS[store.split or 'test']} {described(store)} ({counted(len(store), 'image')})"
 
 
 def _shown(source: str) -> str:

@@ -15,6 +15,7 @@ from featx.batches import DecodeOptions, Decoders
 from featx.errors import DecoderError
 from featx.pipeline.filling.job import RunOptions
 from featx.spec import PixelRules
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,9 @@ class Thumbnailer:
             found[path] = made
         if lost:
             reasons = ", ".join(f"{count} {reason}" for reason, count in lost.most_common())
-            logger.warning("%d images have no thumbnail in the page: %s", lost.total(), reasons)
+            logger.warning(
+                "%s no small picture on the page: %s", counted(lost.total(), "image has", "images have"), reasons
+            )
         return found
 
     def _in_order(
@@ -129,12 +132,12 @@ class Thumbnailer:
                     else:
                         lost["changed"] += 1
             if done < len(wanted):
-                lost[f"not reached in {SECONDS:g} s"] = len(wanted) - done
+                lost[f"not read within {SECONDS:g} s"] = len(wanted) - done
         except DecoderError as error:
             self._give_up(error)
 
     def _give_up(self, error: DecoderError) -> None:
-        logger.warning("there are no thumbnails: %s", error)
+        logger.warning("the page has no small pictures: %s", error)
         if self._decoders is not None:
             self._decoders.close()
             self._decoders = None

@@ -65,7 +65,9 @@ def training_of(model: Model) -> Training | Missing:
         found = True
         if (rows := _fitted_rows(model, store)) is not None:
             return Training(store=store, rows=rows)
-    return Missing(reason=f"the training store {recorded.name} is {'another one now' if found else 'gone'}")
+    return Missing(
+        reason=f"the training store {recorded.name} {'was replaced by another one' if found else 'is missing'}"
+    )
 
 
 def _fitted_rows(model: Model, store: FeatureStore) -> NDArray[np.int64] | None:

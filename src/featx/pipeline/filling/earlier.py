@@ -28,8 +28,9 @@ from featx.store import (
     rows_of,
     unfinished,
 )
+from featx.words import counted
 
-_ADVICE = "`overwrite=True` replaces it, or choose another name (`out`)"
+_ADVICE = "replace it with `overwrite=True`, or choose another name with `out`"
 
 
 class KnownRows:
@@ -229,9 +230,7 @@ class Earlier:
             It doesn't.
         """
         if _stamp(self.target) != self.stamp:
-            raise StoreInUse(
-                f"another process has finished {self.target} while this one began; the same command looks at it anew"
-            )
+            raise StoreInUse(f"another process finished {self.target} at the same moment; run the same command again")
 
     def confirms(self, files: FileFacts, features: NDArray[np.float32]) -> bool:
         """Tell whether the store, which may be damaged, has exactly these features (b, d) for these files."""
@@ -273,13 +272,13 @@ def _stamp(target: Path) -> tuple[int, int] | None:
 
 def _refuse_to_drop(begun: Unfinished, target: Path, images: Manifest, spec: ExtractionSpec) -> None:
     """Refuse to drop the rows of an interrupted run of other images or another spec."""
-    what = f"{begun.done} rows of an unfinished run are kept for {target}"
+    what = f"{target} has {counted(begun.done, 'row')} of an unfinished run"
     if begun.fingerprint != spec.fingerprint:
-        raise StoreError(f"{what}, under another spec; {_ADVICE}")
+        raise StoreError(f"{what} with other settings; {_ADVICE}")
     if begun.root != os.fspath(images.root) and not _moved(files_of(partial_path(target)), images):
-        raise StoreError(f"{what}, of the images of {begun.root}, not of {images.root}; {_ADVICE}")
+        raise StoreError(f"{what} on the images of {begun.root}, not of {images.root}; {_ADVICE}")
     if begun.done > 2 * len(images):
-        raise StoreError(f"{what}, and {images.root} holds only {len(images)} images now; {_ADVICE}")
+        raise StoreError(f"{what}, but {images.root} has only {counted(len(images), 'image')} now; {_ADVICE}")
 
 
 def _open(target: Path, images: Manifest, spec: ExtractionSpec) -> FeatureStore:
@@ -289,9 +288,9 @@ def _open(target: Path, images: Manifest, spec: ExtractionSpec) -> FeatureStore:
     except StoreError as error:
         raise StoreError(f"{error}; {_ADVICE}") from error
     if differences := spec.differences(store.spec):
-        raise SpecMismatch(f"{target} was made under another spec; {_ADVICE}", differences)
+        raise SpecMismatch(f"{target} was made with other settings; {_ADVICE}", differences)
     if Path(store.root) != images.root and not _moved(zip(store.paths, store.sizes.tolist(), strict=True), images):
-        raise StoreError(f"{target} holds the images of {store.root}, not of {images.root}; {_ADVICE}")
+        raise StoreError(f"{target} has the features of the images in {store.root}, not in {images.root}; {_ADVICE}")
     return store
 
 
@@ -325,6 +324,7 @@ def _refuse_loss(store: FeatureStore, images: Manifest, now: dict[str, tuple[int
     lost = sum(path not in now and (size, mtime) not in files for path, size, mtime in then)
     if lost > len(store) / 2:
         raise StoreError(
-            f"{lost} of the {len(store)} images of {store.path} are no longer in {images.root} (is a folder not "
-            "mounted?); `overwrite=True` drops their rows, or choose another name (`out`)"
+            f"{lost:,} of {counted(len(store), 'image')} in {store.path} {'is' if lost == 1 else 'are'} no longer in "
+            f"{images.root} (perhaps a disk is not mounted); remove their features with `overwrite=True`, or choose "
+            "another name with `out`"
         )

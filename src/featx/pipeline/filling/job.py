@@ -8,6 +8,7 @@ from featx import notebook
 from featx.errors import REASONS, Reason, UsageError
 from featx.machine import available_cores
 from featx.manifest import Failure, TableOptions
+from featx.words import NAMED, counted, some
 
 if TYPE_CHECKING:
     from featx.spec import ExtractionSpec
@@ -53,7 +54,7 @@ class RunOptions:
             ("timeout", self.timeout),
         ):
             if value is not None and value <= 0:
-                raise UsageError(f"`{name}` must be positive, and is {value}")
+                raise UsageError(f"`{name}` must be 1 or more, and is {value}")
 
     @property
     def decoders(self) -> int:
@@ -127,9 +128,9 @@ class Job:
     def __post_init__(self) -> None:
         """Refuse what can't be meant."""
         if self.limit is not None and self.limit <= 0:
-            raise UsageError(f"`limit` must be positive, and is {self.limit}")
+            raise UsageError(f"`limit` must be 1 or more, and is {self.limit}")
         if self.check not in get_args(Check):
-            raise UsageError(f"`check` is one of {', '.join(get_args(Check))}, and is {self.check!r}")
+            raise UsageError(f"`check` must be one of {', '.join(get_args(Check))}, and is {self.check!r}")
         self.failures_allowed(0)
 
     @property
@@ -162,7 +163,7 @@ class Job:
         except ValueError:
             allowed = -1
         if allowed < 0 or (share and allowed > 100):
-            raise UsageError(f"`max_errors` is a number or a share such as 1%, and is {self.max_errors!r}")
+            raise UsageError(f"`max_errors` must be a number or a percentage such as 1%, and is {self.max_errors!r}")
         return found * allowed / 100 if share else allowed
 
 
@@ -224,15 +225,15 @@ class Extraction:
         rows = [
             ("images", self._counts),
             ("backbone", self.spec.backbone),
-            ("classes", f"{len(classes)}: {notebook.some(classes)}" if classes else "no labels"),
+            ("classes", f"{len(classes)}: {some(classes)}" if classes else "no labels"),
         ]
-        notes = [f"{one.path}: {one.message}" for one in self.failures[: notebook.NAMED]]
+        notes = [f"{one.path}: {one.message}" for one in self.failures[:NAMED]]
         return notebook.html_table(str(self.target), rows, notes=notes)
 
     @property
     def _counts(self) -> str:
         parts = (f"{self.extracted:,} new", f"{self.reused:,} reused", f"{self.failed:,} unreadable")
-        return f"{self.found:,} images: {', '.join(parts)}"
+        return f"{counted(self.found, 'image')}: {', '.join(parts)}"
 
     @property
     def speed(self) -> float | None:

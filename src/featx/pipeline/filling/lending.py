@@ -114,7 +114,8 @@ def _agrees(
     tolerance = TOLERANCES[runner.spec.precision]
     if wrong := [one for one in apart if not one <= tolerance]:
         logger.warning(
-            "no rows are taken from %s: of %d computed again %d differ, by up to %.2g of their length",
+            "no rows are copied from %s: %d of its rows were computed again, and %d of them differ, by up to %.2g of "
+            "the length of the feature vector",
             lender.path,
             len(apart),
             len(wrong),

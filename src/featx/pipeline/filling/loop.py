@@ -20,6 +20,7 @@ from featx.pipeline.filling.store_filler import StoreFiller, common_digests
 from featx.pipeline.naming import beside, store_path
 from featx.pipeline.spreadsheets import safe_text, to_csv
 from featx.progress import SILENT, Progress, Step
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +61,10 @@ def listed(job: Job) -> list[Manifest]:
     chosen = [one for one in found if split in (None, one.split)]
     splits = ", ".join(str(one.split) for one in found)
     if not chosen:
-        raise SourceError(f"{job.source} has no split {split!r} but {splits}")
+        raise SourceError(f"{job.source} has no split {split!r}; its splits are {splits}")
     if job.one_split and len(chosen) > 1:
         raise UsageError(
-            f"{job.source} has the splits {splits}, and a feature store holds one: name one with `split=NAME`"
+            f"{job.source} has the splits {splits}, but a feature store can hold only one: choose it with `split=NAME`"
         )
     for images in chosen:
         _tell_of_absent(images, dry_run=job.dry_run)
@@ -79,10 +80,10 @@ def _tell_of_absent(images: Manifest, *, dry_run: bool) -> None:
         return
     if absent == len(images) and not dry_run:
         raise SourceError(
-            f"none of the {absent} files that {images.source} names is there ({images.absent}); correct the paths, or "
+            f"none of {counted(absent, 'file')} in {images.source} was found ({images.absent}); correct the paths, or "
             "give the folder that they are relative to with `root`"
         )
-    logger.warning("%s: %d of the %d files are not there (%s)", images.source, absent, len(images), images.absent)
+    logger.warning("%s: %d of %s not found (%s)", images.source, absent, counted(len(images), "file"), images.absent)
 
 
 def extract_with(
@@ -96,8 +97,8 @@ def extract_with(
         if elsewhere := manifest.outside(images.root, images.paths, also=[images.source]):
             progress.step(
                 Step(
-                    text=f"{len(elsewhere):,} of the {len(images):,} images lie outside {images.root}: links or a CSV "
-                    "lead to them"
+                    text=f"{len(elsewhere):,} of {counted(len(images), 'image')} "
+                    f"{'lies' if len(elsewhere) == 1 else 'lie'} outside {images.root}: links or a CSV lead there"
                 )
             )
     for images in manifests:
@@ -141,7 +142,7 @@ def _targets(job: Job, images: Manifest, runners: Iterable[BackboneRunner], *, s
             target = beside(target, root=images.root, fingerprint=runner.spec.fingerprint)
         targets.append(target.absolute())
     if len(set(targets)) < len(targets):
-        raise UsageError(f"several stores would go to {targets[0]}: name each backbone once")
+        raise UsageError(f"several stores would be written to {targets[0]}: name each backbone only once")
     return targets
 
 
@@ -169,8 +170,10 @@ def _fill(images: Manifest, fillers: Sequence[StoreFiller], progress: Progress) 
             for filler in fillers:
                 yield filler.seal(dict(processes.seconds))
         except KeyboardInterrupt as stop:
-            kept = ", ".join(f"{filler.settled} of {len(images)} rows of {filler.target}" for filler in fillers)
-            raise Interrupted(f"stopped: {kept} are kept; the same command goes on from there") from stop
+            kept = ", ".join(
+                f"{filler.settled:,} of {counted(len(images), 'row')} of {filler.target}" for filler in fillers
+            )
+            raise Interrupted(f"stopped: {kept} are kept, and the same command will continue from there") from stop
 
 
 def _write_failures(file: Path, extractions: Iterable[Extraction], *, safe: bool) -> None:
@@ -191,8 +194,8 @@ def _write_failures(file: Path, extractions: Iterable[Extraction], *, safe: bool
             opened.write(to_csv(rows, quote=safe).encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise FeatxError(
-            f"the failures can't be written to {file} ({error.strerror or error}): name another file (`failures`); "
-            "the features are kept"
+            f"the list of failures can't be written to {file} ({error.strerror or error}): give another file with "
+            "`failures`; the features are kept"
         ) from error
 
 
@@ -201,6 +204,6 @@ def _check_failures(job: Job, extractions: Iterable[Extraction]) -> None:
         if extraction.failed > job.failures_allowed(extraction.found):
             limit = "`strict=True`" if job.strict else f"`max_errors={job.max_errors}`"
             raise TooManyFailures(
-                f"{extraction.failed} of {extraction.found} images failed and {limit} forbids it; "
-                f"the rows of the others are kept in {extraction.target}"
+                f"{extraction.failed:,} of {counted(extraction.found, 'image')} failed, more than {limit} allows; the "
+                f"features of the others are kept in {extraction.target}"
             )

@@ -180,13 +180,13 @@ def runner_again(
         if weights is not None:
             raise
         raise WeightsError(
-            f"{error}; {made} needs the weights it was made with: name their file with `weights`"
+            f"{error}; {made} needs the weights that it was made with: give their file with `weights`"
         ) from error
     if differences := wanted.differences(runner.spec):
         what = (
-            f"the weights are not those that {made} was made with; name the right file with `weights`"
+            f"these are not the weights that {made} was made with; give the right file with `weights`"
             if "weights" in differences
-            else f"{made} was made under a spec that is another one here and now; extract again"
+            else f"{made} was made with settings that are different here; extract again"
         )
         raise SpecMismatch(what, differences)
     return runner

@@ -23,6 +23,7 @@ from featx.pipeline.filling.job import Extraction
 from featx.pipeline.filling.runner import BackboneRunner
 from featx.runtimes import Pending
 from featx.store import Provenance, plan, remove_leftovers
+from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -197,8 +198,8 @@ class StoreFiller:
             first = next(iter(self._failures.values()))
             self._partial.discard()
             raise SourceError(
-                f"none of the {len(images)} files in {images.source} could be read as an image "
-                f"(the first, {first.path!r}: {first.message})"
+                f"none of {counted(len(images), 'file')} in {images.source} could be read as an image (the first, "
+                f"{first.path!r}: {first.message})"
             )
         reused = self._partial.done - self._computed
         failures = tuple(self._failures[path] for path in images.paths if path in self._failures)
@@ -241,7 +242,7 @@ class StoreFiller:
             width, sides = math.prod(shape), " x ".join(map(str, shape))
             size = 4e-6 * width * len(self.images)
             logger.warning(
-                "features of shape %s are flattened: %d numbers an image, %.1f MB in all", sides, width, size
+                "features of shape %s become one row: %d numbers for each image, %.1f MB in total", sides, width, size
             )
 
     def _copy_unchanged(self) -> None:

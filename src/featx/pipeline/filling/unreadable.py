@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from featx.errors import UnreadableWarning
 from featx.manifest import Failure
 from featx.pipeline.filling.job import Extraction
+from featx.words import counted
 
 _OWN = __name__.partition(".")[0]
 
@@ -33,7 +34,10 @@ def warn_of_failures(failures: Iterable[Failure], *, found: int, named_in: str) 
     if not reasons:
         return
     counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-    text = f"{reasons.total():,} of {found:,} images can't be read and are left out ({counts}): see {named_in}"
+    text = (
+        f"{reasons.total():,} of {counted(found, 'image')} can't be read and "
+        f"{'is' if reasons.total() == 1 else 'are'} left out ({counts}): see {named_in}"
+    )
     warnings.warn(UnreadableWarning(text), stacklevel=_frames_of_featx() + 1)
 
 

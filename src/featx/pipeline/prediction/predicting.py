@@ -17,6 +17,7 @@ from featx.pipeline.naming import MODELS, default_models
 from featx.pipeline.prediction.results import Predictions
 from featx.pipeline.prediction.sources import check_paths, expand
 from featx.progress import Progress, observed
+from featx.words import counted
 
 TASK = Path("predictions")
 """Name by which an observer knows the task; it makes no file."""
@@ -170,7 +171,7 @@ def predict_batches(
             failures = []
     if not found:
         what = f"{failures[0].path}: {failures[0].message}" if failures else "there is none"
-        raise SourceError(f"none of the {max(len(paths), len(failures))} images could be read ({what})")
+        raise SourceError(f"none of {counted(max(len(paths), len(failures)), 'image')} could be read ({what})")
     if failures:
         nothing = np.empty((0, model.width), np.float32)
         yield _said(
@@ -198,11 +199,12 @@ def _only_model() -> Path:
     found = default_models()
     if len(found) != 1:
         if not found:
-            raise ModelError(f"there is no model under {MODELS}; run `featx fit` first, or name one with `model`")
+            raise ModelError(f"there is no model under {MODELS}: run `featx fit` first, or name a model with `model`")
         best = max((Model.load(path) for path in found), key=lambda model: model.accuracy or 0.0)
         raise ModelError(
-            f"there are {len(found)} models under {MODELS} ({', '.join(path.name for path in found)}): name one with "
-            f"`model`; the best by cross-validation is `model={MODELS / best.name}.skops` ({best.accuracy or 0.0:.1%})"
+            f"there are {len(found)} models under {MODELS} ({', '.join(path.name for path in found)}): choose one "
+            f"with `model`; the best by cross-validation is `model={MODELS / best.name}.skops` "
+            f"({best.accuracy or 0.0:.1%})"
         )
     return found[0]
 
@@ -225,11 +227,11 @@ def _check_confidence(model: Model, min_confidence: float | None) -> None:
     if min_confidence is None:
         return
     if not 0.0 <= min_confidence <= 1.0:
-        raise UsageError(f"`min_confidence` is a probability from 0 to 1, found {min_confidence}")
+        raise UsageError(f"`min_confidence` must be a number from 0 to 1, and is {min_confidence}")
     if model.probabilities(np.empty((0, model.width), np.float32)) is None:
         raise UsageError(
-            f"the model {model.name} has no probabilities to hold against {min_confidence:g}: fit it again with"
-            " cross-validation, on which they are calibrated, or label every image"
+            f"the model {model.name} gives no probabilities, because it was fitted without cross-validation, so "
+            "`min_confidence` can't be used: fit it again with cross-validation, or leave `min_confidence` out"
         )
 
 

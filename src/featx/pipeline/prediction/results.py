@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from featx import notebook
 from featx.manifest import Failure
+from featx.words import counted, some
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,12 +61,12 @@ class Predictions:
         return len(self.paths)
 
     def __repr__(self) -> str:
-        return f"<Predictions of {len(self):,} images · {self._counts}>"
+        return f"<Predictions of {counted(len(self), 'image')} · {self._counts}>"
 
     def _repr_html_(self) -> str:
         unsure = [""] * len(self) if self.confidence is None else [f"{value:.1%}" for value in self.confidence[:SHOWN]]
         rows = zip(self.paths[:SHOWN], self.labels[:SHOWN].tolist(), unsure, strict=False)
-        title = f"{len(self):,} images: {self._counts}"
+        title = f"{counted(len(self), 'image')}: {self._counts}"
         notes = [f"the first {SHOWN} of {len(self):,}; to_pandas() has all of them"] if len(self) > SHOWN else []
         notes += [f"{one.path}: {one.message}" for one in self.failures[:SHOWN]]
         return notebook.html_table(title, rows, header=("image", "label", "confidence"), notes=notes)
@@ -74,14 +75,14 @@ class Predictions:
     def _counts(self) -> str:
         counts = Counter(label for label in self.labels.tolist() if label)
         parts = [f"{count:,} {name}" for name, count in counts.most_common()]
-        counted = [notebook.some(parts) or "none labelled"]
+        told = [some(parts) or "none labelled"]
         if abstained := int(self.abstained.sum()):
-            counted.append(f"{abstained:,} left unlabelled")
+            told.append(f"{abstained:,} without a label")
         if seen := int(self.seen.sum()):
-            counted.append(f"{seen:,} already seen in training")
+            told.append(f"{seen:,} already seen in training")
         if self.failures:
-            counted.append(f"{len(self.failures):,} failed")
-        return " · ".join(counted)
+            told.append(f"{len(self.failures):,} failed")
+        return " · ".join(told)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Table for pandas, a row for each image.

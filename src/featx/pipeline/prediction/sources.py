@@ -20,11 +20,11 @@ def check_paths(given: Sequence[Any], model: Model) -> None:
         An image isn't a path, or there is none.
     """
     if not given:
-        raise UsageError("there are no images to predict: name image files, folders or CSVs")
+        raise UsageError("there are no images to predict: give image files, folders or CSV files")
     if (strange := next((one for one in given if not isinstance(one, Path | str)), None)) is not None:
         height, width = model.spec.image_size
         raise UsageError(
-            f"images are given by their paths, found {type(strange).__name__}: for pixels X, (n, {height}, {width}, 3) "
+            f"images must be given as paths, found {type(strange).__name__}: for pixels X, (n, {height}, {width}, 3) "
             f'uint8, model.predict(featx.Backbone("{model.spec.backbone}").transform(X)) gives the labels; '
             f"featx.ImageLoader makes such pixels from files"
         )
@@ -33,7 +33,7 @@ def check_paths(given: Sequence[Any], model: Model) -> None:
 def expand(given: Sequence[Path], table: TableOptions) -> tuple[list[str], list[Failure]]:
     """Image files, those in folders and CSVs included, as they were named; and the folders that hold none."""
     if table and not any(manifest.is_table(path) for path in given):
-        raise UsageError("`path_column` and `root` are for a CSV of images, and none is given")
+        raise UsageError("`path_column` and `root` work only with a CSV file of images: leave them out")
     from featx.manifest.tables import paths_in
 
     paths: list[str] = []
