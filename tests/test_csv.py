@@ -176,7 +176,8 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
     ),
     "a usual column that leads to no file": (
         "filename,label\n000.png,cat\n",
-        "line 1: there is no column path, found filename, label; the values of filename lead to no file .*`root`.*`path_column`",
+        "line 1: there is no column path, found filename, label; the values of filename lead to no file "
+        ".*'000.png'.*`root`.*`path_column`",
     ),
     "no header": (
         "im/a/000.png,cat\nim/a/001.png,cat\n",

@@ -85,7 +85,7 @@ def extract(
     pooling: Annotated[
         Pooling | None,
         typer.Option(
-            help="Way from an output with height and width to one row of numbers: the average (`avg`) or maximum (`max`) "
+            help="Way from an output with height and width to a row of numbers: the average (`avg`) or maximum (`max`) "
             "over all places, or every number of it (`none`).",
             show_default="avg",
             rich_help_panel=shared.FEATURE,
