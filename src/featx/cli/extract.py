@@ -85,8 +85,8 @@ def extract(
     pooling: Annotated[
         Pooling | None,
         typer.Option(
-            help="Way from an output with height and width to a row of numbers: the average (`avg`) or maximum (`max`) "
-            "over all places, or every number of it (`none`).",
+            help="Summary of an output that has height and width: average (`avg`) or maximum (`max`) over all places; "
+            "`none` keeps every number.",
             show_default="avg",
             rich_help_panel=shared.FEATURE,
         ),
@@ -173,8 +173,8 @@ def extract(
 ) -> None:
     """Describe each image by numbers ("features") with a pretrained network, and keep them in an HDF5 file.
 
-    An image is computed once: another run adds only new and changed images, and completes a run that was interrupted.
-    An image that can't be read is named with the reason, and the run goes on.
+    The features of an image are computed only once: another run adds only new and changed images, and completes a run
+    that was interrupted. If an image can't be read, its name and the reason are shown, and the run continues.
     """
     from featx.cli import show
     from featx.cli.show.extraction import extraction_record, next_step_of
