@@ -183,7 +183,8 @@ def _weights() -> Finding:
     text = (
         ", ".join(here)
         if here
-        else f"none yet; Keras will download them into {folder}, or give a file with `weights=FILE`"
+        else f"none yet; Keras will download them into {folder} when they are needed, or give a file with "
+        "`weights=FILE`"
     )
     return Finding(name="weights", state="ok" if here else "note", text=text, facts={"imagenet": here})
 

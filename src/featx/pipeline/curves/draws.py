@@ -124,7 +124,7 @@ def held_out(data: Labelled, options: SelectionOptions) -> Design:
         pools=[train for train, _ in splits],
         test=data,
         folds=folds,
-        told=f"cross-validation ({len(splits)} folds, {counted(len(folds), 'image')})",
+        told=f"the held-out images of {len(splits)} folds ({counted(len(folds), 'image')})",
     )
 
 

@@ -243,7 +243,8 @@ def _words(leaked: NDArray[np.bool_], n: int) -> list[str]:
     if not (count := int(leaked.sum())):
         return []
     return [
-        f"the model was fitted on {count:,} of {counted(n, 'image')}, or on copies of them: the figures are too high"
+        f"the model was fitted on {count:,} of {counted(n, 'image')}, or on copies of them: figures that include "
+        "these images are too high"
     ]
 
 

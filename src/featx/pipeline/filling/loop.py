@@ -61,7 +61,7 @@ def listed(job: Job) -> list[Manifest]:
     chosen = [one for one in found if split in (None, one.split)]
     splits = ", ".join(str(one.split) for one in found)
     if not chosen:
-        raise SourceError(f"{job.source} has no split {split!r}; its splits are {splits}")
+        raise SourceError(f"{job.source} has no split {split!r}; choose one of {splits}")
     if job.one_split and len(chosen) > 1:
         raise UsageError(
             f"{job.source} has the splits {splits}, but a feature store can hold only one: choose it with `split=NAME`"

@@ -171,7 +171,9 @@ def predict_batches(
             failures = []
     if not found:
         what = f"{failures[0].path}: {failures[0].message}" if failures else "there is none"
-        raise SourceError(f"none of {counted(max(len(paths), len(failures)), 'image')} could be read ({what})")
+        total = max(len(paths), len(failures))
+        none = "the image could not be read" if total == 1 else f"none of {counted(total, 'image')} could be read"
+        raise SourceError(f"{none} ({what})")
     if failures:
         nothing = np.empty((0, model.width), np.float32)
         yield _said(
