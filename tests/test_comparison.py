@@ -297,7 +297,7 @@ def test_what_cannot_be_compared_is_refused(scored):
     labels = scored[1].images.labels.copy()
     labels[:3] = (labels[:3] + 1) % 3
     other = make_report("model-b", labels, scored[1].images.predicted, paths=scored[0].images.paths)
-    with pytest.raises(DataError, match="3 of 200 images have two labels"):
+    with pytest.raises(DataError, match="3 of 200 images have a different label"):
         compare_reports([scored[0], other])
 
 
@@ -332,7 +332,7 @@ def test_nothing_to_compare(tmp_path, monkeypatch, scored):
     with pytest.raises(DataError, match="the 0 reports under"):
         compare_all()
     scored[0].save("artifacts/reports/a.json")
-    with pytest.raises(DataError, match="the 1 under"):
+    with pytest.raises(DataError, match="the 1 report under"):
         compare_all()
     with pytest.raises(FeatxError, match="nowhere"):
         compare_all(["nowhere.json", "nowhere.json"])

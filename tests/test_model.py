@@ -116,7 +116,7 @@ def test_rows_without_label_and_classes_without_rows_are_left_out(caplog):
     with caplog.at_level(logging.INFO):
         model = fit_model(data, name="m", clf="logreg")
     assert model.classes == ("ant", "cat", "dog")
-    assert "20 of 80 images have no label" in caplog.text
+    assert "without a label, so left out: 20 of 80 images" in caplog.text
     assert "bee" in caplog.text
     np.testing.assert_array_equal(np.array(model.classes)[model.labels], np.array(data.classes)[labels[labels >= 0]])
     np.testing.assert_array_equal(model.digests, data.digests[labels >= 0])

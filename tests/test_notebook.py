@@ -81,7 +81,7 @@ def test_every_public_result_is_short_and_shown_as_a_table(results: SimpleNamesp
         html.encode("utf-8")
         assert "\n" not in repr(value)
         assert len(repr(value)) < 400, name
-    assert repr(results.store.failures[0]).endswith("reason='empty', message='the file has no bytes')")
+    assert repr(results.store.failures[0]).endswith("reason='empty', message='the file is empty')")
     counts = "33 images: 0 new, 32 reused, 1 unreadable"
     assert repr(more.extraction) == f"<Extraction of train-mean-colour.h5: {counts}>"
     assert counts in Tags(more.extraction._repr_html_()).text

@@ -369,7 +369,7 @@ def test_a_score_is_held_against_what_needs_no_model(right):
     y = np.array([0] * 6 + [1] * 2)
     predicted = np.where(np.arange(8) < right, y, 2)
     report = make_report(metrics=evaluate(y, predicted, classes=NAMES[:3]))
-    assert report.baseline == f"always answering {NAMES[0]!r} would get 75.0%, guessing at random 33.3%"
+    assert report.baseline == f"always answering {NAMES[0]!r} would get 75.0% right, guessing at random 33.3%"
     if right <= 6:
         assert report.doubt == f"this is no better than always answering {NAMES[0]!r}"
     else:
@@ -460,7 +460,7 @@ def test_reports_load_nothing_heavy_and_leave_pyplot_alone(tmp_path):
         "heavy = {'matplotlib', 'sklearn', 'scipy', 'h5py', 'cv2', 'tensorflow', 'keras'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "ours = {m.split('.')[1] for m in sys.modules if m.startswith('featx.')}\n"
-        "assert ours <= {'errors', 'files', 'leakage', 'reports', 'statistics', 'version'}, ours\n"
+        "assert ours <= {'errors', 'files', 'leakage', 'reports', 'statistics', 'version', 'words'}, ours\n"
         "m = s.evaluate([0, 1], [0, 0], classes=('a', 'b'))\n"
         "report = r.Report(model='m', scored_on='s', backbone='b', clf='svm', params={}, classes=('a', 'b'),\n"
         "                  metrics=m, spec='{}', fingerprint='f')\n"

@@ -205,7 +205,7 @@ BROKEN = {
     "no duration": (attribute("seconds", -1.0), "seconds that it took"),
     "another shape": (attribute("feature_shape", [4]), "feature_shape"),
     "no spec": (attribute("spec", b"{}"), "spec"),
-    "another format": (attribute("format", b"features"), "no feature store"),
+    "another format": (attribute("format", b"features"), "not a feature store"),
     "another version": (attribute("format_version", 2), "format version 2"),
     "an attribute more": (lambda file: file.attrs.create("more", 1), "unknown attribute"),
     "an attribute of a dataset": (lambda file: file["labels"].attrs.create("more", 1), "only the root group"),
