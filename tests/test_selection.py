@@ -362,7 +362,7 @@ def test_folds_are_lowered_to_what_the_rarest_class_allows(counts, grouped, fold
 
 TOO_FEW = [
     pytest.param([20, 1], None, "class 'bee' has only one: add images, or use `C=1`", id="one image"),
-    pytest.param([20, 20], ["a"] * 20 + ["b", "c"] * 10, "at least two groups .* class 'ant' has only one", id="one group"),
+    pytest.param([20, 20], ["a"] * 20 + ["b", "c"] * 10, "two groups of each .* 'ant' has only one", id="one group"),
 ]
 
 
