@@ -527,7 +527,7 @@ def test_help_is_plain_whole_and_in_panels(run: Run, monkeypatch: pytest.MonkeyP
         assert max(sizes) <= 10, name
         assert "Options" in panels[:2], name
         if name == "extract":
-            middle = ["A CSV of images", "Feature", "Pixels", "Speed", "Images that fail"]
+            middle = ["A CSV of images", "Feature", "Pixels", "Views", "Speed", "Images that fail"]
             assert panels == ["Arguments", "Options", *middle, "Output"]
         if name == "info":
             assert panels == ["Arguments", "Options"]  # few options are one list

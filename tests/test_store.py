@@ -538,7 +538,7 @@ def foreign(path: Path) -> None:
 def newer(path: Path) -> None:
     make(path)
     with h5py.File(path, "r+") as file:
-        file.attrs.modify("format_version", 2)
+        file.attrs.modify("format_version", 3)
 
 
 def altered(name: str, value: object):
@@ -589,7 +589,7 @@ NO_STORES = {
     "empty": (lambda path: path.write_bytes(b""), "is not an HDF5 file"),
     "signature": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500)), "cut off or damaged"),
     "foreign": (foreign, "is an HDF5 file, but not a feature store"),
-    "newer": (newer, "format version 2.*reads only version 1"),
+    "newer": (newer, "format version 3.*reads only versions 1 and 2"),
     "truncated": (cut, "cut off"),
     "label": (altered("labels", 1), "was changed.*content_digest"),
     "path": (altered("paths", b"else"), "was changed.*content_digest"),

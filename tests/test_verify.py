@@ -206,7 +206,7 @@ BROKEN = {
     "another shape": (attribute("feature_shape", [4]), "feature_shape"),
     "no spec": (attribute("spec", b"{}"), "spec"),
     "another format": (attribute("format", b"features"), "not a feature store"),
-    "another version": (attribute("format_version", 2), "format version 2"),
+    "another version": (attribute("format_version", 3), "format version 3"),
     "an attribute more": (lambda file: file.attrs.create("more", 1), "unknown attribute"),
     "an attribute of a dataset": (lambda file: file["labels"].attrs.create("more", 1), "only the root group"),
     "a dataset more": (lambda file: file.create_dataset("more", data=[1]), "unknown dataset"),

@@ -43,8 +43,8 @@ class Batch:
 
     Parameters
     ----------
-    images : (b, H, W, 3) uint8
-        RGB; shared memory, valid until the next batch is asked for.
+    images : (b, H, W, 3) uint8, or (b, 1 + K, H, W, 3) where K views of each are made
+        RGB, each image before its views; shared memory, valid until the next batch is asked for.
     decoded : FileFacts, length b
         Row i belongs to ``images[i]``.
     known : FileFacts

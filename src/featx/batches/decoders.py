@@ -22,10 +22,11 @@ from featx.batches.ring import Ring, shared_file
 from featx.batches.supervisor import Supervisor
 from featx.batches.worker import Settings
 from featx.errors import DecoderError, UsageError
-from featx.spec import PixelRules
+from featx.spec import PixelRules, ViewsSpec
 
 _LEAST_BATCHES = 2  # on their way, beside the one with the consumer
 _AHEAD_BYTES = 64 << 20
+_DECODER, _DECODER_OF_VIEWS = "featx.images:decode_into", "featx.images.augment:decode_with_views_into"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +66,9 @@ class DecodeOptions:
             if value is not None and not value > 0:
                 raise UsageError(f"{name} = {value} was asked for: give a number above 0")
 
-    def batches_ahead(self, image_size: tuple[int, int]) -> int:
-        """Number of batches of images of this size to decode while the consumer is busy with one."""
-        most = _AHEAD_BYTES // (3 * math.prod(image_size))
+    def batches_ahead(self, image_size: tuple[int, int], *, views: int = 0) -> int:
+        """Number of batches of images of this size, with their views, to decode while the consumer is busy with one."""
+        most = _AHEAD_BYTES // (3 * math.prod(image_size) * (1 + views))
         return max(_LEAST_BATCHES, math.ceil(min(self.ahead, most) / self.batch_size))
 
 
@@ -84,6 +85,8 @@ class Decoders:
         SHA-256 digests of files that need no decoding, in any order. They are shared with the processes, not copied.
     decoder : str, optional
         ``"module:function"`` of what decodes, with the signature of `featx.images.decode_into`.
+    views : ViewsSpec, optional
+        Views to be made of each image too, from the same decode.
 
     Attributes
     ----------
@@ -108,14 +111,16 @@ class Decoders:
         options: DecodeOptions,
         *,
         known: NDArray[np.uint8] | None = None,
-        decoder: str = "featx.images:decode_into",
+        decoder: str | None = None,
+        views: ViewsSpec | None = None,
     ) -> None:
         if known is not None and (known.dtype != np.uint8 or known.ndim != 2 or known.shape[1] != 32):
             raise ValueError(f"known digests must be (k, 32) uint8, not {known.shape} {known.dtype}")
         self._rules = rules
         self._options = options
         self._known = known if known is not None and len(known) else None
-        self._decoder = decoder
+        self._views = views
+        self._decoder = decoder or (_DECODER if views is None else _DECODER_OF_VIEWS)
         self.seconds = {"read": 0.0, "decode": 0.0, "wait": 0.0}
         self._position = 0
         self._busy = False
@@ -139,6 +144,7 @@ class Decoders:
                 max_pixels=self._options.max_pixels,
                 decoder=self._decoder,
                 timeout_s=self._options.timeout_s,
+                views=self._views,
             )
             supervisor = Supervisor(settings, ring, known_fd, self.seconds)
             resources.callback(supervisor.close)
@@ -236,16 +242,19 @@ class Decoders:
     def _allocate(self) -> Ring:
         height, width = self._rules.image_size
         batch_size, workers = self._options.batch_size, self._options.workers
-        for ahead in range(self._options.batches_ahead((height, width)), -1, -1):
+        views = 0 if self._views is None else self._views.count
+        for ahead in range(self._options.batches_ahead((height, width), views=views), -1, -1):
             slots = (1 + ahead) * batch_size
             try:
-                return Ring.allocate(slots=slots, image_size=(height, width), workers=workers)
+                return Ring.allocate(slots=slots, image_size=(height, width), workers=workers, views=views)
             except (OSError, MemoryError, OverflowError) as error:
                 refused = error
+        fewer = "a smaller `batch_size`, or fewer views" if views else "a smaller `batch_size`"
         raise DecoderError(
-            f"batches of {batch_size} images of {height} x {width} pixels need {batch_size * height * width * 3:,} "
-            f"bytes of shared memory, but the system refused ({getattr(refused, 'strerror', None) or refused}): use a "
-            "smaller `batch_size`"
+            f"batches of {batch_size} images of {height} x {width} pixels"
+            f"{f' and {views} views of each' if views else ''} need "
+            f"{batch_size * (1 + views) * height * width * 3:,} bytes of shared memory, but the system refused "
+            f"({getattr(refused, 'strerror', None) or refused}): use {fewer}"
         ) from refused
 
 

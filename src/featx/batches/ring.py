@@ -70,27 +70,29 @@ class Ring:
         Height H and width W.
     workers : int
         Number of processes.
+    views : int
+        Number K of views that follow each image.
 
     Attributes
     ----------
-    images : (slots, H, W, 3) uint8
+    images : (slots, H, W, 3) uint8, or (slots, 1 + K, H, W, 3) with views
         Written by the processes, read by the parent.
     marks : (workers, 2) int64
         For each process the position of the image that it works on (`IDLE` for none) and when it last made progress
         with it (`time.monotonic_ns`, a clock that all processes share).
     """
 
-    def __init__(self, fd: int, *, slots: int, image_size: tuple[int, int], workers: int) -> None:
+    def __init__(self, fd: int, *, slots: int, image_size: tuple[int, int], workers: int, views: int = 0) -> None:
         self.fd = fd
         # The mapping is closed when the last array on it is gone, so a kept batch never points to nowhere.
-        memory = mmap.mmap(fd, self.size(slots=slots, image_size=image_size, workers=workers))
+        memory = mmap.mmap(fd, self.size(slots=slots, image_size=image_size, workers=workers, views=views))
         self.marks: NDArray[np.int64] = np.frombuffer(memory, np.int64, 2 * workers).reshape(workers, 2)
-        shape = (slots, *image_size, 3)
+        shape = (slots, 1 + views, *image_size, 3) if views else (slots, *image_size, 3)
         pixels = np.frombuffer(memory, np.uint8, int(np.prod(shape)), offset=self._start(workers))
         self.images: NDArray[np.uint8] = pixels.reshape(shape)
 
     @classmethod
-    def allocate(cls, *, slots: int, image_size: tuple[int, int], workers: int) -> Self:
+    def allocate(cls, *, slots: int, image_size: tuple[int, int], workers: int, views: int = 0) -> Self:
         """Make a new ring, its memory reserved.
 
         Raises
@@ -98,9 +100,9 @@ class Ring:
         OSError
             There is no room for it.
         """
-        fd = shared_file(cls.size(slots=slots, image_size=image_size, workers=workers))
+        fd = shared_file(cls.size(slots=slots, image_size=image_size, workers=workers, views=views))
         try:
-            ring = cls(fd, slots=slots, image_size=image_size, workers=workers)
+            ring = cls(fd, slots=slots, image_size=image_size, workers=workers, views=views)
         except OSError:
             os.close(fd)
             raise
@@ -108,9 +110,9 @@ class Ring:
         return ring
 
     @classmethod
-    def size(cls, *, slots: int, image_size: tuple[int, int], workers: int) -> int:
+    def size(cls, *, slots: int, image_size: tuple[int, int], workers: int, views: int = 0) -> int:
         """Bytes of a ring."""
-        return cls._start(workers) + slots * image_size[0] * image_size[1] * 3
+        return cls._start(workers) + slots * (1 + views) * image_size[0] * image_size[1] * 3
 
     @staticmethod
     def _start(workers: int) -> int:

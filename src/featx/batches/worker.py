@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from featx.batches.ring import IDLE, Ring
 from featx.errors import REASONS, ImageError, Reason
-from featx.spec import PixelRules
+from featx.spec import PixelRules, ViewsSpec
 
 Outcome = Reason | Literal["decoded", "known"]
 _OUTCOMES: tuple[Outcome, ...] = ("decoded", "known", *REASONS)
@@ -73,9 +73,12 @@ class Settings:
     max_pixels : int or None
         Images that announce more are refused; None is the decoder's own limit.
     decoder : str
-        ``"module:function"``, of the signature of `featx.images.decode_into`.
+        ``"module:function"``, of the signature of `featx.images.decode_into`; with views, that of
+        `featx.images.augment.decode_with_views_into`.
     timeout_s : float
         Seconds without progress on one image after which the parent takes a process for hung.
+    views : ViewsSpec or None
+        Views to be made of each image too.
     """
 
     slots: int
@@ -85,6 +88,7 @@ class Settings:
     max_pixels: int | None
     decoder: str
     timeout_s: float
+    views: ViewsSpec | None = None
 
     def to_json(self) -> str:
         """Return the settings as JSON, for `from_json`."""
@@ -96,6 +100,7 @@ class Settings:
         fields = json.loads(text)
         rules = fields["rules"]
         fields["rules"] = PixelRules(**{**rules, "image_size": tuple(rules["image_size"])})
+        fields["views"] = fields["views"] and ViewsSpec(**fields["views"])
         return cls(**fields)
 
 
@@ -213,7 +218,14 @@ class _Job:
     """The work of a decoder process on one image after another."""
 
     def __init__(self, settings: Settings, index: int, pipes: Pipes, decode: Callable[..., None]) -> None:
-        ring = Ring(pipes.ring, slots=settings.slots, image_size=settings.rules.image_size, workers=settings.workers)
+        ring = Ring(
+            pipes.ring,
+            slots=settings.slots,
+            image_size=settings.rules.image_size,
+            workers=settings.workers,
+            views=0 if settings.views is None else settings.views.count,
+        )
+        self._views = settings.views
         self._images = ring.images
         self._mark = ring.marks[index]
         self._known: NDArray[np.bytes_] = np.zeros(0, "S32")
@@ -258,7 +270,8 @@ class _Job:
         message = ""
         self._progress()
         try:
-            self._decode(data, self._rules, self._images[ring_slot], max_pixels=self._max_pixels)
+            more = {} if self._views is None else {"views": self._views, "digest": digest}
+            self._decode(data, self._rules, self._images[ring_slot], max_pixels=self._max_pixels, **more)
         except ImageError as error:
             outcome, message = error.reason, _line(error)
         except MemoryError:

@@ -123,6 +123,24 @@ def extract(
         ),
     ] = Request.interpolation,
     max_pixels: shared.MaxPixels = RunOptions.max_pixels,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of views of each image (turned, zoomed, shifted, other colours) whose features are kept too, "
+            "for `featx fit --views`.",
+            metavar="K",
+            show_default="those that the store has, else 0",
+            rich_help_panel=shared.VIEWS,
+        ),
+    ] = Job.views,
+    flip: Annotated[
+        bool,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Mirror half of the views; not for signs, digits or text.",
+            rich_help_panel=shared.VIEWS,
+        ),
+    ] = Job.flip,
     runtime: shared.Runtime = RunOptions.runtime,
     device: shared.Device = RunOptions.device,
     batch_size: shared.BatchSize = RunOptions.batch_size,
@@ -204,6 +222,8 @@ def extract(
                 split=split,
                 limit=limit,
                 seed=seed,
+                views=views,
+                flip=flip,
                 out=out,
                 overwrite=overwrite,
                 check=check,

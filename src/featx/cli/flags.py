@@ -21,6 +21,7 @@ PARAMETERS = frozenset(
         "common",
         "device",
         "failures",
+        "flip",
         "group_by",
         "group_copies",
         "image_size",
@@ -54,6 +55,7 @@ PARAMETERS = frozenset(
         "split",
         "strict",
         "to",
+        "views",
         "weights",
         "workers",
     }
@@ -76,9 +78,9 @@ def _flag(marked: re.Match[str]) -> str:
     name, value = marked.groups()
     if name not in PARAMETERS:
         return marked[0]
-    flag = f"--{name.replace('_', '-')}"
+    flag = f"--{'no-' * (value == 'False')}{name.replace('_', '-')}"
     # A text is quoted in Python only.
-    return flag if value in (None, "True") else f"{flag} {value.strip(chr(34))}"
+    return flag if value in (None, "True", "False") else f"{flag} {value.strip(chr(34))}"
 
 
 class FlagFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.pipeline.naming import MODEL_SUFFIX
+from featx.spec import ViewsSpec
 from featx.store import open_store
 
 
@@ -34,6 +35,7 @@ def _store(path: Path) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "rows": len(store),
         "width": int(store.features.shape[1]),
+        "views": _views(store.views_spec),
         "feature_shape": list(store.feature_shape),
         "classes": store.class_counts,
         "unlabelled": int((store.labels < 0).sum()),
@@ -58,6 +60,10 @@ def _store(path: Path) -> dict[str, Any]:
         "seconds": store.seconds,
         "content_digest": store.content_digest,
     }
+
+
+def _views(spec: ViewsSpec | None) -> dict[str, Any] | None:
+    return None if spec is None else {**json.loads(spec.to_json()), "fingerprint": spec.fingerprint}
 
 
 def _model(path: Path) -> dict[str, Any]:

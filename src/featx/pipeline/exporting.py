@@ -4,6 +4,7 @@ import contextlib
 import csv
 import importlib.util
 import io
+import logging
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,8 @@ from featx.pipeline.spreadsheets import safe_text
 
 if TYPE_CHECKING:
     from featx.store import FeatureStore
+
+logger = logging.getLogger(__name__)
 
 Format = Literal["parquet", "npz", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -46,9 +49,10 @@ def export(
         What to write.
     to : {"parquet", "npz", "csv"}
         ``parquet``: columns path, label, split and group where there are any, digest, and features as one column of
-        lists of equal length. ``npz``: arrays named as the attributes of `FeatureStore`. ``csv``: the columns of
-        parquet, with a column for each element of the feature (``feature_0``, ...), in nine digits, which are
-        exact for float32.
+        lists of equal length; views, where there are any, as another, K times as long. ``npz``: arrays named as the
+        attributes of `FeatureStore`, views and their spec among them. ``csv``: the columns of parquet but the views,
+        with a column for each element of the feature (``feature_0``, ...), in nine digits, which are exact for float32;
+        that views are left out is logged.
     out : path, optional
         File or folder; ``artifacts/exports/<store>.<format>`` by default.
     overwrite : bool
@@ -116,22 +120,41 @@ def _new_file(target: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
         ) from error
 
 
+def _parts(store: "FeatureStore", width: int) -> Iterator[slice]:
+    """Cut the rows into parts of a few megabytes of `width` numbers each."""
+    rows = max(1, BLOCK_BYTES // (4 * width))
+    for start in range(0, len(store), rows):
+        yield slice(start, min(start + rows, len(store)))
+
+
 def _blocks(store: "FeatureStore") -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Yield the rows in order and checked, a few megabytes at once."""
     from featx.store.format import checksums
 
-    n, d = store.features.shape
-    rows = max(1, BLOCK_BYTES // (4 * d))
-    for start in range(0, n, rows):
-        part = slice(start, min(start + rows, n))
+    for part in _parts(store, store.features.shape[1]):
         features = np.array(store.features[part])
         found = checksums(features, store.digests[part], store.sizes[part], store.mtimes_ns[part])
-        if len(bad := np.flatnonzero((found != store.checksums[part]).any(axis=1))):
-            raise StoreError(
-                f"{store.path} is damaged: row {start + bad[0]} has changed since it was written; `featx verify` "
-                "finds all such rows, and repairs them with `repair=True`"
-            )
+        _refuse_damaged(store, part, found, store.checksums)
         yield part, features
+
+
+def _checked_views(store: "FeatureStore", part: slice) -> NDArray[np.float32]:
+    """Read the views of some rows, held against their checksums."""
+    from featx.store.format import views_checksums
+
+    assert store.views is not None
+    assert store.views_checksums is not None
+    views = np.array(store.views[part])
+    _refuse_damaged(store, part, views_checksums(views, store.digests[part]), store.views_checksums)
+    return views
+
+
+def _refuse_damaged(store: "FeatureStore", part: slice, found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> None:
+    if len(bad := np.flatnonzero((found != expected[part]).any(axis=1))):
+        raise StoreError(
+            f"{store.path} is damaged: row {part.start + bad[0]} has changed since it was written; `featx verify` "
+            "finds all such rows, and repairs them with `repair=True`"
+        )
 
 
 def _columns(store: "FeatureStore") -> dict[str, Callable[[slice], list[str] | list[str | None]]]:
@@ -151,6 +174,10 @@ def _columns(store: "FeatureStore") -> dict[str, Callable[[slice], list[str] | l
 
 def _write_csv(file: IO[bytes], store: "FeatureStore", *, safe: bool = False) -> None:
     columns, width = _columns(store), store.features.shape[1]
+    if store.views_spec is not None:
+        logger.warning(
+            "the %d views of each image are left out of the csv: parquet and npz hold them", store.views_spec.count
+        )
     # All text in quotes: a path may hold commas, quotes and line ends of every kind.
     text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -172,6 +199,10 @@ def _write_npz(file: IO[bytes], store: "FeatureStore") -> None:
         with _member(archive, "features", store.features.dtype, store.features.shape) as member:
             for _, features in _blocks(store):
                 member.write(features.data)
+        if store.views is not None:
+            with _member(archive, "views", store.views.dtype, store.views.shape) as member:
+                for part in _parts(store, store.views.shape[1] * store.views.shape[2]):
+                    member.write(_checked_views(store, part).data)
         for name in ("labels", "digests"):
             values = getattr(store, name)
             with _member(archive, name, values.dtype, values.shape) as member:
@@ -180,7 +211,8 @@ def _write_npz(file: IO[bytes], store: "FeatureStore") -> None:
         _write_text(archive, "classes", store.classes)
         if store.groups is not None:
             _write_text(archive, "groups", store.groups)
-        for name, value in (("split", store.split), ("spec", store.spec.to_json())):
+        views = None if store.views_spec is None else store.views_spec.to_json()
+        for name, value in (("split", store.split), ("spec", store.spec.to_json()), ("views_spec", views)):
             if value is not None:
                 _write_text(archive, name, [value], shape=())
 
@@ -220,9 +252,12 @@ def _write_parquet(file: IO[bytes], store: "FeatureStore") -> None:
             kinds[f"{name}_raw"] = pa.binary()
     kinds["features"] = pa.list_(pa.float32(), width)
     about = {"featx": store.featx_version, "spec": store.spec.to_json(), "fingerprint": store.fingerprint}
+    if store.views_spec is not None:
+        kinds["views"] = pa.list_(pa.float32(), width * store.views_spec.count)
+        about["views_spec"] = store.views_spec.to_json()
     schema = pa.schema(list(kinds.items()), metadata=about)
     with pyarrow.parquet.ParquetWriter(
-        file, schema, compression="zstd", use_dictionary=[name for name in kinds if name != "features"]
+        file, schema, compression="zstd", use_dictionary=[name for name in kinds if name not in ("features", "views")]
     ) as writer:
         for part, features in _blocks(store):
             arrays: dict[str, Any] = {}
@@ -234,6 +269,9 @@ def _write_parquet(file: IO[bytes], store: "FeatureStore") -> None:
                         [None if value is None else os.fsencode(value) for value in values], pa.binary()
                     )
             arrays["features"] = pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), width)
+            if store.views_spec is not None:
+                views = _checked_views(store, part).reshape(-1)
+                arrays["views"] = pa.FixedSizeListArray.from_arrays(pa.array(views), width * store.views_spec.count)
             writer.write_table(pa.table(list(arrays.values()), schema=schema))
 
 

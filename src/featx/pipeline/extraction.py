@@ -46,6 +46,8 @@ def extract(
     max_errors: str | None = Job.max_errors,
     limit: int | None = Job.limit,
     seed: int = Job.seed,
+    views: int | None = Job.views,
+    flip: bool = Job.flip,
     progress: Progress | bool | None = None,
 ) -> FeatureStore:
     """Run a frozen backbone once over every image of a source and keep the feature vectors in a store.
@@ -112,7 +114,12 @@ def extract(
     limit : int, optional
         Take only so many images, drawn evenly from the classes.
     seed : int
-        Seed of that draw.
+        Seed of that draw, and of the views.
+    views : int, optional
+        Keep the features of so many augmented views of each image beside its own (`FeatureStore.views`), 64 at most; 0
+        keeps none. By default those that the store has already, else none.
+    flip : bool
+        Whether half of the views are mirrored: not for signs, digits or text.
     progress : Progress, bool or None
         An observer of the run, the parts of its task being images; or True for a bar, False for none. None shows one in
         a notebook and on a terminal.
@@ -173,6 +180,8 @@ def extract(
         max_errors=max_errors,
         limit=limit,
         seed=seed,
+        views=views,
+        flip=flip,
         one_split=True,
     )
     with observed(progress) as observer:

@@ -12,7 +12,7 @@ from featx import backbones, notebook, runtimes
 from featx.errors import StoreError, UsageError
 from featx.manifest import Failure
 from featx.pipeline.filling.job import RunOptions
-from featx.pipeline.filling.lending import TOLERANCES, distances
+from featx.pipeline.filling.lending import TOLERANCES, distances, distances_of_views
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
 from featx.runtimes.choosing import RUNTIMES
 from featx.store import FeatureStore, Findings, Repair, check, open_store
@@ -34,7 +34,7 @@ class Sample:
     compared : int
         Rows whose image still is the one that was read.
     differing : dict of str to float
-        Images whose feature is another now, with how far it is off, as a share of its length.
+        Images whose feature, or one of its views, is another now, with how far it is off, as a share of its length.
     changed : tuple of str
         Images whose file has another content now: nothing can be said of their rows.
     unread : tuple of Failure
@@ -148,8 +148,8 @@ def verify(
         Extract damaged rows again from their images, into a new store that takes the old one's place. A row that comes
         out as it was is restored to the bit.
     sample : int, optional
-        Also compute so many rows again from their images, drawn at random, and compare: this finds what no checksum
-        can, such as weights or preprocessing that changed.
+        Also compute so many rows, and their views, again from their images, drawn at random, and compare: this finds
+        what no checksum can, such as weights or preprocessing that changed.
     seed : int
         Of that draw.
     root : path, optional
@@ -219,7 +219,7 @@ def _repair(path: Path, *, root: Path | str | None, weights: Path | str | None, 
                     f"{'is' if len(gone) == 1 else 'are'} missing or changed ({_named(gone)}); bring the images back, "
                     "or extract the store again"
                 )
-            repair.write(again.rows, again.features)
+            repair.write(again.rows, again.features, again.views)
         repair.finish()
     return tuple(store.paths[row] for row in repair.damaged.tolist())
 
@@ -250,6 +250,9 @@ def _sample(
         changed += again.changed
         unread += again.unread
         found_apart = distances(store.features[again.rows], again.features)
+        if store.views is not None and again.views is not None and len(again.rows):
+            # `fmax` would take a distance in place of a NaN, which is a difference as well.
+            found_apart = np.maximum(found_apart, distances_of_views(store.views[again.rows], again.views))
         if not compared and len(again.rows) and runner.runtime.name == "openvino":
             few = slice(BY_KERAS)
             by_keras = _keras_features(runner, again.images[few])
@@ -281,11 +284,12 @@ def _keras_features(runner: BackboneRunner, images: NDArray[np.uint8]) -> NDArra
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Again:
-    """Features (b, d) of rows (b,), computed anew; beside them images that are other ones now, or none."""
+    """Features (b, d), and views, of rows (b,), computed anew; beside them images that are other ones now, or none."""
 
     rows: NDArray[np.int64]
     images: NDArray[np.uint8]
     features: NDArray[np.float32]
+    views: NDArray[np.float32] | None
     changed: tuple[str, ...]
     unread: tuple[Failure, ...]
 
@@ -294,15 +298,21 @@ def _extract_again(runner: BackboneRunner, store: FeatureStore, rows: NDArray[np
     """Compute rows from their images, as far as these still are what was read."""
     if not len(rows):
         return
-    with decoders(runner) as processes:
+    with decoders(runner, views=store.views_spec) as processes:
         wanted = ((row, store.paths[row]) for row in rows.tolist())
         for batch in processes.batches(store.folder, wanted):
             same = (batch.decoded.digests == store.digests[batch.decoded.slots]).all(axis=1)
             images = batch.images[same]
+            features, views = np.empty((0, store.features.shape[1]), np.float32), None
+            if len(images):
+                features, views = runner.with_views(images)
+            elif store.views is not None:
+                views = np.empty((0, *store.views.shape[1:]), np.float32)
             yield _Again(
                 rows=batch.decoded.slots[same],
-                images=images,
-                features=runner.features(images) if len(images) else np.empty((0, store.features.shape[1]), np.float32),
+                images=images if images.ndim == 4 else np.ascontiguousarray(images[:, 0]),
+                features=features,
+                views=views,
                 changed=tuple(store.paths[row] for row in batch.decoded.slots[~same].tolist()),
                 unread=batch.failures,
             )

@@ -18,7 +18,7 @@ from featx.store.contents import Provenance
 from featx.store.partial import Partial, partial_path
 from featx.store.planning import plan, remove_leftovers
 from featx.store.repairing import Repair
-from featx.store.rows import StoredRows, Unfinished, files_of, fingerprint_of, rows_of, unfinished
+from featx.store.rows import StoredRows, Unfinished, files_of, fingerprint_of, rows_of, unfinished, views_spec_of
 from featx.store.sealed import FeatureStore, open_store
 from featx.store.verifying import Findings, check
 
@@ -39,4 +39,5 @@ __all__ = [
     "remove_leftovers",
     "rows_of",
     "unfinished",
+    "views_spec_of",
 ]

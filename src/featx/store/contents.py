@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.manifest import Failure, Manifest
-from featx.spec import ExtractionSpec
-from featx.store.format import FORMAT, FORMAT_VERSION, content_digest
+from featx.spec import ExtractionSpec, ViewsSpec
+from featx.store.format import FORMAT, PLAIN, WITH_VIEWS, content_digest
 from featx.store.text import encode, encode_attribute
 from featx.version import __version__
 
@@ -20,7 +20,7 @@ MESSAGE_LENGTH = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Origin of the weights, runtime and precision: recorded, but no part of the spec.
+    """Origin of the weights, runtime and precision, and the views: recorded, but no part of the features' spec.
 
     Parameters
     ----------
@@ -28,11 +28,14 @@ class Provenance:
         A word such as ``imagenet``, or a file's path.
     runtime, precision : str
         What executes the backbone, and in which arithmetic.
+    views : ViewsSpec or None
+        Views of each image that the store holds too.
     """
 
     weights_source: str
     runtime: str
     precision: str
+    views: ViewsSpec | None = None
 
 
 def planned(
@@ -42,9 +45,10 @@ def planned(
     n = len(manifest)
     same = {
         **encode_attribute("format", FORMAT),
-        "format_version": np.array(FORMAT_VERSION, "<i8"),
+        "format_version": np.array(PLAIN if provenance.views is None else WITH_VIEWS, "<i8"),
         **encode_attribute("spec", spec.to_json()),
         **encode_attribute("fingerprint", spec.fingerprint),
+        **_views_attributes(provenance.views),
         "feature_shape": np.array(feature_shape, "<i8"),
         **encode_attribute("weights_source", provenance.weights_source),
         **encode_attribute("runtime", provenance.runtime),
@@ -76,9 +80,19 @@ def planned(
         "digests": np.zeros((n, 32), np.uint8),
         "status": np.zeros(n, np.uint8),
         "checksums": np.zeros((n, 32), np.uint8),
+        **({} if provenance.views is None else {"views_checksums": np.zeros((n, 32), np.uint8)}),
         **failure_columns(()),
     }
     return attributes, columns
+
+
+def _views_attributes(views: ViewsSpec | None) -> dict[str, NDArray[Any]]:
+    if views is None:
+        return {}
+    return {
+        **encode_attribute("views_spec", views.to_json()),
+        **encode_attribute("views_fingerprint", views.fingerprint),
+    }
 
 
 def failure_columns(failures: Sequence[Failure]) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Format 1 as tables of attributes and datasets, and the digests over them (``docs/feature-store.md``)."""
+"""Formats 1 and 2 as tables of attributes and datasets, and the digests over them (``docs/feature-store.md``)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = "featx feature store"
-FORMAT_VERSION = 1
+
+PLAIN, WITH_VIEWS = 1, 2
+"""Versions of the format: a store without views is written as version 1, as it always was."""
 
 TEXT = "S"
 """Fixed-length UTF-8 of any length, filled up with zeros."""
 
 
 class LayoutError(ValueError):
-    """A file that isn't laid out as format 1 is; the message says where."""
+    """A file that isn't laid out as its format says; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,29 @@ ATTRIBUTES = {
 }
 """Every attribute, all of them of the root group."""
 
+VIEW_COLUMNS = {
+    "views": Column("rows", "<f4", (None, None)),
+    "views_checksums": Column("rows", "|u1", (32,)),
+}
+"""The datasets that format 2 has more."""
+
+VIEW_ATTRIBUTES = {"views_spec": Column("", TEXT), "views_fingerprint": Column("", TEXT)}
+"""The attributes that format 2 has more."""
+
+ALL_COLUMNS = COLUMNS | VIEW_COLUMNS
+
+TABLES = {
+    PLAIN: (ATTRIBUTES, COLUMNS),
+    WITH_VIEWS: (ATTRIBUTES | VIEW_ATTRIBUTES, ALL_COLUMNS),
+}
+"""Version of the format -> its attributes and datasets."""
+
 GROUPS = ("failures",)
 
-ROW_COLUMNS = ("features", "digests", "sizes", "mtimes_ns", "checksums")
+BULK = ("features", "views")
+"""Datasets that are mapped and never read as a whole; they count by the checksums of their rows."""
+
+ROW_COLUMNS = ("features", "digests", "sizes", "mtimes_ns", "checksums", *VIEW_COLUMNS)
 """Columns written when a row is done, besides its status; the others are known when the store is planned."""
 
 
@@ -102,7 +124,7 @@ class Member(Protocol):
 
 
 def content_digest(attributes: Mapping[str, NDArray[Any]], columns: Mapping[str, NDArray[Any]]) -> str:
-    r"""Compute SHA-256 over attributes and datasets as 64 hexadecimal digits; features count by their checksums.
+    r"""Compute SHA-256 over attributes and datasets as 64 hexadecimal digits; `BULK` counts by its checksums.
 
     Each member gives the line ``<kind> <name> <dtype> [<shape>]\n`` and then its bytes: all attributes, then all
     datasets, each sorted by name. The attribute ``content_digest`` itself is left out.
@@ -114,7 +136,7 @@ def content_digest(attributes: Mapping[str, NDArray[Any]], columns: Mapping[str,
                 value = members[name]
                 shape = ",".join(map(str, value.shape))
                 digest.update(f"{kind} {name} {value.dtype.str} [{shape}]\n".encode())
-                digest.update(b"" if name == "features" else np.ascontiguousarray(value).data)
+                digest.update(b"" if name in BULK else np.ascontiguousarray(value).data)
     return digest.hexdigest()
 
 
@@ -143,6 +165,25 @@ def checksums(
         digest.update(tail)
         found += digest.digest()
     return np.frombuffer(bytes(found), np.uint8).reshape(-1, 32)
+
+
+def views_checksums(views: NDArray[np.float32], digests: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Compute SHA-256 of the views of each row: their bytes, then the digest of the image.
+
+    Parameters
+    ----------
+    views : (b, K, d) '<f4'
+    digests : (b, 32) uint8
+
+    Returns
+    -------
+    (b, 32) uint8
+    """
+    rows = np.ascontiguousarray(views, "<f4")
+    found = b"".join(
+        hashlib.sha256(row.tobytes() + digest.tobytes()).digest() for row, digest in zip(rows, digests, strict=True)
+    )
+    return np.frombuffer(found, np.uint8).reshape(-1, 32)
 
 
 def check_members(found: Mapping[str, Member], wanted: Mapping[str, Column], kind: str) -> None:

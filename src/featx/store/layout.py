@@ -21,20 +21,19 @@ from featx.files import open_own
 from featx.machine import memory_limit
 from featx.store.disk import read_at, reserve, write_at
 from featx.store.format import (
-    ATTRIBUTES,
-    COLUMNS,
+    BULK,
     FORMAT,
-    FORMAT_VERSION,
     GROUPS,
-    ROW_COLUMNS,
+    TABLES,
     TEXT,
     LayoutError,
     check_members,
     checksums,
+    views_checksums,
 )
 
 BLOCK_BYTES = 4 << 20
-"""Features that are held in memory at once."""
+"""Features and views that are held in memory at once."""
 
 # What h5py raises where the bytes it reads make no sense; which one depends on where they stop making sense.
 _H5PY_ERRORS = (
@@ -84,6 +83,16 @@ class Layout:
         """Length of the file in bytes, up to the end of its last dataset."""
         return max(place.offset + place.nbytes for place in self.places.values())
 
+    @property
+    def bulk(self) -> list[str]:
+        """Names of the datasets that are mapped: the features, and the views where there are any."""
+        return [name for name in BULK if name in self.places]
+
+    @property
+    def views(self) -> int:
+        """Number of views of each image; 0 in a store without."""
+        return self.places["views"].shape[1] if "views" in self.places else 0
+
     def text(self, name: str) -> str:
         """Return a text attribute that is always UTF-8."""
         return bytes(self.attributes[name].item()).decode("utf-8", "replace")
@@ -101,44 +110,52 @@ class Layout:
         return self.read(fd, name, first=first, stop=int(block[-1]) + 1)[block - first]
 
     def blocks(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Split sorted rows into blocks whose features span no more than a few megabytes of the file."""
-        span = max(1, BLOCK_BYTES // max(1, self.places["features"].row_nbytes))
+        """Split sorted rows into blocks whose features and views span no more than a few megabytes of the file."""
+        span = max(1, BLOCK_BYTES // max(1, sum(self.places[name].row_nbytes for name in self.bulk)))
         while len(rows):
             stop = int(np.searchsorted(rows, rows[0] + span))
             yield rows[:stop]
             rows = rows[stop:]
 
     def read_all(self, file: BinaryIO) -> dict[str, NDArray[Any]]:
-        """Read every dataset: the features as a read-only map (an array where there are none), the others in memory."""
-        held = sum(place.nbytes for name, place in self.places.items() if name != "features")
+        """Read every dataset: features and views as read-only maps (arrays where they are empty), others in memory."""
+        held = sum(place.nbytes for name, place in self.places.items() if name not in BULK)
         on_disk = 512 * os.fstat(file.fileno()).st_blocks
         if held > max(on_disk, memory_limit() // 2):  # a file with holes can announce more than there is memory
             raise LayoutError(
                 f"announces {held / 1e9:,.1f} GB beside its features, with {on_disk / 1e9:,.1f} GB on disk"
             )
-        columns = {name: self.read(file.fileno(), name) for name in self.places if name != "features"}
-        place = self.places["features"]
-        columns["features"] = (
-            np.memmap(file, place.dtype, "r", place.offset, place.shape)
-            if place.nbytes
-            else self.read(file.fileno(), "features")
-        )
+        columns = {name: self.read(file.fileno(), name) for name in self.places if name not in BULK}
+        for name in self.bulk:
+            place = self.places[name]
+            columns[name] = (
+                np.memmap(file, place.dtype, "r", place.offset, place.shape)
+                if place.nbytes
+                else self.read(file.fileno(), name)
+            )
         return columns
 
 
 def create(
-    path: Path, *, attributes: Mapping[str, NDArray[Any]], columns: Mapping[str, NDArray[Any]], width: int
+    path: Path,
+    *,
+    attributes: Mapping[str, NDArray[Any]],
+    columns: Mapping[str, NDArray[Any]],
+    width: int,
+    views: int = 0,
 ) -> Layout:
-    """Write a file with everything but the features, and reserve their space.
+    """Write a file with everything but the features and views, and reserve their space.
 
     Parameters
     ----------
     path : Path
         Replaced where it is there.
     attributes, columns : mapping of str to array
-        By name, as in `ATTRIBUTES` and `COLUMNS`.
+        By name, as in the tables of `featx.store.format`.
     width : int
         Length d of a feature.
+    views : int
+        Number K of views of each image.
 
     Returns
     -------
@@ -150,8 +167,8 @@ def create(
     OSError
         The file can't be made, or there is no space for it.
     """
-    features = (len(columns["paths"]), width)
-    size = math.prod(features) * 4 + sum(column.nbytes for column in columns.values())
+    n = len(columns["paths"])
+    size = n * (1 + views) * width * 4 + sum(column.nbytes for column in columns.values())
     path.unlink(missing_ok=True)  # a link would be followed
     with path.open("xb", buffering=0) as file:
         # HDF5 gives up its file without a clear error where it can't grow: find out before.
@@ -162,13 +179,16 @@ def create(
             file.attrs.create(name, value, dtype=_stored(value.dtype))
         for group in GROUPS:
             file.create_group(group)
-        # The features come last: all that is read at opening lies together at the beginning.
+        # Features and views come last: all that is read at opening lies together at the beginning.
         for name in sorted(columns):
             _create_dataset(file, name, columns[name].dtype, columns[name].shape)
-        _create_dataset(file, "features", np.dtype("<f4"), features)
+        _create_dataset(file, "features", np.dtype("<f4"), (n, width))
+        if views:
+            _create_dataset(file, "views", np.dtype("<f4"), (n, views, width))
     with open_own(path) as file:
         layout = scan(file)
-        reserve(file.fileno(), layout.size, tail=layout.places["features"].nbytes)
+        unwritten = [layout.places[name].offset for name in layout.bulk if layout.places[name].nbytes]
+        reserve(file.fileno(), layout.size, tail=layout.size - min(unwritten, default=layout.size))
         for name, column in columns.items():
             write_at(file.fileno(), column, layout.places[name].offset)
         os.fsync(file.fileno())
@@ -184,7 +204,7 @@ def scan(file: BinaryIO) -> Layout:
     Raises
     ------
     LayoutError
-        It isn't HDF5, or not laid out as format 1.
+        It isn't HDF5, or not laid out as a format that this featx knows.
     """
     if os.pread(file.fileno(), 8, 0) != b"\x89HDF\r\n\x1a\n":
         raise LayoutError("is not an HDF5 file")
@@ -192,14 +212,16 @@ def scan(file: BinaryIO) -> Layout:
     try:
         with h5py.File(file, "r") as h5:
             attributes = _attributes(h5)
-            _check_version(attributes)
+            attribute_table, dataset_table = TABLES[_version(attributes)]
             places = _places(h5, size)
     except LayoutError:
         raise
     except _H5PY_ERRORS as error:
         raise LayoutError("is cut off or damaged") from error
-    check_members(attributes, ATTRIBUTES, "attribute")
-    check_members(places, COLUMNS, "dataset")
+    check_members(attributes, attribute_table, "attribute")
+    check_members(places, dataset_table, "dataset")
+    if "views" in places and places["views"].shape[2] != places["features"].shape[1]:
+        raise LayoutError("has views of another length than its features")
     return Layout(attributes, places)
 
 
@@ -215,9 +237,15 @@ def intact(layout: Layout, fd: int, rows: NDArray[np.int64]) -> NDArray[np.bool_
     good = np.zeros(len(rows), np.bool_)
     first = 0
     for block in layout.blocks(rows):
-        read = {name: layout.read_rows(fd, name, block) for name in ROW_COLUMNS}
+        names = ("features", "digests", "sizes", "mtimes_ns", "checksums")
+        read = {name: layout.read_rows(fd, name, block) for name in names}
         found = checksums(read["features"], read["digests"], read["sizes"], read["mtimes_ns"])
-        good[first : first + len(block)] = (found == read["checksums"]).all(axis=1)
+        same = (found == read["checksums"]).all(axis=1)
+        if layout.views:
+            views = layout.read_rows(fd, "views", block)
+            expected = layout.read_rows(fd, "views_checksums", block)
+            same &= (views_checksums(views, read["digests"]) == expected).all(axis=1)
+        good[first : first + len(block)] = same
         first += len(block)
     return good
 
@@ -250,17 +278,19 @@ def _attributes(h5: h5py.File) -> dict[str, NDArray[Any]]:
     return attributes
 
 
-def _check_version(attributes: Mapping[str, NDArray[Any]]) -> None:
+def _version(attributes: Mapping[str, NDArray[Any]]) -> int:
+    """Find the version of the format; refuse what is no feature store, or one of another version."""
     kind = attributes.get("format")
     if kind is None or kind.shape or kind.item() != FORMAT.encode():
         raise LayoutError("is an HDF5 file, but not a feature store")
     version = attributes.get("format_version")
-    if version is None or version.shape or version.item() != FORMAT_VERSION:
+    if version is None or version.shape or version.item() not in TABLES:
         made_by = attributes.get("featx_version", np.array(b"another version")).tobytes().rstrip(b"\0").decode()
         raise LayoutError(
-            f"has format version {version}, written by featx {made_by}, but this featx reads only version "
-            f"{FORMAT_VERSION}: use the version of featx that wrote it, or a newer one"
+            f"has format version {version}, written by featx {made_by}, but this featx reads only versions "
+            f"{' and '.join(map(str, TABLES))}: use the version of featx that wrote it, or a newer one"
         )
+    return int(version)
 
 
 def _places(h5: h5py.File, size: int) -> dict[str, Place]:

@@ -24,7 +24,7 @@ from featx.manifest import Failure
 from featx.store import layout as hdf5
 from featx.store.contents import failure_columns
 from featx.store.disk import store_errors, sync, sync_folder, write_at
-from featx.store.format import COLUMNS, checksums, content_digest
+from featx.store.format import ALL_COLUMNS, BULK, checksums, content_digest, views_checksums
 from featx.store.layout import Layout
 from featx.store.locking import Lock
 from featx.store.sealed import FeatureStore, open_store
@@ -103,6 +103,7 @@ class Partial:
         mtimes_ns: NDArray[np.int64],
         *,
         reused: bool,
+        views: NDArray[np.float32] | None = None,
     ) -> None:
         """Write rows into their slots.
 
@@ -116,7 +117,9 @@ class Partial:
         sizes, mtimes_ns : (b,) int64
             Of the image files as they were read.
         reused : bool
-            Whether the rows were copied from an older store.
+            Whether the features were copied from an older store.
+        views : (b, K, d) float32 or None
+            Features of the views; None in a store without.
 
         Raises
         ------
@@ -132,6 +135,11 @@ class Partial:
             "mtimes_ns": np.ascontiguousarray(mtimes_ns, "<i8"),
         }
         columns["checksums"] = checksums(**columns)
+        if (views is not None) != (self._layout.views > 0):
+            raise ValueError("views are written where the store has them, and only there")
+        if views is not None:
+            columns["views"] = np.ascontiguousarray(views, "<f4")
+            columns["views_checksums"] = views_checksums(columns["views"], columns["digests"])
         for name, column in columns.items():
             if column.shape != (len(slots), *self._layout.places[name].shape[1:]):
                 raise ValueError(f"{name} of shape {column.shape} for {len(slots)} slots")
@@ -195,7 +203,7 @@ class Partial:
             The failures aren't those of the pending slots.
         """
         self.flush()
-        columns = {name: self._layout.read(self._fd, name) for name in self._layout.places if name != "features"}
+        columns = {name: self._layout.read(self._fd, name) for name in self._layout.places if name not in BULK}
         failures = _in_order(failures, columns, self.pending)
         whole = sealing_path(self.target) if failures else self.path
         with store_errors(self.target, "the finished store"), contextlib.ExitStack() as on_error:
@@ -242,15 +250,17 @@ class Partial:
 
     def _stream_into(self, path: Path, columns: dict[str, NDArray[Any]]) -> None:
         keep = np.flatnonzero(self._status).astype(np.int64)
-        kept = {name: value[keep] if COLUMNS[name].count == "rows" else value for name, value in columns.items()}
-        width = self._layout.places["features"].shape[1]
-        layout = hdf5.create(path, attributes=self._layout.attributes, columns=kept, width=width)
-        place = layout.places["features"]
-        offset = place.offset
+        kept = {name: value[keep] if ALL_COLUMNS[name].count == "rows" else value for name, value in columns.items()}
+        width, views = self._layout.places["features"].shape[1], self._layout.views
+        layout = hdf5.create(path, attributes=self._layout.attributes, columns=kept, width=width, views=views)
+        done = 0
         with open_own(path) as file:
             for block in self._layout.blocks(keep):
-                write_at(file.fileno(), self._layout.read_rows(self._fd, "features", block), offset)
-                offset += len(block) * place.row_nbytes
+                for name in layout.bulk:
+                    place = layout.places[name]
+                    rows = self._layout.read_rows(self._fd, name, block)
+                    write_at(file.fileno(), rows, place.offset + done * place.row_nbytes)
+                done += len(block)
             sync(file.fileno())
 
     def _finish(self, path: Path, *, failed: int) -> None:

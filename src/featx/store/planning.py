@@ -74,8 +74,10 @@ def plan(
         It can't be written, or there is no space for it.
     """
     target = Path(target).absolute()
-    size = len(manifest) * math.prod(feature_shape) * 4
-    with contextlib.ExitStack() as on_error, store_errors(target, f"the {size / 1e6:,.0f} MB of its features"):
+    width, views = math.prod(feature_shape), 0 if provenance.views is None else provenance.views.count
+    size = 4e-6 * len(manifest) * (1 + views) * width
+    what = f"the {size:,.0f} MB of its features" + (f" and of {views} views of each image" if views else "")
+    with contextlib.ExitStack() as on_error, store_errors(target, what):
         if target.is_dir():
             raise StoreError(f"{target} is a folder, but features are written to a file; give the path of a file")
         if partial_path(target).is_dir():
@@ -91,7 +93,7 @@ def plan(
         attributes, columns = planned(manifest, spec, feature_shape, provenance)
         layout = _resumable(target, attributes, columns) if resume else None
         if layout is None:
-            layout = _create(target, attributes, columns, math.prod(feature_shape))
+            layout = _create(target, attributes, columns, width=width, views=views)
         partial = Partial(target, layout, lock)
         on_error.pop_all()
     return partial
@@ -152,11 +154,13 @@ def _agree(found: Mapping[str, NDArray[Any]], wanted: Mapping[str, NDArray[Any]]
     return all(name in found and np.array_equal(found[name], wanted[name]) for name in wanted if name not in but)
 
 
-def _create(target: Path, attributes: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]], width: int) -> Layout:
+def _create(
+    target: Path, attributes: dict[str, NDArray[Any]], columns: dict[str, NDArray[Any]], *, width: int, views: int
+) -> Layout:
     """Create the partial store under another name and rename it, so that it appears whole."""
     planning = _planning_path(target)
     try:
-        layout = hdf5.create(planning, attributes=attributes, columns=columns, width=width)
+        layout = hdf5.create(planning, attributes=attributes, columns=columns, width=width, views=views)
         planning.replace(partial_path(target))
     except BaseException:
         planning.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from featx.errors import StoreError
 from featx.files import open_own
 from featx.store.disk import store_errors, sync_folder, write_at
-from featx.store.format import checksums, content_digest
+from featx.store.format import checksums, content_digest, views_checksums
 from featx.store.layout import Layout, modify, scan
 from featx.store.locking import Lock
 from featx.store.partial import EXTRACTED, REUSED
@@ -78,8 +78,10 @@ class Repair:
         self._copy.unlink(missing_ok=True)
         self._lock.release()
 
-    def write(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Write features (b, d) float32 into rows (b,) of the copy, with their checksums.
+    def write(
+        self, rows: NDArray[np.int64], features: NDArray[np.float32], views: NDArray[np.float32] | None = None
+    ) -> None:
+        """Write features (b, d) float32, and views (b, K, d), into rows (b,) of the copy, with their checksums.
 
         A row that its old checksum agrees with is restored, to the bit; any other counts as extracted for this store.
 
@@ -104,6 +106,11 @@ class Repair:
                 if not restored[index]:
                     self._put("checksums", row, new[index])
                     self._put("status", row, np.array([EXTRACTED], np.uint8))
+            if views is not None:
+                of_views = views_checksums(views, store.digests[rows])
+                for index, row in enumerate(rows.tolist()):
+                    self._put("views", row, np.ascontiguousarray(views[index], "<f4"))
+                    self._put("views_checksums", row, of_views[index])
 
     def finish(self) -> FeatureStore:
         """Put the copy in the store's place, once it is sound as a whole.

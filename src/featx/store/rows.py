@@ -36,6 +36,10 @@ class StoredRows:
         All features of the file, done or not; read-only and mapped. They stay readable after the file is replaced.
     feature_shape : tuple of int
         Shape of one feature before it was flattened.
+    views : (n, K, d) float32 or None
+        Views of the images, as `features`; None in a store without.
+    views_fingerprint : str
+        Fingerprint of the views' spec; empty without views.
     """
 
     path: Path
@@ -44,6 +48,8 @@ class StoredRows:
     rows: NDArray[np.int64]
     features: NDArray[np.float32]
     feature_shape: tuple[int, ...]
+    views: NDArray[np.float32] | None = None
+    views_fingerprint: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,6 +72,16 @@ def fingerprint_of(path: Path) -> str | None:
         return None
 
 
+def views_spec_of(path: Path) -> str | None:
+    """Read the JSON of the spec of a store's views, empty where it has none; None for any other file."""
+    try:
+        with open_regular(path) as file:
+            layout = scan(file)
+            return layout.text("views_spec") if layout.views else ""
+    except (LayoutError, OSError):
+        return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unfinished:
     """An unfinished store of an interrupted run.
@@ -76,11 +92,14 @@ class Unfinished:
         As in `FeatureStore`.
     done : int
         Rows that are there.
+    views_spec : str
+        JSON of the spec of its views; empty without views.
     """
 
     fingerprint: str
     root: str
     done: int
+    views_spec: str = ""
 
 
 def unfinished(target: Path) -> Unfinished | None:
@@ -89,7 +108,12 @@ def unfinished(target: Path) -> Unfinished | None:
         with open_regular(partial_path(target)) as file:
             layout = scan(file)
             done = int(np.count_nonzero(layout.read(file.fileno(), "status")))
-            return Unfinished(fingerprint=layout.text("fingerprint"), root=layout.text("root"), done=done)
+            return Unfinished(
+                fingerprint=layout.text("fingerprint"),
+                root=layout.text("root"),
+                done=done,
+                views_spec=layout.text("views_spec") if layout.views else "",
+            )
     except (LayoutError, OSError):
         return None
 
@@ -150,6 +174,8 @@ def rows_of(path: Path, *, fingerprint: str) -> StoredRows | None:
         rows=rows,
         features=columns["features"],
         feature_shape=tuple(layout.attributes["feature_shape"].tolist()),
+        views=columns.get("views"),
+        views_fingerprint=layout.text("views_fingerprint") if "views" in columns else "",
     )
 
 

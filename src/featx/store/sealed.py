@@ -14,7 +14,7 @@ from featx import notebook
 from featx.errors import Reason, StoreError
 from featx.files import meant, moved, open_regular
 from featx.manifest import Failure
-from featx.spec import ExtractionSpec
+from featx.spec import ExtractionSpec, ViewsSpec
 from featx.store.disk import reason
 from featx.store.format import LayoutError, content_digest
 from featx.store.layout import Layout, scan
@@ -51,6 +51,12 @@ class FeatureStore:
         SHA-256 of each row.
     spec : ExtractionSpec
         What decided the features' values.
+    views : (n, K, d) float32 or None
+        Features of K augmented views of each image, read-only and mapped as `features`; None in a store without.
+    views_spec : ViewsSpec or None
+        What decided the views, beside `spec`.
+    views_checksums : (n, 32) uint8 or None
+        SHA-256 of the views of each image.
     """
 
     def __init__(self, path: Path, layout: Layout, columns: dict[str, NDArray[Any]]) -> None:
@@ -65,6 +71,9 @@ class FeatureStore:
         self.status: NDArray[np.uint8] = columns["status"]
         self.checksums: NDArray[np.uint8] = columns["checksums"]
         self.spec = ExtractionSpec.from_json(layout.text("spec"))
+        self.views: NDArray[np.float32] | None = columns.get("views")
+        self.views_checksums: NDArray[np.uint8] | None = columns.get("views_checksums")
+        self.views_spec = ViewsSpec.from_json(layout.text("views_spec")) if "views" in columns else None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -72,13 +81,15 @@ class FeatureStore:
     def __repr__(self) -> str:
         n, d = self.features.shape
         classes = counted(len(self.classes), "class", "classes") if self.classes else "no labels"
-        return f"<FeatureStore {n:,} x {d:,} · {self.spec.backbone} · {classes} · {self.path}>"
+        views = "" if self.views_spec is None else f" · {counted(self.views_spec.count, 'view')} each"
+        return f"<FeatureStore {n:,} x {d:,}{views} · {self.spec.backbone} · {classes} · {self.path}>"
 
     def _repr_html_(self) -> str:
         n, d = self.features.shape
         classes = [f"{name} ({count:,})" for name, count in self.class_counts.items()]
         rows = [
             ("features", f"{n:,} x {d:,} float32"),
+            *([] if self.views_spec is None else [("views", f"{self.views_spec.count} of each image")]),
             ("backbone", f"{self.spec.backbone}, weights {self.weights_source}"),
             ("classes", f"{len(classes)}: {some(classes)}" if classes else "no labels"),
             ("split", self.split or "none"),
@@ -330,5 +341,21 @@ def disagreements(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[s
         "failed": int(attributes["failed"]) == failed,
         "found": int(attributes["found"]) == len(labels) + failed,
         "labels": not len(labels) or (labels.min() >= -1 and labels.max() < classes),
+        **_rules_of_views(layout, columns),
     }
     return [name for name, holds in rules.items() if not holds]
+
+
+def _rules_of_views(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> dict[str, bool]:
+    if "views" not in columns:
+        return {}
+    try:
+        spec = ViewsSpec.from_json(layout.text("views_spec"))
+    except ValueError as error:
+        raise LayoutError(
+            f"has a spec of views that this featx can't read (written by {layout.text('featx_version')})"
+        ) from error
+    return {
+        "views_fingerprint": spec.fingerprint == layout.text("views_fingerprint"),
+        "views": spec.count == columns["views"].shape[1],
+    }

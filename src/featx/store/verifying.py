@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featx.errors import REASONS
 from featx.files import open_regular
-from featx.spec import ExtractionSpec
+from featx.spec import ExtractionSpec, ViewsSpec
 from featx.store.disk import reason
 from featx.store.format import TEXT, LayoutError
 from featx.store.layout import Layout, intact, scan
@@ -149,6 +149,12 @@ def _canonical_spec(attributes: Members) -> bool:
         return False
 
 
+def _canonical_views(attributes: Members) -> bool:
+    if "views_spec" not in attributes:
+        return True
+    return ViewsSpec.from_json(_word(attributes, "views_spec")).to_json() == _word(attributes, "views_spec")
+
+
 def _counts(attributes: Members) -> bool:
     found, *parts = (int(attributes[name]) for name in ("found", "extracted", "reused", "failed"))
     return min(parts) >= 0 and found == sum(parts)
@@ -192,6 +198,7 @@ _RULES: dict[str, Callable[[Members, Members], bool]] = {
         hashlib.sha256(attributes["spec"].item()).hexdigest() == _word(attributes, "fingerprint")
     ),
     "the spec is not canonical JSON": lambda attributes, _: _canonical_spec(attributes),
+    "the spec of the views is not canonical JSON": lambda attributes, _: _canonical_views(attributes),
     "a digest is not 64 hexadecimal digits": lambda attributes, _: all(
         _DIGEST.fullmatch(_word(attributes, name)) for name in ("fingerprint", "plan", "content_digest")
     ),

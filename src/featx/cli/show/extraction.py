@@ -51,6 +51,10 @@ def summary(extraction: Extraction, *, dry_run: bool) -> None:
     rate = "" if one.speed is None or one.extracted < RATED else f", {one.speed:,.0f} images/s"
     line(f"[bold]{shorten(one.target)}[/]  {shape}")
     line(f"  {counts}{rate}")
+    if one.views:
+        now = "to compute" if dry_run else "computed"
+        which = f"{now} for {counted(one.views_computed, 'image')}" if one.views_computed else "all there already"
+        line(f"  {counted(one.views, 'view')} of each image, {_bytes(4 * rows * width * one.views)}: {which}")
     line(f"  {shown(_classes(one))}")
     for lender, rows in one.lent.items():
         where = "the store that was replaced" if lender == one.target else shorten(lender)
@@ -90,6 +94,8 @@ def extraction_record(extraction: Extraction) -> dict[str, Any]:
         "extracted": one.extracted,
         "reused": one.reused,
         "failed": one.failed,
+        "views": one.views,
+        "views_computed": one.views_computed,
         "classes": one.classes,
         "feature_shape": list(one.feature_shape),
         "untrained": one.untrained,

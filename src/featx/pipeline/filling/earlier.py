@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from featx.batches import FileFacts
 from featx.errors import Reason, SpecMismatch, StoreError, StoreInUse
 from featx.manifest import Failure, Manifest
 from featx.pipeline.naming import STORE_SUFFIXES
-from featx.spec import ExtractionSpec
+from featx.spec import ExtractionSpec, ViewsSpec
 from featx.store import (
     FeatureStore,
     StoredRows,
@@ -27,6 +27,7 @@ from featx.store import (
     partial_path,
     rows_of,
     unfinished,
+    views_spec_of,
 )
 from featx.words import counted
 
@@ -34,36 +35,65 @@ _ADVICE = "replace it with `overwrite=True`, or choose another name with `out`"
 
 
 class KnownRows:
-    """Features that can be copied by the digest of their image, from one file or several.
+    """Features, and views where they are wanted, that can be copied by the digest of their image.
 
     Parameters
     ----------
     sources : sequence of StoredRows
         Each with the features (n, d) float32 of some digests.
+    views : ViewsSpec or None
+        Views that a row must have; features of rows with other views, or none, can be copied alone.
     """
 
-    def __init__(self, *sources: StoredRows) -> None:
+    def __init__(self, *sources: StoredRows, views: ViewsSpec | None = None) -> None:
         self._sources = sources
+        self._whole = [one for one in sources if views is None or one.views_fingerprint == views.fingerprint]
+        self._views = views
         self.copied: Counter[Path] = Counter()
         """Rows that were copied from each source."""
 
     @cached_property
     def digests(self) -> NDArray[np.uint8]:
-        """Digests of the images whose features are known, (k, 32) uint8."""
-        return np.concatenate([np.empty((0, 32), np.uint8), *(source.digests for source in self._sources)])
+        """Digests of the images whose features, and views if wanted, are known, (k, 32) uint8."""
+        return np.concatenate([np.empty((0, 32), np.uint8), *(source.digests for source in self._whole)])
 
-    def copy(self, digests: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Look up digests (b, 32): a mask (b,) of the known ones, and their features (k, d) float32."""
-        known = np.zeros(len(digests), bool)
-        features = np.empty((len(digests), 0), np.float32)
-        for source in self._sources:
+    def copy(
+        self, digests: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32] | None]:
+        """Look up digests (b, 32): a mask (b,) of the known ones, their features (k, d) and views (k, K, d) float32.
+
+        The views are None where none are wanted.
+        """
+        known, found = self._look_up(digests, self._whole)
+        width = self._whole[0].features.shape[1] if self._whole else 0
+        features = np.empty((len(digests), width), np.float32)
+        views = None if self._views is None else np.empty((len(digests), self._views.count, width), np.float32)
+        for source, rows, fresh in found:
+            features[fresh] = source.features[rows]
+            if views is not None and source.views is not None:
+                views[fresh] = source.views[rows]
+        return known, features[known], None if views is None else views[known]
+
+    def copy_features(self, digests: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Look up the features alone, whatever views are beside them: a mask (b,) and features (k, d) float32."""
+        known, found = self._look_up(digests, self._sources)
+        features = np.empty((len(digests), self._sources[0].features.shape[1] if self._sources else 0), np.float32)
+        for source, rows, fresh in found:
+            features[fresh] = source.features[rows]
+        return known, features[known]
+
+    def _look_up(
+        self, digests: NDArray[np.uint8], sources: Sequence[StoredRows]
+    ) -> tuple[NDArray[np.bool_], list[tuple[StoredRows, NDArray[np.int64], NDArray[np.bool_]]]]:
+        """Find the first source of each digest: a mask of the known ones, and each source's rows with their places."""
+        known, found = np.zeros(len(digests), bool), []
+        for source in sources:
             rows = source.find(digests)
-            features = np.resize(features, (len(digests), source.features.shape[1])) if not features.size else features
             fresh = ~known & (rows >= 0)
-            features[fresh] = source.features[rows[fresh]]
+            found.append((source, rows[fresh], fresh))
             self.copied[source.path] += int(fresh.sum())
             known |= fresh
-        return known, features[known]
+        return known, found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +123,8 @@ class Earlier:
         What tells the file that stands at the target from any other; None where there is none.
     done : int
         Rows that an unfinished run has left.
+    views : ViewsSpec or None
+        Views of each image that the store is to have.
     """
 
     target: Path
@@ -106,6 +138,7 @@ class Earlier:
     overwrite: bool = False
     stamp: tuple[int, int] | None = None
     done: int = 0
+    views: ViewsSpec | None = None
 
     @classmethod
     def at(
@@ -117,6 +150,7 @@ class Earlier:
         overwrite: bool,
         reread: bool = False,
         retry: Collection[Reason] = (),
+        views: ViewsSpec | None = None,
     ) -> Self:
         """Examine the store or the unfinished run at a target.
 
@@ -134,6 +168,8 @@ class Earlier:
             As in `Earlier`.
         retry : collection of Reason
             Failures to be tried again although their files are unchanged.
+        views : ViewsSpec or None
+            Views that the store is to have.
 
         Raises
         ------
@@ -144,18 +180,18 @@ class Earlier:
         """
         stamp = _stamp(target)
         if overwrite:
-            return cls(target=target, overwrite=True, reread=reread, stamp=stamp)
+            return cls(target=target, overwrite=True, reread=reread, stamp=stamp, views=views)
         begun = unfinished(target)
         if begun is not None:
             _refuse_to_drop(begun, target, images, spec)
         done = 0 if begun is None else begun.done
         if stamp is None:
-            return cls(target=target, reread=reread, done=done)
+            return cls(target=target, reread=reread, done=done, views=views)
         store = _open(target, images, spec)
         # In another folder a file of the same name and time may be another one: its bytes decide.
         moved = Path(store.root) != images.root
         matched = cls._match(store, images, reread=reread or moved, retry=retry)
-        return dataclasses.replace(matched, stamp=stamp, done=done)
+        return dataclasses.replace(matched, stamp=stamp, done=done, views=views)
 
     @classmethod
     def _match(cls, store: FeatureStore, images: Manifest, *, reread: bool, retry: Collection[Reason]) -> Self:
@@ -193,11 +229,17 @@ class Earlier:
         """True if a run would make the same store again, as far as can be told without reading an image."""
         return (
             self.store is not None
+            and self.has_views
             and self.same_names
             and not self.reread
             and len(self.slots) == len(self.store)
             and len(self.failures) == self.store.failed
         )
+
+    @property
+    def has_views(self) -> bool:
+        """True if the store has the views that are wanted, and no others; also where there is no store."""
+        return self.store is None or self.store.views_spec == self.views
 
     @property
     def digests(self) -> NDArray[np.uint8]:
@@ -232,9 +274,11 @@ class Earlier:
         if _stamp(self.target) != self.stamp:
             raise StoreInUse(f"another process finished {self.target} at the same moment; run the same command again")
 
-    def confirms(self, files: FileFacts, features: NDArray[np.float32]) -> bool:
-        """Tell whether the store, which may be damaged, has exactly these features (b, d) for these files."""
-        if self.store is None:
+    def confirms(
+        self, files: FileFacts, features: NDArray[np.float32], views: NDArray[np.float32] | None = None
+    ) -> bool:
+        """Tell whether the store, which may be damaged, has exactly these features (b, d) and views for these files."""
+        if self.store is None or not self.has_views:
             return False
         rows = self.rows_by_path[files.slots]
         return bool(
@@ -242,12 +286,24 @@ class Earlier:
             and np.array_equal(self.store.digests[rows], files.digests)
             and np.array_equal(self.store.mtimes_ns[rows], files.mtimes_ns)
             and self.store.features[rows].tobytes() == features.tobytes()
+            and (self.store.views is None or views is None or self.store.views[rows].tobytes() == views.tobytes())
         )
 
 
 def _sound_rows(places: Collection[Path], spec: ExtractionSpec) -> list[StoredRows]:
     found = (rows_of(place, fingerprint=spec.fingerprint) for place in places)
     return [rows for rows in found if rows is not None and len(rows)]
+
+
+def views_there(target: Path) -> ViewsSpec | None:
+    """Find the views of the store at a target, or else of an unfinished run; None where there are none."""
+    text = views_spec_of(target)
+    if text is None and (begun := unfinished(target)) is not None:
+        text = begun.views_spec
+    try:
+        return ViewsSpec.from_json(text) if text else None
+    except ValueError:  # of another featx, or damaged: opening the store says so
+        return None
 
 
 def taken(target: Path, images: Manifest, spec: ExtractionSpec) -> bool:

@@ -11,7 +11,7 @@ from featx.manifest import Failure, TableOptions
 from featx.words import NAMED, counted, some
 
 if TYPE_CHECKING:
-    from featx.spec import ExtractionSpec
+    from featx.spec import ExtractionSpec, ViewsSpec
     from featx.store import FeatureStore
 
 
@@ -79,7 +79,11 @@ class Job:
     limit : int or None
         Only so many images of each split, drawn evenly from the classes.
     seed : int
-        Of that draw.
+        Of that draw, and of the views.
+    views : int or None
+        Augmented views of each image whose features are kept too; None is what the store there has, else none.
+    flip : bool
+        Half of the views are mirrored.
     out : Path or None
         File or folder of the stores; None is their default place.
     overwrite : bool
@@ -113,6 +117,8 @@ class Job:
     split: str | None = None
     limit: int | None = None
     seed: int = 0
+    views: int | None = None
+    flip: bool = True
     out: Path | None = None
     overwrite: bool = False
     for_scoring: bool = False
@@ -132,6 +138,17 @@ class Job:
         if self.check not in get_args(Check):
             raise UsageError(f"`check` must be one of {', '.join(get_args(Check))}, and is {self.check!r}")
         self.failures_allowed(0)
+        if not self.flip and not self.views:
+            raise UsageError("`flip=False` is for views: say with `views` how many of each image are wanted")
+        if self.views:
+            _ = self.views_spec
+
+    @property
+    def views_spec(self) -> "ViewsSpec | None":
+        """Spec of the views that are asked for; None where none are."""
+        from featx.spec import ViewsSpec
+
+        return ViewsSpec(count=self.views, seed=self.seed, flip=self.flip) if self.views else None
 
     @property
     def table(self) -> TableOptions:
@@ -199,6 +216,10 @@ class Extraction:
         None in a dry run.
     lent : dict of Path to int
         Rows taken over from other stores, and from one that was moved here, by store.
+    views : int
+        Augmented views of each image that the store holds too.
+    views_computed : int
+        Images whose views were computed by this run; in a dry run, would be.
     """
 
     target: Path
@@ -216,6 +237,8 @@ class Extraction:
     fallback: str | None = None
     store: "FeatureStore | None" = None
     lent: dict[Path, int] = field(default_factory=dict)
+    views: int = 0
+    views_computed: int = 0
 
     def __repr__(self) -> str:
         return f"<Extraction of {self.target.name}: {self._counts}>"
@@ -233,7 +256,8 @@ class Extraction:
     @property
     def _counts(self) -> str:
         parts = (f"{self.extracted:,} new", f"{self.reused:,} reused", f"{self.failed:,} unreadable")
-        return f"{counted(self.found, 'image')}: {', '.join(parts)}"
+        views = f"; {self.views} views each, {self.views_computed:,} images' new" if self.views else ""
+        return f"{counted(self.found, 'image')}: {', '.join(parts)}{views}"
 
     @property
     def speed(self) -> float | None:

@@ -14,6 +14,7 @@ from featx.batches import DecodeOptions, Decoders
 from featx.files import open_regular
 from featx.manifest import Manifest
 from featx.pipeline.filling.runner import BackboneRunner
+from featx.spec import ViewsSpec
 from featx.store import StoredRows
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,12 @@ _LARGEST_FILE = 2**26
 
 
 def confirmed(
-    lenders: Sequence[StoredRows], images: Manifest, slots: NDArray[np.int64], runner: BackboneRunner
+    lenders: Sequence[StoredRows],
+    images: Manifest,
+    slots: NDArray[np.int64],
+    runner: BackboneRunner,
+    *,
+    views: ViewsSpec | None = None,
 ) -> list[StoredRows]:
     """Select the stores whose rows the backbone confirms; log why any other is left out.
 
@@ -50,6 +56,8 @@ def confirmed(
         Images whose rows it lacks.
     runner : BackboneRunner
         Its backbone.
+    views : ViewsSpec or None
+        Views that the store is to have; those of a lender that has the same are tried too.
     """
     chosen = _choose(lenders, images, np.random.default_rng().permutation(slots)[:READ])
     wanted = sorted({slot for found in chosen for slot in found})
@@ -58,14 +66,15 @@ def confirmed(
     options = DecodeOptions(
         workers=1, batch_size=len(wanted), max_pixels=runner.options.max_pixels, timeout_s=runner.options.timeout
     )
-    with Decoders(runner.spec.pixels, options) as processes:
+    with Decoders(runner.spec.pixels, options, views=views) as processes:
         batches = processes.batches(images.root, ((slot, images.paths[slot]) for slot in wanted))
-        computed = [
-            (batch.decoded.digests.copy(), runner.features(batch.images).copy())
-            for batch in batches
-            if len(batch.images)
-        ]
-    return [lender for lender in lenders if _agrees(lender, computed, runner)]
+        computed = []
+        for batch in batches:
+            if len(batch.images):
+                features, of_views = runner.with_views(batch.images)
+                computed.append((batch.decoded.digests.copy(), features.copy(), of_views))
+    mark = "" if views is None else views.fingerprint
+    return [lender for lender in lenders if _agrees(lender, computed, runner, views=mark)]
 
 
 def distances(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -76,6 +85,14 @@ def distances(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArra
         apart = np.linalg.norm(one - other, axis=1)
     found: NDArray[np.float64] = np.divide(apart, length, out=apart.copy(), where=length > 0)
     found[((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1)] = 0
+    return found
+
+
+def distances_of_views(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Largest distance (b,) between the views of an image (b, K, d), each as in `distances`; NaN where one is none."""
+    count, views, width = before.shape
+    apart = distances(before.reshape(-1, width), after.reshape(-1, width))
+    found: NDArray[np.float64] = apart.reshape(count, views).max(axis=1)
     return found
 
 
@@ -99,18 +116,22 @@ def _choose(lenders: Sequence[StoredRows], images: Manifest, slots: NDArray[np.i
     return chosen
 
 
-def _agrees(
-    lender: StoredRows, computed: Iterable[tuple[NDArray[np.uint8], NDArray[np.float32]]], runner: BackboneRunner
-) -> bool:
-    """Compare a store's rows with computed ones, by the digest of their images."""
+_Computed = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32] | None]
+
+
+def _agrees(lender: StoredRows, computed: Iterable[_Computed], runner: BackboneRunner, *, views: str) -> bool:
+    """Compare a store's rows with computed ones, by the digest of their images; views where they are of one spec."""
     apart: list[float] = []
-    for digests, features in computed:
+    for digests, features, of_views in computed:
         rows = lender.find(digests)
         here = rows >= 0
         if lender.features.shape[1] != features.shape[1]:
             apart += [np.inf] * int(here.sum())
         else:
-            apart += distances(lender.features[rows[here]], features[here]).tolist()
+            found = distances(lender.features[rows[here]], features[here])
+            if of_views is not None and lender.views is not None and lender.views_fingerprint == views:
+                found = np.maximum(found, distances_of_views(lender.views[rows[here]], of_views[here]))
+            apart += found.tolist()
     tolerance = TOLERANCES[runner.spec.precision]
     if wrong := [one for one in apart if not one <= tolerance]:
         logger.warning(

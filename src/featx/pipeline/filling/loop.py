@@ -13,13 +13,14 @@ from featx.backbones import Request
 from featx.errors import FeatxError, Interrupted, SourceError, TooManyFailures, UsageError
 from featx.files import whole
 from featx.manifest import Manifest
-from featx.pipeline.filling.earlier import Earlier, taken
+from featx.pipeline.filling.earlier import Earlier, taken, views_there
 from featx.pipeline.filling.job import Extraction, Job, RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders
 from featx.pipeline.filling.store_filler import StoreFiller, common_digests
 from featx.pipeline.naming import beside, store_path
 from featx.pipeline.spreadsheets import safe_text, to_csv
 from featx.progress import SILENT, Progress, Step
+from featx.spec import ViewsSpec
 from featx.words import counted
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ def extract_with(
                     overwrite=job.overwrite,
                     reread=job.check == "content",
                     retry=job.retried(runner.options),
+                    views=_views(job, target),
                 ),
             )
             for target, runner in zip(targets, runners, strict=True)
@@ -146,15 +148,23 @@ def _targets(job: Job, images: Manifest, runners: Iterable[BackboneRunner], *, s
     return targets
 
 
+def _views(job: Job, target: Path) -> ViewsSpec | None:
+    """Find the views that a store is to have: those asked for, or else those that it has already."""
+    return views_there(target) if job.views is None and not job.overwrite else job.views_spec
+
+
 def _pixels(filler: StoreFiller) -> str:
-    return repr(filler.runner.spec.pixels)
+    return repr((filler.runner.spec.pixels, filler.earlier.views))
 
 
 def _fill(images: Manifest, fillers: Sequence[StoreFiller], progress: Progress) -> Iterator[Extraction]:
-    """Fill and seal stores whose backbones need the same pixels."""
+    """Fill and seal stores that need the same pixels and views."""
     with ExitStack() as stack:
         # First, since they come up by themselves while the backbones are made ready.
-        processes = stack.enter_context(decoders(fillers[0].runner, known=common_digests(fillers)))
+        first = fillers[0]
+        processes = stack.enter_context(
+            decoders(first.runner, known=common_digests(fillers), views=first.earlier.views)
+        )
         for filler in fillers:
             stack.enter_context(filler)
             progress.begin(filler.target, total=len(images), done=filler.settled)

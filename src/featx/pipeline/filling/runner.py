@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -17,7 +18,7 @@ from featx.batches import DecodeOptions, Decoders
 from featx.errors import SpecMismatch, WeightsError
 from featx.files import moved
 from featx.pipeline.filling.job import RunOptions
-from featx.spec import ExtractionSpec
+from featx.spec import ExtractionSpec, ViewsSpec
 from featx.weights import WeightsSource
 
 
@@ -97,6 +98,22 @@ class BackboneRunner:
         with self._timed():
             return runtime(images)
 
+    def with_views(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Compute features (b, d) and those of the views (b, K, d) of images (b, 1 + K, H, W, 3).
+
+        Of images without views, (b, H, W, 3), the second is None, and the first valid until the next call.
+        """
+        if images.ndim == 4:
+            return self.features(images), None
+        pictures = images.reshape(-1, *images.shape[2:])
+        found = [
+            self.features(pictures[start : start + self.batch_size]).copy()
+            for start in range(0, len(pictures), self.batch_size)
+        ]
+        rows = np.concatenate([np.empty((0, math.prod(self.feature_shape)), np.float32), *found])
+        rows = rows.reshape(*images.shape[:2], -1) if len(images) else np.empty((0, images.shape[1], rows.shape[1]))
+        return rows[:, 0].astype(np.float32), rows[:, 1:].astype(np.float32)
+
     @property
     def in_flight(self) -> int:
         """Number of batches to `submit` before the features of the first are asked for."""
@@ -109,6 +126,14 @@ class BackboneRunner:
         A runtime that can't compute in the background does so now; its features are valid until the next call.
         """
         runtime = self.runtime
+        if len(images) > self.batch_size:  # an image with more views than a batch has room for
+            whole = np.concatenate(
+                [
+                    self.features(images[at : at + self.batch_size]).copy()
+                    for at in range(0, len(images), self.batch_size)
+                ]
+            )
+            return lambda: whole
         if not (isinstance(runtime, runtimes.Overlapping) and runtime.in_flight):
             features = self.features(images)
             return lambda: features
@@ -200,12 +225,15 @@ def weights_now(recorded: str, *, near: Path | None) -> str:
     return next((str(path) for path in moved(file, near=near) if path.is_file()), recorded)
 
 
-def decoders(runner: BackboneRunner, *, known: NDArray[np.uint8] | None = None) -> Decoders:
-    """Make decoder processes for the pixels that a backbone, and any other of equal rules, needs."""
+def decoders(
+    runner: BackboneRunner, *, known: NDArray[np.uint8] | None = None, views: ViewsSpec | None = None
+) -> Decoders:
+    """Make decoder processes for the pixels that a backbone, and any other of equal rules and views, needs."""
     options = DecodeOptions(
         workers=runner.options.decoders,
-        batch_size=runner.batch_size,
+        # The backbone's batch holds the views too.
+        batch_size=max(1, runner.batch_size // (1 if views is None else 1 + views.count)),
         max_pixels=runner.options.max_pixels,
         timeout_s=runner.options.timeout,
     )
-    return Decoders(runner.spec.pixels, options, known=known)
+    return Decoders(runner.spec.pixels, options, known=known, views=views)

@@ -54,13 +54,17 @@ class StoreFiller:
         self._failures = {} if earlier.reread else dict(earlier.failures)
         self._lenders: list[Path] = []
         self._start: float | None = None
-        self._in_flight: deque[tuple[FileFacts, Pending]] = deque()
+        self._in_flight: deque[tuple[FileFacts, Pending, NDArray[np.float32] | None]] = deque()
+        self._views_computed = 0
 
     def planned(self) -> Extraction:
         """Return the extraction that a run would do, for a dry run."""
         self._failures = dict(self.earlier.failures) | self._absent()
-        reused = min(max(len(self.earlier.rows), self.earlier.done), len(self.images) - len(self._failures))
-        return self._extraction(extracted=len(self.images) - reused - len(self._failures), reused=reused)
+        readable = len(self.images) - len(self._failures)
+        reused = min(max(len(self.earlier.rows), self.earlier.done), readable)
+        if self.earlier.views is not None:
+            self._views_computed = readable - reused if self.earlier.has_views else readable
+        return self._extraction(extracted=readable - reused, reused=reused)
 
     def _absent(self) -> dict[str, Failure]:
         """Images that were missing when they were listed, as failures."""
@@ -92,7 +96,7 @@ class StoreFiller:
         needed = self.images.sizes >= 0
         if not earlier.reread:
             # not setdiff1d: it imports numpy.ma, a twentieth of the time in which a run starts
-            needed[earlier.slots] = False
+            needed[earlier.slots] = earlier.views is not None and not earlier.has_views
             needed[np.array([self._slots[path] for path in earlier.failures], np.int64)] = False
         pending = np.flatnonzero(needed)
         at_target = earlier.known(spec)
@@ -103,9 +107,9 @@ class StoreFiller:
         if lenders:
             from featx.pipeline.filling.lending import confirmed
 
-            lenders = confirmed(lenders, self.images, pending, self.runner)
+            lenders = confirmed(lenders, self.images, pending, self.runner, views=earlier.views)
         self._lenders = [lender.path for lender in lenders]
-        return KnownRows(*own, *lenders)
+        return KnownRows(*own, *lenders, views=earlier.views)
 
     def _begin(self) -> None:
         """Start the clock of this store, unless it runs."""
@@ -121,6 +125,7 @@ class StoreFiller:
             weights_source=self.runner.source.recorded,
             runtime=self.runner.runtime.name,
             precision=self.runner.runtime.precision,
+            views=self.earlier.views,
         )
         self._start_seconds = self.runner.start_seconds if self._starting else 0.0
         self._partial = plan(
@@ -234,6 +239,8 @@ class StoreFiller:
             failures=tuple(self._failures[path] for path in self.images.paths if path in self._failures),
             untrained=self.runner.untrained,
             fallback=self.runner.fallback,
+            views=0 if self.earlier.views is None else self.earlier.views.count,
+            views_computed=self._views_computed,
         )
 
     def _announce_size(self) -> None:
@@ -264,9 +271,9 @@ class StoreFiller:
 
     def _copy(self, files: FileFacts, *, where: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
         """Write the rows of files whose content is known; return a mask of those, spread over `where` if given."""
-        known, features = self.known.copy(files.digests)
+        known, features, views = self.known.copy(files.digests)
         if len(features):
-            self._write(_chosen(files, known), features, reused=True)
+            self._write(_chosen(files, known), features, views, reused=True)
         if where is None:
             return known
         spread = where.copy()
@@ -276,22 +283,42 @@ class StoreFiller:
     def _compute(self, batch: Batch, wanted: NDArray[np.bool_]) -> None:
         if not wanted.any():
             return
-        images = batch.images if wanted.all() else batch.images[wanted]
-        self._in_flight.append((_chosen(batch.decoded, wanted), self.runner.submit(images)))
-        self._write_computed(left=self.runner.in_flight)
+        if self.earlier.views is None:
+            images = batch.images if wanted.all() else batch.images[wanted]
+            self._in_flight.append((_chosen(batch.decoded, wanted), self.runner.submit(images), None))
+            self._write_computed(left=self.runner.in_flight)
+            return
+        # Where an older store has the features, only the views are computed.
+        known, features = self.known.copy_features(batch.decoded.digests[wanted])
+        for which, first, copied in ((~known, 0, None), (known, 1, features)):
+            if not which.any():
+                continue
+            chosen = wanted.copy()
+            chosen[wanted] = which
+            images = batch.images[chosen, first:]
+            pending = self.runner.submit(images.reshape(-1, *images.shape[2:]))
+            self._in_flight.append((_chosen(batch.decoded, chosen), pending, copied))
+            self._write_computed(left=self.runner.in_flight)
 
     def _write_computed(self, *, left: int) -> None:
         """Write computed rows in the order of their images, until no more than `left` batches are in flight."""
         while len(self._in_flight) > left:
-            files, pending = self._in_flight.popleft()
-            features = pending()
-            self._write(files, features, reused=False)
-            self._computed += len(features)
+            files, pending, copied = self._in_flight.popleft()
+            features, views = pending(), None
+            if self.earlier.views is not None:
+                rows = features.reshape(len(files), -1, features.shape[1])
+                features, views = (rows[:, 0], rows[:, 1:]) if copied is None else (copied, rows)
+                self._views_computed += len(files)
+            self._write(files, features, views, reused=copied is not None)
+            self._computed += 0 if copied is not None else len(files)
 
-    def _write(self, files: FileFacts, features: NDArray[np.float32], *, reused: bool) -> None:
+    def _write(
+        self, files: FileFacts, features: NDArray[np.float32], views: NDArray[np.float32] | None, *, reused: bool
+    ) -> None:
         start = time.perf_counter()
-        self._partial.write(files.slots, features, files.digests, files.sizes, files.mtimes_ns, reused=reused)
-        self._as_before = self._as_before and reused and self.earlier.confirms(files, features)
+        partial = self._partial
+        partial.write(files.slots, features, files.digests, files.sizes, files.mtimes_ns, reused=reused, views=views)
+        self._as_before = self._as_before and reused and self.earlier.confirms(files, features, views)
         self._write_seconds += time.perf_counter() - start
 
     def _wanted(self, files: FileFacts) -> NDArray[np.bool_]:
