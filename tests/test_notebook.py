@@ -102,6 +102,7 @@ def test_comparisons_and_curves_are_tables_of_pandas(more: SimpleNamespace) -> N
         pair.adjusted_p_value,
     ]
     assert frame.loc[0, ["behind", "p_value"]].isna().all()
+    assert "95% interval" in Tags(more.curve._repr_html_()).text
     curve = more.curve.to_pandas()
     assert curve["images_per_class"].tolist() == [row.images_per_class for row in more.curve.rows]
     assert curve["high"].tolist() == [row.interval.high for row in more.curve.rows]

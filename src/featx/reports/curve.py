@@ -181,7 +181,8 @@ class Curve:
             )
             for row in self.rows
         ]
-        header = ("images per class", "images", "accuracy", "interval")
+        level = f"{self.rows[-1].interval.level:.0%} interval"
+        header = ("images per class", "images", "accuracy", level)
         notes = [*([] if self.gain is None else [self.gain.sentence]), *self.notes]
         return notebook.html_table(f"{self.name}, tested on {self.tested_on}", rows, header=header, notes=notes)
 
