@@ -635,7 +635,7 @@ def test_whole_paths_are_shown_and_wrapped_on_a_phone(chromium: Any, tmp_path: P
 
 
 @browser
-def test_on_a_phone_a_file_keeps_its_name_in_one_piece_and_all_figures_of_a_class_are_seen(
+def test_on_a_phone_names_of_files_are_in_one_piece_and_neither_figures_nor_five_classes_are_cut_off(
     chromium: Any, tmp_path: Path
 ) -> None:
     report = made(("canterbury bells", "hard-leaved pocket orchid"), each=3)
@@ -652,6 +652,11 @@ def test_on_a_phone_a_file_keeps_its_name_in_one_piece_and_all_figures_of_a_clas
         " const range = document.createRange(); range.selectNode(part); return range.getClientRects().length; })"
     )
     assert lines[-1] == 1
+    page.close()
+    flowers = made(("daisy", "dandelion", "roses", "sunflowers", "tulips"), each=400)
+    (tmp_path / "flowers.html").write_text(render(flowers, thumbnails={}), encoding="utf-8")
+    page = Opened(chromium, tmp_path / "flowers.html", width=360).page
+    assert page.locator("#matrix-scroll").evaluate("one => one.scrollWidth <= one.clientWidth")
     page.close()
     page = Opened(chromium, tmp_path / "figures.html", width=360).page
     assert "100.0" in page.locator("#classes-table").inner_text()

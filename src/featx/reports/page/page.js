@@ -197,9 +197,10 @@ function drawMatrix() {
   const words = byId("matrix-filter") ? byId("matrix-filter").value.trim().toLowerCase() : "";
   const classes = chosen(most, words).sort((a, b) => a - b);
   const short = classes.every((one) => data.classes[one].length <= 3);
-  table.classList.toggle("dense", classes.length > 6 && !short);
+  const few = classes.length <= (window.innerWidth < 480 ? 3 : 6); // of more, names don't fit side by side
+  table.classList.toggle("dense", !few && !short);
   table.classList.toggle("short", short);
-  table.classList.toggle("wide", classes.length <= 6);
+  table.classList.toggle("wide", few);
   table.classList.toggle("many", classes.length > 12);
   table.parentElement.classList.toggle("boxed", classes.length > 20);
   const head = make("tr", {}, make("td", { class: "axis" }, "true \\ predicted"));
