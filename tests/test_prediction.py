@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 import featx
 from conftest import Painter
 from featx.cli import app
+from featx.cli.show.prediction import predictions as show_predictions
 from featx.errors import SourceError, UsageError
 from featx.model import Model
 from featx.pipeline.prediction import predict_batches
@@ -184,3 +186,30 @@ def test_what_is_no_path_is_told_the_way(paint: Painter, tmp_path: Path, monkeyp
             featx.extract(source, backbone="mean-colour")
     store.to_pandas()[["path", "label"]].to_csv("train/images.csv", index=False)
     assert list(featx.extract("train/images.csv", backbone="mean-colour").labels) == list(store.labels)
+
+
+@pytest.mark.parametrize("probable", [True, False])
+def test_a_terminal_shows_no_hundred_columns_and_a_file_gets_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, probable: bool
+) -> None:
+    each = np.full((1, 102), 1 / 102)
+    found = featx.Predictions(
+        paths=("new.jpg",),
+        labels=np.array(["class 7"]),
+        abstained=np.array([False]),
+        confidence=np.array([0.9]) if probable else None,
+        classes=tuple(f"class {index}" for index in range(102)),
+        probabilities=each if probable else None,
+        margins=each,
+        failures=(),
+        seen=np.array([False]),
+    )
+    for terminal in (True, False):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda answer=terminal: answer)
+        show_predictions([found], json=False)
+        told = capsys.readouterr()
+        header, row = csv.reader(io.StringIO(told.out))
+        sure = ["0.9"] if probable else []
+        assert row[: 2 + len(sure)] == ["new.jpg", "class 7", *sure]
+        assert len(header) == len(row) == 2 + len(sure) + (0 if terminal else 102)
+        assert ("of the 102 classes" in told.err) == terminal

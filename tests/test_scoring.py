@@ -1,16 +1,20 @@
 """The work of one score, counted: what it needs is opened, listed and computed once."""
 
 import importlib
+import types
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import featx
 from conftest import Painter
 from featx.manifest import folders
+from featx.pipeline.evaluation.judging import _never_predicted as never_predicted
+from featx.statistics import evaluate
 from featx.store import sealed
 
 MEANS: dict[str, Any] = {"backbone": "mean-colour", "workers": 2}
@@ -89,8 +93,8 @@ def test_a_class_that_is_never_predicted_is_named_with_what_may_help(paint: Pain
     paint(Path("data/train"), classes={"rare": grey["rare"]}, each=5, seed=1)
     store = featx.extract("data/train", **MEANS)
     report = featx.score(featx.fit(store, C=1e-4, folds=5, out="a.skops"))
-    (note,) = [one for one in report.notes if one.startswith("never predicted")]
-    assert note.startswith("never predicted: 'rare' (5 images)")
+    (note,) = [one for one in report.notes if one.startswith("classes that the model never predicted")]
+    assert note.startswith("classes that the model never predicted: 'rare' (5 images)")
     assert '`class_weight="balanced"`' in note
     assert report.baseline.startswith("always answering 'common' would get 92.3%")
     # What was done already, and what a classifier can't do, is not advised.
@@ -103,7 +107,24 @@ def test_a_class_that_nearly_has_the_name_of_one_of_the_model_is_said(paint: Pai
     model = _fitted(paint)
     paint(Path("data/test"), each=3, classes={"Red": (200, 30, 30), "blue": (30, 30, 200), "other": (0, 0, 0)})
     notes = [note for note in featx.score(model).notes if "does not know the class" in note]
-    assert [("'Red' and the model's 'red' differ in case only" in note, note.count("differ")) for note in notes] == [
+    assert [("'Red' and the model's 'red' differ only in case" in note, note.count("differ")) for note in notes] == [
         (True, 1),
         (False, 0),
     ]
+
+
+def test_of_many_classes_that_the_model_does_not_know_or_never_predicts_few_are_named(paint: Painter) -> None:
+    """A hundred of them would fill terminal and page, which has a table of all classes."""
+    model = _fitted(paint)
+    paint(Path("data/test"), each=1, classes={f"new {index}": (90, 90, 90) for index in range(8)} | {"Red": (9, 9, 9)})
+    notes = [note for note in featx.score(model).notes if "does not know" in note]
+    assert len(notes) == 6
+    assert "'Red' and the model's 'red' differ" in notes[0]  # likely a slip, and before the others
+    assert notes[-1] == "the model does not know 4 other classes either: their 4 images count as errors"
+
+    labels = np.repeat(np.arange(9), [60, 2, 2, 2, 2, 3, 3, 3, 3])
+    classes = ("common", *(f"rare {index}" for index in range(8)))
+    figures = evaluate(labels, np.zeros_like(labels), classes=classes)
+    (note,) = never_predicted(types.SimpleNamespace(classes=classes, clf="knn", params={}), figures)
+    assert "'rare 4' (3 images), 'rare 5' (3 images)" in note  # the largest first
+    assert note.endswith("'rare 0' (2 images) and 3 more")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from featx.manifest import Failure
     from featx.pipeline.prediction import Predictions
 
+MOST_CLASSES = 5
+"""Of more classes than this a terminal shows no probabilities, which would fill it; a file or pipe gets them all."""
+
 
 def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool = False) -> None:
     """Predictions as CSV, batch by batch, or JSON on stdout, the failures named on stderr."""
@@ -21,12 +24,14 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool 
     images = abstained = 0
     seen: list[str] = []
     asked: float | None = None
+    left_out = ""
     for found in batches:
         failed += found.failures
         if json:
             records += found.records()
         else:
-            write_data(_csv(found, header=not images, safe=safe_csv))
+            left_out = _left_out(found)
+            write_data(_csv(found, header=not images, safe=safe_csv, all_classes=not left_out))
         images += len(found)
         abstained += int(found.abstained.sum())
         seen += [path for path, known in zip(found.paths, found.seen.tolist(), strict=True) if known]
@@ -35,6 +40,8 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool 
         failures_told = [{"path": one.path, "reason": one.reason, "message": one.message} for one in failed]
         as_json({"predictions": records, "failures": failures_told, "seen": seen})
     failures(failed)
+    if left_out and images and not quiet():
+        line(f"[dim]not shown: the {left_out}; write them to a file with `featx predict ... > labels.csv`[/]")
     if asked is not None and not quiet():
         line(f"{abstained:,} of {counted(images, 'image')} got no label: the confidence is below {asked:g}")
     if seen and not quiet():
@@ -44,9 +51,19 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool 
         )
 
 
-def _csv(found: "Predictions", *, header: bool, safe: bool) -> str:
+def _left_out(found: "Predictions") -> str:
+    """Name the columns that a terminal doesn't show; empty where it shows all."""
+    if not sys.stdout.isatty() or len(found.classes) <= MOST_CLASSES:
+        return ""
+    what = "margins" if found.confidence is None else "probabilities"
+    return f"{what} of the {len(found.classes):,} classes"
+
+
+def _csv(found: "Predictions", *, header: bool, safe: bool, all_classes: bool) -> str:
     """Write predictions as lines of CSV; on a terminal each cell printable, line ends in names included."""
     rows = [*([_header(found)] if header and len(found) else []), *_rows(found, safe=safe)]
+    if not all_classes:
+        rows = [row[: len(row) - len(found.classes)] for row in rows]
     if sys.stdout.isatty():
         rows = [[printable(cell) for cell in row] for row in rows]
     return to_csv(rows, quote=safe)

@@ -100,7 +100,7 @@ def _named(heading: str, texts: Sequence[str]) -> None:
     for text in found[:NAMED]:
         line(f"  [yellow]{heading}[/] {shown(text)}")
     if len(found) > NAMED:
-        line(f"  and {len(found) - NAMED:,} more, shown on the page")
+        line(f"  and {len(found) - NAMED:,} more: see the page")
 
 
 def files(scored: "Sequence[Report]", paths: "Sequence[Path]", *, open_best: bool) -> None:

@@ -1,6 +1,6 @@
 """From the predictions of a model to a report: figures, leaks, likely label errors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,10 @@ from featx.reports import Images, Report
 from featx.selection.calibration import cross_calibrated
 from featx.statistics import LabelError, Metrics, ScoredImages, label_errors, measured, scored_images
 from featx.store import FeatureStore
-from featx.words import counted
+from featx.words import counted, some
+
+NAMED = 5
+"""Classes of a kind that a report's notes name; its table of classes has all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,12 +110,7 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
     number = {name: index for index, name in enumerate(classes)}
     labels = np.array([number.get(name, -1) for name in store.classes])[store.labels[labelled]]
     X = store.features[labelled]
-    notes = [
-        f"the model does not know the class {name!r}: its "
-        f"{counted(count, 'image counts as an error', 'images count as errors')}{_nearly(name, model.classes)}"
-        for name in unseen
-        for count in [store.class_counts[name]]
-    ]
+    notes = _unknown({name: store.class_counts[name] for name in unseen}, model.classes)
     if skipped := len(store) - len(labelled):
         notes.append(
             f"{counted(skipped, 'image has', 'images have')} no label and {'was' if skipped == 1 else 'were'} left out"
@@ -128,6 +126,35 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
         rows=labelled,
         notes=tuple(notes),
     )
+
+
+def _unknown(counts: Mapping[str, int], known: Iterable[str]) -> list[str]:
+    """Name the classes that the model doesn't know: first those that nearly have a name of the model's, but few in all.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Images of each of these classes.
+    known : iterable of str
+        Classes of the model.
+    """
+    advice = {name: _nearly(name, known) for name in counts}
+    ordered = sorted(counts, key=lambda name: not advice[name])
+    notes = [
+        f"the model does not know the class {name!r}: its {_as_errors(counts[name])}{advice[name]}"
+        for name in ordered[:NAMED]
+    ]
+    if others := ordered[NAMED:]:
+        images = sum(counts[name] for name in others)
+        more = counted(len(others), "other class", "other classes")
+        notes.append(
+            f"the model does not know {more} either: {'its' if len(others) == 1 else 'their'} {_as_errors(images)}"
+        )
+    return notes
+
+
+def _as_errors(images: int) -> str:
+    return counted(images, "image counts as an error", "images count as errors")
 
 
 def _nearly(name: str, classes: Iterable[str]) -> str:
@@ -272,7 +299,8 @@ def _never_predicted(model: Model, figures: Metrics) -> list[str]:
     missed = [one for one, named in zip(known, predicted, strict=False) if one.support and not named]
     if not missed:
         return []
-    names = ", ".join(f"{one.name!r} ({counted(one.support, 'image')})" for one in missed)
+    ordered = sorted(missed, key=lambda one: -one.support)
+    names = some([f"{one.name!r} ({counted(one.support, 'image')})" for one in ordered], most=NAMED)
     rare = any(one.support < figures.n / len(known) for one in missed)
     can_weigh = model.clf in weighing() and model.params.get("class_weight") is None
     advice = '; fit with `class_weight="balanced"`, so that rare classes count as much as common ones'
