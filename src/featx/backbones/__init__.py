@@ -2,8 +2,9 @@
 
 ``table`` is data; ``advice`` says which of its rows to start with; ``resolving`` turns a request into a spec; ``build``
 makes the graph; ``loading`` fills it with weights; ``wavelets`` and ``scattering`` are the network that needs none;
-``exporting`` gives it to OpenVINO, and ``entries`` keeps what comes of it in the cache folder; ``session`` imports
-Keras, late and quietly; ``backends`` holds the functions that differ between Keras's backends.
+``tuned`` keeps in a weights file the digests of the images that it was tuned on; ``exporting`` gives the graph to
+OpenVINO, and ``entries`` keeps what comes of it in the cache folder; ``session`` imports Keras, late and quietly;
+``backends`` holds the functions that differ between Keras's backends.
 """
 
 from featx.backbones.backends import Forward, Pending
@@ -22,6 +23,7 @@ from featx.backbones.session import (
     on_device,
 )
 from featx.backbones.table import Entry, find, table
+from featx.backbones.tuned import tuned_on
 
 __all__ = [
     "Entry",
@@ -47,4 +49,5 @@ __all__ = [
     "on_device",
     "resolve",
     "table",
+    "tuned_on",
 ]

@@ -9,21 +9,38 @@ scikit-learn that it vouches for, and featx's own estimators.
 import hashlib
 import io
 import json
+import platform
 import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from featx.classifiers import trusted_steps
 from featx.errors import ModelError
 from featx.files import meant, open_regular, parse_json, whole
+from featx.version import __version__
 
 FORMAT = "featx model"
 FORMAT_VERSION = 1
 SEAL = "featx.json"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what makes a model."""
+    import skops
+
+    return {
+        "featx": __version__,
+        "scikit-learn": sklearn.__version__,
+        "numpy": np.__version__,
+        "skops": skops.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def write(path: Path, contents: Mapping[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -29,10 +28,10 @@ from featx.files import parse_json
 from featx.model import archive
 from featx.model.origin import Origin
 from featx.model.ranking import Ranking
+from featx.model.tuning import NO_TEST, among
 from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec
-from featx.version import __version__
 from featx.words import counted, some
 
 if TYPE_CHECKING:
@@ -43,18 +42,6 @@ logger = logging.getLogger(__name__)
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _versions() -> dict[str, str]:
-    import skops
-
-    return {
-        "featx": __version__,
-        "scikit-learn": sklearn.__version__,
-        "numpy": np.__version__,
-        "skops": skops.__version__,
-        "python": platform.python_version(),
-    }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -84,6 +71,8 @@ class Model:
         The store they are from.
     calibration : Calibration or None
         What makes probabilities of scores, fitted on the out-of-fold scores; None without cross-validation.
+    tuned_on : (t, 32) uint8
+        SHA-256 of the image files that the backbone's weights were tuned on; t is 0 where they weren't.
     versions : mapping of str to str
         Of what made it.
     created : str
@@ -104,7 +93,8 @@ class Model:
     digests: NDArray[np.uint8]
     origin: Origin
     calibration: Calibration | None = None
-    versions: Mapping[str, str] = field(default_factory=_versions)
+    tuned_on: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 32), np.uint8))
+    versions: Mapping[str, str] = field(default_factory=archive.versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     file: Path | None = None
     ranking: Ranking | None = None
@@ -137,7 +127,9 @@ class Model:
 
     @property
     def _accuracy(self) -> str:
-        return "not cross-validated" if self.accuracy is None else f"cross-validated {self.accuracy:.1%}"
+        if self.accuracy is None:
+            return "not cross-validated"
+        return f"cross-validated {self.accuracy:.1%}" + (f" ({NO_TEST})" if self.tuned.any() else "")
 
     def to_pandas(self) -> "pd.DataFrame":
         """Table for pandas of the sweep, a row for each point of the grid.
@@ -171,6 +163,11 @@ class Model:
         """
         found = self.selection.nested or self.selection.oof
         return None if found is None else float(np.mean(found.labels == self.labels))
+
+    @property
+    def tuned(self) -> NDArray[np.bool_]:
+        """(n,): images that it was fitted on whose labels the backbone's weights have learnt before."""
+        return among(self.digests, self.tuned_on)
 
     @property
     def spec(self) -> ExtractionSpec:
@@ -346,6 +343,7 @@ class Model:
             "record": json.dumps(record),
             "labels": self.labels,
             "digests": self.digests,
+            "tuned_on": self.tuned_on,
             "oof": None if oof is None else vars(oof),
             "nested": None if selection.nested is None else vars(selection.nested),
         }
@@ -374,11 +372,16 @@ class Model:
             calibration=None if calibration is None else Calibration.from_dict(calibration),
             labels=contents["labels"],
             digests=contents["digests"],
+            tuned_on=contents.get("tuned_on", np.empty((0, 32), np.uint8)),
             origin=Origin(**{**record["origin"], "spec": ExtractionSpec.from_json(record["origin"]["spec"])}),
             **{name: record[name] for name in ("name", "clf", "params", "versions", "created")},
         )
         n, k = len(model.labels), len(model.classes)
-        shapes = {"digests": model.digests.shape == (n, 32), "classes": len(pipeline.classes_) == k}
+        shapes = {
+            "digests": model.digests.shape == (n, 32),
+            "tuned_on": model.tuned_on.shape[1:] == (32,),
+            "classes": len(pipeline.classes_) == k,
+        }
         for part in ("oof", "nested"):
             predicted = getattr(model.selection, part)
             shapes[part] = predicted is None or predicted.scores.shape == (n, k)

@@ -1,7 +1,7 @@
 """Fit of a model on labelled features: choice of hyperparameters, fit on all rows, calibration."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class TrainingData:
         SHA-256 of the image files.
     groups : tuple of str, length n, or None
         Images of one group stay together in cross-validation.
+    tuned_on : (t, 32) uint8
+        As in `Model`.
     origin : Origin
         The store that all this is from.
     """
@@ -48,6 +50,7 @@ class TrainingData:
     classes: tuple[str, ...]
     digests: NDArray[np.uint8]
     groups: tuple[str, ...] | None = None
+    tuned_on: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 32), np.uint8))
     origin: Origin
 
 
@@ -135,6 +138,7 @@ def fit_model(
         labels=labels.astype(np.int32),
         digests=np.array(data.digests, dtype=np.uint8)[labelled],
         origin=data.origin,
+        tuned_on=np.array(data.tuned_on, dtype=np.uint8),
         calibration=None if oof is None else fit_calibration(oof.scores, labels, oof.folds),
     )
 

@@ -3,6 +3,7 @@
 =========================== =======================================================================
 `featx.pipeline.extraction` a source of images to sealed feature stores
 `featx.pipeline.fitting`    a feature store to a model
+`featx.pipeline.tuning`     a model and the images it was fitted on to tuned weights and a model
 `featx.pipeline.scoring`    a model and labelled images to a report
 `featx.pipeline.comparing`  reports to the differences between their models
 `featx.pipeline.curve`      a feature store to the accuracy that fewer images would give

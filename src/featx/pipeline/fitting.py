@@ -331,6 +331,7 @@ def _training_data(
         classes=classes,
         digests=store.digests,
         groups=groups,
+        tuned_on=store.tuned_on,
         origin=Origin(
             name=store.path.stem,
             path=str(store.path),

@@ -30,12 +30,15 @@ class Provenance:
         What executes the backbone, and in which arithmetic.
     views : ViewsSpec or None
         Views of each image that the store holds too.
+    tuned_on : (t, 32) uint8 or None
+        Digests of the images that the weights were tuned on; None where they weren't.
     """
 
     weights_source: str
     runtime: str
     precision: str
     views: ViewsSpec | None = None
+    tuned_on: NDArray[np.uint8] | None = None
 
 
 def planned(
@@ -61,6 +64,7 @@ def planned(
         "labels": np.asarray(manifest.labels, "<i4"),
         **encode("classes", manifest.classes),
         **({} if manifest.groups is None else encode("groups", manifest.groups)),
+        **({} if provenance.tuned_on is None else {"tuned_on": np.ascontiguousarray(provenance.tuned_on, np.uint8)}),
         "sizes": np.asarray(manifest.sizes, "<i8"),
         "mtimes_ns": np.asarray(manifest.mtimes_ns, "<i8"),
     }

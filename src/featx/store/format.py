@@ -45,6 +45,7 @@ COLUMNS = {
     "groups_raw": Column("rows", "|u1", (None,), required=False),
     "classes": Column("classes", TEXT),
     "classes_raw": Column("classes", "|u1", (None,), required=False),
+    "tuned_on": Column("tuned", "|u1", (32,), required=False),
     "failures/paths": Column("failures", TEXT),
     "failures/paths_raw": Column("failures", "|u1", (None,), required=False),
     "failures/reasons": Column("failures", TEXT),

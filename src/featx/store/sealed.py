@@ -112,6 +112,14 @@ class FeatureStore:
         """Group of each image; None if the manifest has none."""
         return decode(self._columns, "groups") if "groups" in self._columns else None
 
+    @property
+    def tuned_on(self) -> NDArray[np.uint8]:
+        """Digests (t, 32) of the images that the backbone's weights were tuned on; t is 0 where they weren't.
+
+        Of these images the backbone has seen the labels: cross-validation on them says nothing.
+        """
+        return self._columns.get("tuned_on", np.empty((0, 32), np.uint8))
+
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """Images that have no row, in the order of the manifest."""

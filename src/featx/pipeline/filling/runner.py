@@ -74,6 +74,12 @@ class BackboneRunner:
         return self.source.kind == "none"
 
     @cached_property
+    def tuned_on(self) -> NDArray[np.uint8] | None:
+        """Digests (t, 32) of the images that the weights were tuned on; None where they weren't."""
+        found = backbones.tuned_on(self.source)
+        return found if len(found) else None
+
+    @cached_property
     def feature_shape(self) -> tuple[int, ...]:
         """Shape of one feature before it is flattened."""
         return backbones.feature_shape(self.spec, self.source)

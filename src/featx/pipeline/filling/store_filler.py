@@ -126,6 +126,7 @@ class StoreFiller:
             runtime=self.runner.runtime.name,
             precision=self.runner.runtime.precision,
             views=self.earlier.views,
+            tuned_on=self.runner.tuned_on,
         )
         self._start_seconds = self.runner.start_seconds if self._starting else 0.0
         self._partial = plan(

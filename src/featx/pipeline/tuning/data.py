@@ -1,0 +1,112 @@
+"""The rows of cached values that a network is trained on, and those that its epochs are compared on."""
+
+import importlib.metadata
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.model import Origin
+from featx.pipeline.tuning.images import divide, labels_by_model
+from featx.pipeline.tuning.job import TuningJob
+from featx.store import FeatureStore
+from featx.training.loop import Examples
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Data:
+    """Values by image, and the rows that a network is trained on and tried on.
+
+    Parameters
+    ----------
+    store : FeatureStore
+        The images to train on, and those held out of them.
+    values : (n, ...) float32
+        Their values, in the shape that is wanted.
+    training, validation : Examples
+        Rows of them, or of another store.
+    validation_store : FeatureStore
+        The store of the validation images; `store` itself where they are held out of it.
+    """
+
+    store: FeatureStore
+    values: NDArray[np.float32]
+    training: Examples
+    validation: Examples
+    validation_store: FeatureStore
+
+    @classmethod
+    def of(cls, store: FeatureStore, other: FeatureStore | None, classes: tuple[str, ...], job: TuningJob) -> "Data":
+        """Divide a store, or take another for validation."""
+        values = _shaped(store)
+        labels = labels_by_model(store, classes)
+        if other is None:
+            assert not isinstance(job.validation, str)
+            rows, held = divide(store, share=job.validation, seed=job.seed)
+            other, other_values, other_labels = store, values, labels
+        else:
+            rows, held = np.arange(len(store)), np.arange(len(other))
+            other_values, other_labels = _shaped(other), labels_by_model(other, classes)
+        return cls(
+            store=store,
+            values=values,
+            training=Examples(values=values, rows=rows, labels=labels[rows]),
+            validation=Examples(values=other_values, rows=held, labels=other_labels[held]),
+            validation_store=other,
+        )
+
+    @property
+    def everyone(self) -> Examples:
+        """All images of the training store."""
+        every = np.arange(len(self.store))
+        return Examples(values=self.values, rows=every, labels=np.zeros(len(every), np.int32))
+
+    @property
+    def digests(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Digests (m, 32) of the images trained on, and of those that the epochs are compared on."""
+        return self.store.digests[self.training.rows], self.validation_store.digests[self.validation.rows]
+
+    def parts(self) -> dict[str, Any]:
+        """Collect everything here that decides the result, for `digest_of`."""
+        trained, compared = self.digests
+        return {
+            "images": [[bytes(one).hex() for one in part] for part in (trained, compared)],
+            "labels": [part.labels.tolist() for part in (self.training, self.validation)],
+        }
+
+
+def _shaped(store: FeatureStore) -> NDArray[np.float32]:
+    return store.features.reshape(len(store), *store.feature_shape)
+
+
+def origin_of(store: FeatureStore) -> Origin:
+    """Describe a store as the one that a model was fitted on."""
+    return Origin(
+        name=store.path.stem,
+        path=str(store.path),
+        content_digest=store.content_digest,
+        spec=store.spec,
+        weights_source=store.weights_source,
+    )
+
+
+@dataclass(kw_only=True)
+class Clock:
+    """Seconds that the parts of a tuning took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def timed(self, part: str, function: Callable[[], Any]) -> Any:
+        """Call a function and note its time."""
+        start = time.perf_counter()
+        found = function()
+        self.seconds[part] = round(time.perf_counter() - start, 3)
+        return found
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide the last bits of a result."""
+    return {name: importlib.metadata.version(name) for name in ("keras", "tensorflow", "numpy")}

@@ -1,0 +1,279 @@
+"""`featx.tune`: from images and a fitted model to weights, a model and a record."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import featx
+from featx.errors import DataError, FeatxError, Interrupted, SpecMismatch, UsageError, WeightsError
+from featx.pipeline.tuning import tune
+from featx.progress import Silent
+
+pytestmark = [
+    pytest.mark.keras,
+    # Keras's own, where it saves weights.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+SIDE = 32
+FROZEN = {"backbone": "mobilenet-0.25", "weights": "none", "image_size": SIDE, "progress": False}
+OPTIONS = {"epochs": 2, "last": 2, "validation": 0.25, "runtime": "keras", "progress": False}
+
+
+class Epochs(Silent):
+    """Notes the epochs, and may stop after one as Ctrl-C does."""
+
+    def __init__(self, stop_after=None):
+        self.numbers, self.texts, self.stop_after = [], [], stop_after
+
+    def step(self, step):
+        self.texts.append(step.text)
+        if (epoch := getattr(step, "epoch", None)) is not None:
+            self.numbers.append(epoch.number)
+            if epoch.number == self.stop_after:
+                raise KeyboardInterrupt
+
+
+def draw(folder, *, each, seed):
+    """Noisy images of two classes, one a little redder than the other, of any brightness."""
+    rng = np.random.default_rng(seed)
+    for number, name in enumerate(("blue", "red")):
+        (folder / name).mkdir(parents=True)
+        for index in range(each):
+            tint = rng.integers(0, 90) + 35 * np.eye(3)[2 * (1 - number)]
+            pixels = rng.integers(0, 130, (SIDE, SIDE, 3)) + tint
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name / f"{index:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Images, their features and models in a folder; the folder is the current one."""
+    folder = tmp_path_factory.mktemp("project")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        draw(folder / "train", each=14, seed=0)
+        draw(folder / "test", each=6, seed=1)
+        store = featx.extract("train", **FROZEN)
+        for clf in ("logreg", "svm"):
+            featx.fit(store, clf=clf, C=0.01, progress=False)
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _there(project, monkeypatch):
+    monkeypatch.chdir(project)
+
+
+LOGREG = "artifacts/models/train-mobilenet-0.25-logreg.skops"
+
+
+@pytest.fixture(scope="module")
+def tuned(project):
+    before = Path.cwd()
+    os.chdir(project)
+    try:
+        return tune("train", model=LOGREG, rate=3e-3, **OPTIONS | {"epochs": 4})
+    finally:
+        os.chdir(before)
+
+
+def tensors(file):
+    import h5py
+
+    found = {}
+    with h5py.File(file) as opened:
+        opened["layers"].visititems(lambda name, item: found.update({name: item[()]} if hasattr(item, "shape") else {}))
+    return found
+
+
+def test_the_results_are_whole_and_agree_with_keras(tuned):
+    """Weights that `extract` takes, features as Keras computes them, and a model that answers as the head in Keras."""
+    from featx.backbones.session import import_keras
+
+    keras = import_keras()
+    assert tuned.taken > 0
+    assert [one.number for one in tuned.epochs] == [0, 1, 2, 3, 4]
+    network = keras.applications.MobileNet(
+        include_top=False, weights=None, alpha=0.25, pooling="avg", input_shape=(SIDE, SIDE, 3)
+    )
+    network.load_weights(tuned.weights)  # Keras takes the file, whatever lies in it beside the weights
+    store = featx.extract(
+        "test", backbone="mobilenet-0.25", weights=tuned.weights, image_size=SIDE, out="own.h5", progress=False
+    )
+    assert store.fingerprint == tuned.model.spec.fingerprint
+    pixels = np.stack([np.asarray(Image.open(Path("test", path)), np.float32) for path in store.paths])
+    wanted = network.predict(pixels / 127.5 - 1, verbose=0)
+    np.testing.assert_allclose(store.features, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    regression = tuned.model.pipeline[-1]
+    right = (wanted @ regression.coef_[0] + regression.intercept_[0] > 0) == store.labels
+    report = featx.score(tuned.model, store)
+    assert report.metrics.accuracy == right.mean()
+    assert (
+        featx.score("artifacts/models/train-mobilenet-0.25-tuned.skops", "test", progress=False).metrics.accuracy
+        == right.mean()
+    )
+
+
+def test_the_record_says_what_was_done_on_which_images(tuned):
+    record = json.loads(tuned.record.read_text())
+    model = featx.fit("artifacts/features/train-mobilenet-0.25.h5", clf="logreg", C=0.01, save=False, progress=False)
+    digests = {bytes(one).hex() for one in model.digests}
+    assert set(record["training"]) | set(record["validation"]) == digests
+    assert not set(record["training"]) & set(record["validation"])
+    assert (record["cut"], record["taken"], len(record["epochs"])) == ("conv_pw_11_relu", tuned.taken, 5)
+    assert record["digest"] == tuned.model.spec.weights
+    assert tuned.epochs[tuned.taken].rank == max(one.rank for one in tuned.epochs)
+    with pytest.raises(DataError, match="without cross-validation"):
+        featx.score(tuned.model)
+
+
+def test_nothing_stays_in_the_cache_and_the_same_tuning_is_not_done_twice(tuned, monkeypatch, tmp_path):
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path))
+    watch = Epochs()
+    again = tune("train", model=LOGREG, rate=3e-3, **OPTIONS | {"epochs": 4, "progress": watch})
+    assert watch.numbers == []
+    assert (again.weights, again.taken, again.epochs) == (tuned.weights, tuned.taken, tuned.epochs)
+    other = tune("train", model=LOGREG, rate=2e-3, **OPTIONS | {"epochs": 1})
+    assert list((tmp_path / "tuning").iterdir()) == []
+    assert other.weights.name == "train-mobilenet-0.25-2.weights.h5"  # a default name destroys no work
+
+
+def test_what_lies_before_the_cut_and_all_statistics_are_as_they_were(tuned):
+    from featx.backbones import Request, resolve
+    from featx.training.tail import Backbone
+
+    backbone = Backbone.load(*resolve(Request(backbone="mobilenet-0.25", weights="none", image_size=SIDE)))
+    backbone.network.whole.save_weights("start.weights.h5")
+    before, after = tensors("start.weights.h5"), tensors(tuned.weights)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    # Four convolutions with the scale and the shift of their normalisation; its mean and variance stay.
+    assert len(changed) == 4 + 2 * 4
+    assert not [name for name in changed if name.startswith("batch") and name.endswith(("vars/2", "vars/3"))]
+
+
+def test_interrupted_it_goes_on_to_the_same_weights(project):
+    options = OPTIONS | {"rate": 1e-3, "epochs": 3, "seed": 4}
+    whole = tune("train", model=LOGREG, out="whole", **options)
+    with pytest.raises(Interrupted, match="2 of 3 epochs are kept"):
+        tune("train", model=LOGREG, out="stopped", **options | {"progress": Epochs(stop_after=2)})
+    assert not Path("stopped").exists()
+    watch = Epochs()
+    found = tune("train", model=LOGREG, out="stopped", **options | {"progress": watch})
+    assert watch.numbers == [0, 1, 2, 3]
+    one, other = tensors(whole.weights), tensors(found.weights)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert np.array_equal(whole.model.pipeline[-1].coef_, found.model.pipeline[-1].coef_)
+
+
+def test_a_head_is_trained_on_features_as_they_are(project):
+    store = featx.extract("train", **FROZEN)
+    found = tune("train", **FROZEN, last=0, head=16, epochs=3)
+    assert found.weights is None
+    assert found.model.spec == store.spec
+    assert found.model.pipeline[-1].coefs_[0].shape == (256, 16)
+    report = featx.score(
+        found.model,
+        featx.extract(
+            "test", backbone="mobilenet-0.25", weights="none", image_size=SIDE, out="frozen-test.h5", progress=False
+        ),
+    )
+    assert report.metrics.n == 12
+    from_store = tune(store.path, last=0, head=16, epochs=3, out="from-store", progress=False)
+    for one, other in zip(found.model.pipeline[-1].coefs_, from_store.model.pipeline[-1].coefs_, strict=True):
+        assert np.array_equal(one, other)
+
+
+def _few(folder):
+    draw(folder, each=3, seed=2)
+
+
+def _relabelled(folder):
+    shutil.copytree("train", folder)
+    swapped = [folder / name / "00.png" for name in ("blue", "red")]
+    held = swapped[0].read_bytes()
+    swapped[0].write_bytes(swapped[1].read_bytes())
+    swapped[1].write_bytes(held)
+
+
+def _renamed(folder):
+    shutil.copytree("train", folder)
+    (folder / "blue").rename(folder / "flat")
+
+
+def _flat(folder):
+    folder.mkdir()
+    for path in Path("train/blue").iterdir():
+        shutil.copy(path, folder)
+
+
+def _others(folder):
+    draw(folder, each=6, seed=9)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "error", "words"),
+    [
+        (None, {"model": "artifacts/models/train-mobilenet-0.25-svm.skops"}, UsageError, "is svm: fit one with"),
+        (None, {"model": None}, UsageError, "starts from a model"),
+        (None, {"last": None, "from_layer": "conv_pw_11_rel"}, UsageError, "nearest: .*conv_pw_11_relu"),
+        (None, {"last": 50}, UsageError, r"last 1 to \d+ blocks"),
+        (None, {"from_layer": "conv_pw_11_relu"}, UsageError, "give one of them"),
+        (None, {"last": 0}, UsageError, "`head=256`"),
+        (None, {"head": 8}, UsageError, "`last=0` only"),
+        (None, {"rate": 3.0}, UsageError, "between 0 and 1"),
+        (None, {"validation": 0.9}, UsageError, "at most 0.5"),
+        (None, {"validation": "nowhere"}, FeatxError, "nowhere"),
+        (None, {"backbone": "vgg16"}, UsageError, "leave out `backbone`"),
+        (None, {"weights": "missing.h5"}, WeightsError, "found no file"),
+        (None, {"weights": "other.weights.h5"}, WeightsError, "another network"),
+        (_few, {}, DataError, "5 images each: class 'blue' has 3"),
+        (_relabelled, {}, DataError, r"2 of 28 images have another one.*'red' then, 'blue' now"),
+        (_renamed, {}, DataError, "class 'flat', which the model doesn't know"),
+        (_flat, {}, DataError, "no labels"),
+        (_others, {}, DataError, "fitted on other images"),
+    ],
+)
+def test_bad_input_is_refused_with_a_reason(make, options, error, words, project, tmp_path):
+    source = "train" if make is None else tmp_path / "images"
+    if make is not None:
+        make(source)
+    if options.get("weights") == "other.weights.h5" and not Path("other.weights.h5").exists():
+        from featx.backbones.build import network
+        from featx.backbones.table import find
+
+        network(find("mobilenet-0.5"), layer=None, pooling=None, image_size=(SIDE, SIDE)).whole.save_weights(
+            "other.weights.h5"
+        )
+    with pytest.raises(error, match=words):
+        tune(source, **{"model": LOGREG, **OPTIONS} | options)
+
+
+def test_a_store_without_labels_is_refused(project, tmp_path):
+    _flat(tmp_path / "flat")
+    store = featx.extract(tmp_path / "flat", backbone="mean-colour", out=tmp_path / "flat.h5", progress=False)
+    with pytest.raises(DataError, match="no labels"):
+        tune(store.path, model=LOGREG, **OPTIONS)
+
+
+def test_without_space_nothing_is_begun(project, monkeypatch):
+    from featx.pipeline.tuning import activations
+
+    monkeypatch.setattr(activations.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 10**6))
+    with pytest.raises(FeatxError, match=r"MB are needed for the activations, and 1 MB are free"):
+        tune("train", model=LOGREG, **OPTIONS | {"seed": 99})
+
+
+def test_weights_of_another_start_are_no_start(project, tuned):
+    with pytest.raises(SpecMismatch, match="weights"):
+        tune("train", model=LOGREG, weights=tuned.weights, **OPTIONS)
