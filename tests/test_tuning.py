@@ -235,7 +235,7 @@ def _others(folder):
         (None, {"validation": 0.9}, UsageError, "at most 0.5"),
         (None, {"validation": "nowhere"}, FeatxError, "nowhere"),
         (None, {"backbone": "vgg16"}, UsageError, "leave out `backbone`"),
-        (None, {"weights": "missing.h5"}, WeightsError, "found no file"),
+        (None, {"weights": "missing.h5"}, WeightsError, "there is no file"),
         (None, {"weights": "other.weights.h5"}, WeightsError, "another network"),
         (_few, {}, DataError, "5 images each: class 'blue' has 3"),
         (_relabelled, {}, DataError, r"2 of 28 images have another one.*'red' then, 'blue' now"),
