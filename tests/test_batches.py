@@ -251,7 +251,7 @@ def test_guilty_images_in_one_batch_each_get_their_reason(tmp_path):
     messages = {failure.path: failure for failure in outcome.failures}
     assert "SIGABRT" in messages["0000.jpg"].message
     assert "exit code 3" in messages["0001.jpg"].message
-    assert messages["0004.jpg"].message == "the decoder raised ValueError: to decode"
+    assert messages["0004.jpg"].message == "reading it failed with ValueError: to decode"
     assert messages["0006.jpg"].message == "cut off in two lines"
     assert messages["0006.jpg"].digest == hashlib.sha256(b"refuse").hexdigest()
     assert messages["0006.jpg"].size == len(b"refuse")

@@ -102,7 +102,7 @@ def test_pixels_are_taken_as_they_lie_in_memory():
     np.testing.assert_array_equal(run(fixed), wanted)
     np.testing.assert_array_equal(run(np.asfortranarray(images)), wanted)
     np.testing.assert_array_equal(run(np.repeat(images, 2, axis=0)[::2]), wanted)
-    with pytest.raises(ValueError, match="wanted"):
+    with pytest.raises(ValueError, match="must be uint8"):
         run(images[:, :32])
 
 

@@ -28,7 +28,7 @@ def test_a_fingerprint_is_that_of_the_spec(part: str, model: Path) -> None:
     else:
         record["origin"]["spec"] = record["origin"]["spec"].replace("stretch", "crop")
     archive.write(model, {**contents, "record": json.dumps(record)})
-    with pytest.raises(featx.ModelError, match="the fingerprint is not that of the spec"):
+    with pytest.raises(featx.ModelError, match="the fingerprint doesn't belong to the spec"):
         featx.Model.load(model)
 
 

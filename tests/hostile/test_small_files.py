@@ -82,7 +82,7 @@ def with_holes(path: Path, *, width: int) -> None:
 def test_a_store_with_holes_is_measured_before_it_is_read(store: featx.FeatureStore) -> None:
     with_holes(store.path, width=2**29)
     assert store.path.stat().st_blocks * 512 < 10**6
-    assert "of texts of 536,870,912 bytes" in refused("featx.open(sys.argv[1])", store.path)
+    assert "with texts of 536,870,912 bytes" in refused("featx.open(sys.argv[1])", store.path)
 
 
 def test_memory_that_is_short_makes_no_sound_store_a_broken_one(

@@ -64,7 +64,7 @@ class DecodeOptions:
         for name in ("workers", "batch_size", "max_pixels", "timeout_s", "ahead"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise UsageError(f"{name} = {value} was asked for: give a number above 0")
+                raise UsageError(f"`{name}` must be a number above 0, and is {value}")
 
     def batches_ahead(self, image_size: tuple[int, int], *, views: int = 0) -> int:
         """Number of batches of images of this size, with their views, to decode while the consumer is busy with one."""

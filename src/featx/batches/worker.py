@@ -279,7 +279,7 @@ class _Job:
         except ImportError:
             raise  # no image's fault
         except Exception as error:  # noqa: BLE001  (whatever a decoder raises costs one image, not the run)
-            outcome, message = "crashed", _line(f"the decoder raised {type(error).__name__}: {error}")
+            outcome, message = "crashed", _line(f"reading it failed with {type(error).__name__}: {error}")
         return Result(position, outcome, size, mtime_ns, digest, read, time.perf_counter() - began - read, message)
 
     def _read(self, file: bytes, status: os.stat_result) -> tuple[bytes, int]:

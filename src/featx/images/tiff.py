@@ -128,7 +128,9 @@ class Layout:
         # Some files give one number for all samples, and some give more numbers than there are samples.
         bits = bits * samples if len(bits) == 1 else bits[:samples]
         if len(bits) != samples:
-            raise ImageError("truncated", f"tiff: {samples} samples per pixel, but bits for {len(bits)}")
+            raise ImageError(
+                "truncated", f"tiff: it has {samples} samples per pixel, but numbers of bits for {len(bits)}"
+            )
         return cls(
             photometric=tags.get(_PHOTOMETRIC),
             bits=bits,

@@ -356,7 +356,7 @@ class Model:
         foreign = record.get("clf", next(iter(RECIPES))) not in RECIPES and isinstance(pipeline, Pipeline)
         strange = [kind.__name__ for kind in kinds if not foreign and kind not in trusted_steps()]
         if strange:
-            raise ValueError(f"steps of type {', '.join(strange)}")
+            raise ValueError(f"it has steps of the unknown type {', '.join(strange)}")
         selection, calibration = record["selection"], record["calibration"]
         model = cls(
             pipeline=pipeline,
@@ -386,8 +386,8 @@ class Model:
             predicted = getattr(model.selection, part)
             shapes[part] = predicted is None or predicted.scores.shape == (n, k)
         if record["fingerprint"] != model.origin.fingerprint:
-            raise ValueError("the fingerprint is not that of the spec")
+            raise ValueError("the fingerprint doesn't belong to the spec")
         wrong = [name for name, right in shapes.items() if not right]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)} of another shape than {n} images of {k} classes have")
+            raise ValueError(f"the shape of {', '.join(wrong)} doesn't fit to {n} images of {k} classes")
         return model

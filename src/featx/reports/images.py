@@ -57,12 +57,12 @@ class Images:
             object.__setattr__(self, name, column)
         lengths = {name: len(getattr(self, name)) for name in ("paths", "digests", *columns)}
         if len(set(lengths.values())) > 1:
-            raise ValueError(f"columns of images of different lengths: {lengths}")
+            raise ValueError(f"the columns of images have different lengths: {lengths}")
         if len(self) and min(self.labels.min(), self.predicted.min()) < 0:
-            raise ValueError("negative classes of images; give indices into the classes")
+            raise ValueError("a class of an image is negative; give indices into the classes")
         if len(self) and self.confidence is not None and not (0 <= self.confidence.min() <= self.confidence.max() <= 1):
             found = f"{self.confidence.min():.4g} to {self.confidence.max():.4g}"
-            raise ValueError(f"confidences of images from {found}; give probabilities, 0 to 1")
+            raise ValueError(f"confidences must be probabilities from 0 to 1, found {found}")
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -123,13 +123,15 @@ class Report:
 
     def __post_init__(self) -> None:
         if self.metrics.classes[: len(self.classes)] != self.classes:
-            raise ValueError(f"metrics of classes {self.metrics.classes} in a report of a model of {self.classes}")
+            raise ValueError(f"its figures have the classes {self.metrics.classes}, but the model has {self.classes}")
         if self.images is not None and len(self.images) != self.metrics.n:
-            raise ValueError(f"{len(self.images)} images in a report on {self.metrics.n}")
+            raise ValueError(f"it lists {len(self.images)} images, but its figures are on {self.metrics.n}")
         if self.images is not None and len(self.images):
             highest = max(self.images.labels.max(), self.images.predicted.max())
             if highest >= len(self.metrics.classes):
-                raise ValueError(f"an image of class number {highest} among {len(self.metrics.classes)} classes")
+                raise ValueError(
+                    f"an image has class number {highest}, but there are {len(self.metrics.classes)} classes"
+                )
         spec = parse_json(self.spec)
         if not isinstance(spec, dict):
             raise ValueError(f"not the JSON of an extraction spec: {self.spec[:200]}")

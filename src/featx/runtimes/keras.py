@@ -97,7 +97,7 @@ class KerasRuntime:
 
     def _check(self, images: NDArray[np.uint8]) -> None:
         if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
-            raise ValueError(f"uint8 images of shape {self._image_shape} wanted, {images.dtype} {images.shape} found")
+            raise ValueError(f"images must be uint8 of shape {self._image_shape}, found {images.dtype} {images.shape}")
 
     def _arithmetic(self) -> contextlib.AbstractContextManager[None]:
         return exact_arithmetic() if self._exactly else contextlib.nullcontext()

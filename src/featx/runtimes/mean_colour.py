@@ -43,7 +43,7 @@ class MeanColourRuntime:
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (b, d) float32 features of (b, H, W, 3) uint8 images, any b."""
         if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
-            raise ValueError(f"uint8 images of shape {self._image_shape} wanted, {images.dtype} {images.shape} found")
+            raise ValueError(f"images must be uint8 of shape {self._image_shape}, found {images.dtype} {images.shape}")
         return _FEATURES[self._pooling or "avg"](images).astype(np.float32)
 
     def close(self) -> None:

@@ -117,7 +117,7 @@ class OpenVinoRuntime:
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute (b, d) float32 features of (b, H, W, 3) uint8 images, any b; valid until the next call."""
         if images.dtype != np.uint8 or images.shape[1:] != self._image_shape:
-            raise ValueError(f"uint8 images of shape {self._image_shape} wanted, {images.dtype} {images.shape} found")
+            raise ValueError(f"images must be uint8 of shape {self._image_shape}, found {images.dtype} {images.shape}")
         if 0 < len(images) <= self._at_once:
             return self._run(images)
         features = np.empty((len(images), int(np.prod(self.feature_shape))), np.float32)

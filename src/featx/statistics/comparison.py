@@ -258,7 +258,10 @@ def compare(
     """
     true, first, second = (np.asarray(values, dtype=np.int64) for values in (labels, a, b))
     if true.ndim != 1 or not len(true) or {first.shape, second.shape} != {true.shape}:
-        raise DataError(f"{len(true)} labels, but predictions of {first.shape} and {second.shape}; give one per image")
+        raise DataError(
+            f"there are {len(true)} labels, but predictions of shape {first.shape} and {second.shape}; give one per "
+            "image"
+        )
     right_a, right_b = first == true, second == true
     only_a, only_b = int(np.count_nonzero(right_a & ~right_b)), int(np.count_nonzero(right_b & ~right_a))
     accuracy = Difference(value=(only_a - only_b) / len(true), interval=tango(only_a, only_b, len(true), level=level))
@@ -307,7 +310,7 @@ def rank(
     predicted = {name: np.asarray(values, dtype=np.int64) for name, values in predictions.items()}
     if not len(true) or any(values.shape != true.shape for values in predicted.values()):
         found = [values.shape for values in predicted.values()]
-        raise DataError(f"{len(true)} labels, but predictions of {found}; give one per image")
+        raise DataError(f"there are {len(true)} labels, but predictions of {found}; give one per image")
     right = {name: int(np.count_nonzero(values == true)) for name, values in predicted.items()}
     order = sorted(predicted, key=lambda name: (-right[name], name))
     pairs = [compare(true, predicted[a], predicted[b], names=(a, b)) for a, b in combinations(order, 2)]

@@ -71,7 +71,7 @@ def wilson(successes: int, n: int, *, level: float = LEVEL) -> Interval:
     16 (2), 101-133.
     """
     if not 0 <= successes <= n:
-        raise UsageError(f"no interval for {successes} successes in {n} trials; give 0 <= successes <= trials")
+        raise UsageError(f"there can't be {successes} successes in {n} trials; give 0 <= successes <= trials")
     z = quantile(level)
     failures = n - successes
     centre = (successes + z * z / 2) / (n + z * z)
@@ -190,7 +190,7 @@ def quantile(level: float) -> float:
         A level outside (0, 1).
     """
     if not 0.0 < level < 1.0:
-        raise UsageError(f"no interval of level {level}; give one between 0 and 1, such as {LEVEL}")
+        raise UsageError(f"the level of an interval can't be {level}; give a number between 0 and 1, such as {LEVEL}")
     return NormalDist().inv_cdf(0.5 + level / 2)
 
 

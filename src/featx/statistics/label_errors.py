@@ -137,8 +137,8 @@ def label_errors(
     given, shares = np.asarray(labels), np.asarray(probabilities)
     if len(paths) != len(given) or (len(given) and len(classes) != shares.shape[1]):
         raise DataError(
-            f"{len(given)} labels and {shares.shape[-1]} columns of probabilities, but {len(paths)} paths and "
-            f"{len(classes)} classes; give one each"
+            f"there are {len(given)} labels and {shares.shape[-1]} columns of probabilities, but {len(paths)} paths "
+            f"and {len(classes)} classes; give one each"
         )
     order = np.argsort(-margins, kind="stable")[:limit]
     return tuple(
@@ -159,7 +159,7 @@ def _suspects(
     given, shares = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if given.ndim != 1 or shares.ndim != 2 or len(given) != len(shares):
         raise DataError(
-            f"labels of shape {given.shape} and probabilities of shape {shares.shape}; give a row per label"
+            f"labels of shape {given.shape} don't fit to probabilities of shape {shares.shape}; give a row per label"
         )
     k = shares.shape[1]
     rows = np.flatnonzero((given >= 0) & (given < k) & np.isfinite(shares).all(axis=1))

@@ -147,11 +147,13 @@ def reliability(
     """
     sure, hits = np.asarray(confidence, dtype=np.float64), np.asarray(right)
     if sure.ndim != 1 or sure.shape != hits.shape or not len(sure):
-        raise DataError(f"confidences of shape {sure.shape} and truths of {hits.shape}; give one of each per image")
+        raise DataError(
+            f"confidences of shape {sure.shape} don't fit to truths of shape {hits.shape}; give one of each per image"
+        )
     if not (sure.min() >= 0.0 and sure.max() <= 1.0 + 1e-6):
-        raise DataError(f"confidences from {sure.min():.4g} to {sure.max():.4g}; give probabilities, 0 to 1")
+        raise DataError(f"confidences must be probabilities from 0 to 1, found {sure.min():.4g} to {sure.max():.4g}")
     if bins < 1:
-        raise UsageError(f"{bins} bins; give at least 1")
+        raise UsageError(f"the number of bins must be 1 or more, and is {bins}")
     quantile(level)
     found = _binned(np.minimum(sure, 1.0), hits.astype(np.float64), bins=min(bins, max(1, len(sure) // FEWEST)))
     low, error, high = _error(found, level=level, rng=np.random.default_rng(seed))

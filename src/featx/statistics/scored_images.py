@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from featx.errors import DataError
 from featx.statistics.reliability import Reliability, reliability
+from featx.words import counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,7 +97,7 @@ def scored_images(
     shares = _matrix("probabilities", probabilities, k=k)
     given = [matrix for matrix in (margins, shares) if matrix is not None]
     if len({matrix.shape for matrix in given}) > 1:
-        raise DataError(f"scores and probabilities of different shapes: {given[0].shape} and {given[1].shape}")
+        raise DataError(f"scores and probabilities have different shapes: {given[0].shape} and {given[1].shape}")
     true = _indices("y_true", y_true, below=k)
     predicted = _indices("y_pred", y_pred, below=given[0].shape[1] if given else k)
     n = len(true)
@@ -104,7 +105,10 @@ def scored_images(
         raise DataError("there is no image with a label to score; put the images of each class into a folder")
     if len(predicted) != n or any(len(matrix) != n for matrix in given):
         found = [len(predicted), *map(len, given)]
-        raise DataError(f"{n} true classes, but predictions, scores or probabilities of {found} images; give one each")
+        raise DataError(
+            f"there are {n} true classes, but predictions, scores or probabilities of {found} images; give one of "
+            "each per image"
+        )
     if shares is not None:
         _check_probabilities(shares)
     return ScoredImages(
@@ -119,9 +123,12 @@ def scored_images(
 def _indices(name: str, values: ArrayLike, *, below: int) -> NDArray[np.int64]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-        raise DataError(f"{name} of shape {array.shape} and type {array.dtype}; give one class index per image")
+        raise DataError(f"{name} must be one class index per image, found shape {array.shape} and type {array.dtype}")
     if array.size and not 0 <= array.min() <= array.max() < below:
-        raise DataError(f"{name} holds indices from {array.min()} to {array.max()}; there are {below} classes, from 0")
+        raise DataError(
+            f"{name} has indices from {array.min()} to {array.max()}, which don't fit to "
+            f"{counted(below, 'class', 'classes')}"
+        )
     return array.astype(np.int64)
 
 
@@ -130,16 +137,20 @@ def _matrix(name: str, values: ArrayLike | None, *, k: int) -> NDArray[Any] | No
         return None
     array = np.asarray(values)
     if array.ndim != 2 or not 1 <= array.shape[1] <= k:
-        raise DataError(f"{name} of shape {array.shape}; give a row per image and a column per class, at most {k}")
+        raise DataError(
+            f"{name} must have a row per image and a column per class, at most {k}; found shape {array.shape}"
+        )
     if not np.issubdtype(array.dtype, np.floating):
         array = array.astype(np.float64)
     if np.isnan(array).any():
-        raise DataError(f"{name} hold {np.isnan(array).sum()} values that are not numbers")
+        raise DataError(f"{name} contain values that are not numbers ({np.isnan(array).sum():,})")
     return array
 
 
 def _check_probabilities(probabilities: NDArray[Any]) -> None:
     sums = probabilities.sum(axis=1, dtype=np.float64)
     if probabilities.min() < 0 or not np.allclose(sums, 1.0, rtol=0, atol=np.sqrt(np.finfo(np.float32).eps)):
-        found = f"a least value of {probabilities.min():.4g} and rows that sum to {sums.min():.4g} to {sums.max():.4g}"
-        raise DataError(f"probabilities with {found}; give values of at least 0, and rows that sum to 1")
+        found = (
+            f"a smallest value of {probabilities.min():.4g} and sums of rows from {sums.min():.4g} to {sums.max():.4g}"
+        )
+        raise DataError(f"probabilities must be at least 0, and each row must sum to 1; found {found}")

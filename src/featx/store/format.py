@@ -197,7 +197,7 @@ def check_members(found: Mapping[str, Member], wanted: Mapping[str, Column], kin
         shape = member.shape
         if column.count:
             if not shape or counts.setdefault(column.count, shape[0]) != shape[0]:
-                raise LayoutError(f"has the {kind} {name!r} of shape {shape}, where others have {counts}")
+                raise LayoutError(f"has the {kind} {name!r} of shape {shape}, but others have {counts}")
             shape = shape[1:]
         fits = len(shape) == len(column.inner) and all(a in (b, None) for a, b in zip(column.inner, shape, strict=True))
         same = member.dtype.kind == TEXT if column.dtype == TEXT else member.dtype.str == column.dtype

@@ -123,7 +123,7 @@ class Layout:
         on_disk = 512 * os.fstat(file.fileno()).st_blocks
         if held > max(on_disk, memory_limit() // 2):  # a file with holes can announce more than there is memory
             raise LayoutError(
-                f"announces {held / 1e9:,.1f} GB beside its features, with {on_disk / 1e9:,.1f} GB on disk"
+                f"claims to have {held / 1e9:,.1f} GB beside its features, but has only {on_disk / 1e9:,.1f} GB on disk"
             )
         columns = {name: self.read(file.fileno(), name) for name in self.places if name not in BULK}
         for name in self.bulk:
@@ -307,7 +307,7 @@ def _places(h5: h5py.File, size: int) -> dict[str, Place]:
         if not _is_plain(member, dtype):
             raise LayoutError(f"has {name!r} of an unknown type")
         if dtype.kind == TEXT and dtype.itemsize > _LONGEST_TEXT:
-            raise LayoutError(f"has {name!r} of texts of {dtype.itemsize:,} bytes")
+            raise LayoutError(f"has {name!r} with texts of {dtype.itemsize:,} bytes, which is too long")
         place = Place(dtype, member.shape, member.get_offset() or 0)
         creation = member.get_create_plist()
         contiguous = creation.get_layout() == h5py.h5d.CONTIGUOUS and bool(place.offset or not place.nbytes)
@@ -338,7 +338,7 @@ def _check_apart(places: Mapping[str, Place]) -> None:
     taken = [one for one in in_order if one[0] < one[1]]
     for (_, stop, name), (first, _, other) in itertools.pairwise(taken):
         if first < stop:
-            raise LayoutError(f"has {name!r} and {other!r} in one place")
+            raise LayoutError(f"has {name!r} and {other!r} at the same place in the file")
 
 
 def _names(h5: h5py.File) -> Iterable[str]:

@@ -144,7 +144,7 @@ def failures(failed: "Sequence[Failure]") -> None:
         line(f"  [dim]not images, so left out: {counted(len(others), 'file')} ({names}{more})[/]")
     images = [failure for failure in failed if not is_of_another_kind(failure)]
     for failure in images[:FAILURES_SHOWN]:
-        line(f"  [red]{shown(failure.reason)}[/] {shown(failure.path)}: {shown(failure.message)}")
+        line(f"  [red]{shown(failure.reason)}[/] {shown(failure.path)}: {shown(in_flags(failure.message))}")
     if len(images) > FAILURES_SHOWN:
         rest = Counter(failure.reason for failure in images[FAILURES_SHOWN:])
         line("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))
