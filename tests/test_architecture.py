@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "weights": {"files", "ownership", "cache", "spec"},
     "classifiers": {"words", "machine"},
     "reports": {"words", "files", "notebook", "leakage", "statistics"},
-    "batches": {"machine", "children", "images", "manifest", "spec"},
+    "batches": {"words", "machine", "children", "images", "manifest", "spec"},
     "store": {"words", "files", "machine", "notebook", "spec", "manifest"},
     "backbones": {"words", "machine", "files", "ownership", "spec", "cache", "children", "weights"},
     "training": {"words", "files", "spec", "weights", "backbones"},

@@ -23,6 +23,7 @@ from featx.batches.supervisor import Supervisor
 from featx.batches.worker import Settings
 from featx.errors import DecoderError, UsageError
 from featx.spec import PixelRules, ViewsSpec
+from featx.words import counted
 
 _LEAST_BATCHES = 2  # on their way, beside the one with the consumer
 _AHEAD_BYTES = 64 << 20
@@ -251,7 +252,7 @@ class Decoders:
                 refused = error
         fewer = "a smaller `batch_size`, or fewer views" if views else "a smaller `batch_size`"
         raise DecoderError(
-            f"batches of {batch_size} images of {height} x {width} pixels"
+            f"batches of {counted(batch_size, 'image')} of {height} x {width} pixels"
             f"{f' and {views} views of each' if views else ''} need "
             f"{batch_size * (1 + views) * height * width * 3:,} bytes of shared memory, but the system refused "
             f"({getattr(refused, 'strerror', None) or refused}): use {fewer}"

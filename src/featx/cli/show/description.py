@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from featx.cli.show.terminal import console, line, shown
 from featx.cli.streams import printable
+from featx.words import counted
 
 CLASSES_SHOWN = 20
 """Classes that a terminal lists in full."""
@@ -59,7 +60,7 @@ def _fact(name: str, value: Any) -> str:
 def _print_classes(counts: Mapping[str, int]) -> None:
     """Print the images of each class; on a terminal only the commonest and the rarest of many classes."""
     least, most = min(counts.values()), max(counts.values())
-    each = f"{least:,} images each" if least == most else f"{least:,} to {most:,} images each"
+    each = f"{counted(least, 'image')} each" if least == most else f"{least:,} to {most:,} images each"
     line(f"[bold]classes[/]  {len(counts):,}, {each}", data=True)
     if len(counts) <= CLASSES_SHOWN or not console(data=True).is_terminal:
         _print_counts(list(counts.items()))

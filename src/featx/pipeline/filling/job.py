@@ -139,7 +139,7 @@ class Job:
             raise UsageError(f"`check` must be one of {', '.join(get_args(Check))}, and is {self.check!r}")
         self.failures_allowed(0)
         if not self.flip and not self.views:
-            raise UsageError("`flip=False` is for views: say with `views` how many of each image are wanted")
+            raise UsageError("`flip=False` works only with views: give their number with `views`")
         if self.views:
             _ = self.views_spec
 
@@ -256,7 +256,7 @@ class Extraction:
     @property
     def _counts(self) -> str:
         parts = (f"{self.extracted:,} new", f"{self.reused:,} reused", f"{self.failed:,} unreadable")
-        views = f"; {self.views} views each, {self.views_computed:,} images' new" if self.views else ""
+        views = f"; {self.views} views each, new for {counted(self.views_computed, 'image')}" if self.views else ""
         return f"{counted(self.found, 'image')}: {', '.join(parts)}{views}"
 
     @property
