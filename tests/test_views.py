@@ -406,6 +406,9 @@ def test_the_commands_know_views(
     views = json.loads(capsys.readouterr().out)["views"]
     spec = ViewsSpec(count=2, flip=False)
     assert views == {"count": 2, "flip": False, "seed": 0, "version": 1, "fingerprint": spec.fingerprint}
-    for bad, words in ((["--views", "65"], "--views 65"), (["--no-flip"], "--no-flip is for views: say with --views")):
+    for bad, words in (
+        (["--views", "65"], "--views 65"),
+        (["--no-flip"], "--no-flip works only with views: give their number with --views"),
+    ):
         assert main([*command, *bad, "--out", "other.h5"]) == 2
         assert words in capsys.readouterr().err

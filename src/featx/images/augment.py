@@ -110,8 +110,9 @@ def view_into(pixels: Pixels, rules: PixelRules, views: ViewsSpec, out: Pixels, 
     """
     if views.version != VIEWS_VERSION:
         raise UsageError(
-            f"views by version {views.version} of the recipe were asked for, this featx knows version "
-            f"{VIEWS_VERSION}; make the views anew, or install the featx that made them"
+            f"the views were made with version {views.version} of the recipe, but this featx has version "
+            f"{VIEWS_VERSION}; "
+            "make the views again, or install the version of featx that made them"
         )
     drawn = draw(views, digest=digest, number=number)
     if rules.interpolation == "area" or max(pixels.shape[:2]) > LONGEST_SIDE:
