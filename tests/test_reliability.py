@@ -88,10 +88,10 @@ def test_certain_models():
         ([], [], {}, DataError, "shape"),
         ([0.5], [True, False], {}, DataError, "shape"),
         ([[0.5]], [[True]], {}, DataError, "shape"),
-        ([1.5], [True], {}, DataError, "from 1.5"),
-        ([-0.1], [True], {}, DataError, "from -0.1"),
+        ([1.5], [True], {}, DataError, "found 1.5"),
+        ([-0.1], [True], {}, DataError, "found -0.1"),
         ([np.nan], [True], {}, DataError, "nan"),
-        ([0.5], [True], {"bins": 0}, UsageError, "0 bins"),
+        ([0.5], [True], {"bins": 0}, UsageError, "bins must be 1 or more"),
         ([0.5], [True], {"level": 1.0}, UsageError, "level"),
     ],
 )

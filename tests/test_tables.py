@@ -17,6 +17,7 @@ from rich.console import Console
 from featx.backbones import find, table
 from featx.backbones.advice import ADVICE, COMMAND, START, USES, speeds
 from featx.cli.doctor import _show as show_finding
+from featx.cli.flags import in_flags
 from featx.cli.show import terminal
 from featx.cli.show.backbones import backbones
 from featx.cli.show.comparing import COLUMNS as COMPARING
@@ -183,7 +184,7 @@ def test_the_common_backbones_are_whole_with_what_they_are_for(width: int, monke
         assert f"{speeds().files_to_store[name]:,.0f}" in row.replace(use, "").split()
     told = " ".join(" ".join(lines).split())
     assert told.startswith(ADVICE)
-    assert lines[lines.index("") - 1] == f"    {COMMAND}"
+    assert lines[lines.index("") - 1] == f"    {in_flags(COMMAND)}"
     assert all(part in told for part in (speeds().machine, "featx backbones --all", "resnet50."))
     assert ("ImageNet:" in told) == any("ImageNet" in line.split() for line in lines)
 

@@ -325,7 +325,7 @@ def find(name: str) -> Entry:
     if (entry := entries.get(plain) or entries.get(plain.removesuffix("1.0"))) is not None:
         return entry
     nearest = [entries[key].name for key in difflib.get_close_matches(plain, entries, n=4, cutoff=0.4)]
-    hint = f"similar names: {', '.join(nearest)}" if nearest else "`featx backbones --all` lists them"
+    hint = f"similar names: {', '.join(nearest)}" if nearest else "`featx backbones` lists them"
     raise UsageError(f"`backbone={name}`: found no such backbone among {len(entries)}; {hint}")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from featx.cli.flags import in_flags
 from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import as_json, console, line, shown
 
@@ -44,7 +45,7 @@ def _print_common(entries: "Sequence[Entry]") -> None:
 
     found, measured = {entry.name: entry for entry in entries}, speeds()
     line(f"[bold]{shown(ADVICE)}[/]", data=True)
-    line(f"    {shown(COMMAND)}", data=True)
+    line(f"    {shown(in_flags(COMMAND))}", data=True)
     line("", data=True)
     rows, here = [], []
     for name, use in USES.items():
