@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.cli import show
+from featx.cli.show.scoring import reports
 from featx.errors import ImageError, UsageError
 from featx.images import thumbnail
 from featx.leakage import Leak
@@ -99,7 +99,7 @@ def test_the_terminal_names_an_image_once(capsys: pytest.CaptureFixture[str]) ->
     """One that is there under two labels is likely labelled wrong too."""
     report = everything()
     twice = LabelError(path=report.leaks[2].path, label="a", predicted="b", confidence=0.9)
-    show.reports([dataclasses.replace(report, label_errors=(twice, *report.label_errors))])
+    reports([dataclasses.replace(report, label_errors=(twice, *report.label_errors))])
     told = capsys.readouterr().err
     for path in (twice.path, report.label_errors[0].path):
         assert told.count(path) == 1

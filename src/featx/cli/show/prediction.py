@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from featx.pipeline.prediction import Predictions
 
 MOST_CLASSES = 5
-"""Of more classes than this a terminal shows no probabilities, which would fill it; a file or pipe gets them all."""
+"""Classes beyond which a terminal shows no probabilities, which would fill it; a file or pipe gets them all."""
 
 
 def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool = False) -> None:
