@@ -93,7 +93,7 @@ def test_memory_that_is_short_makes_no_sound_store_a_broken_one(
     assert featx.verify(store.path).damaged == ()
     assert len(featx.extract(tmp_path / "data", backbone="mean-colour", out=tmp_path / "again.h5")) == 24
     with_holes(store.path, width=2**19)
-    with pytest.raises(featx.StoreError, match=r"announces 0\.0 GB beside its features"):
+    with pytest.raises(featx.StoreError, match=r"claims to have 0\.0 GB beside its features"):
         featx.open(store.path)
 
 
@@ -215,5 +215,5 @@ def test_a_report_names_no_class_that_there_is_not(column: str, store: featx.Fea
     report = json.loads(path.read_text())
     report["images"][column][0] = 10**9
     path.write_text(json.dumps(report))
-    with pytest.raises(featx.FeatxError, match="an image of class number 1000000000"):
+    with pytest.raises(featx.FeatxError, match="an image has class number 1000000000"):
         featx.compare([path, path])
