@@ -733,7 +733,7 @@ def test_sentences_of_a_page_count_rightly() -> None:
     assert "1,600 images couldn't be read and are not in the figures" in many
     assert many.count(": empty</li>") == 500
     assert "and 1,100 more, which the file test-&lt;u&gt;model&lt;/u&gt;-on-night.json names" in many
-    assert "40 mistakes; the 24 most confident are shown" in many  # the other 16 are among the labels to check
+    assert "40 mistakes, the most confident first. Mistakes that are shown under" in many  # all: 24 here, 16 there
     alone = render(dataclasses.replace(report, label_errors=errors[:1]), thumbnails={})
     assert "with the label of 1 image. Look" in alone
 

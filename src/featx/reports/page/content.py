@@ -67,7 +67,7 @@ def gathered(report: Report, pictures: Pictures, positions: NDArray[np.float32] 
         "rows": _columns(report, pictures, rows),
         "listed": min(len(rows), LISTED),
         "mistakes": mistakes(report, rows),
-        "checked": bool(set(_suspected(report)) & set(_paths(report, rows[: mistaken(report)]))),
+        "checked": len(set(_suspected(report)) & set(_paths(report, rows[: mistaken(report)]))),
         "suspects": [
             {
                 "path": places.image(report, one.path),

@@ -229,7 +229,7 @@ def _mistakes(report: Report, data: Mapping[str, Any]) -> str:
         return ""
     wrong = report.metrics.n - int(report.metrics.confusion.diagonal().sum())
     shown = len(data["mistakes"])
-    if shown == wrong:
+    if shown + data["checked"] == wrong:
         some = count(wrong, "mistake") + ("" if _unsure(report) or wrong == 1 else ", the most confident first")
     else:
         which = "first" if _unsure(report) else "most confident"
