@@ -130,7 +130,7 @@ def test_reduced_precision_is_what_the_spec_says_and_the_program_does(precision)
 @pytest.mark.parametrize("precision", [name for name, able in NATIVE.items() if not able])
 def test_a_precision_that_would_not_be_executed_is_refused(precision):
     spec, source = resolve(dataclasses.replace(REQUEST, precision=precision))
-    with pytest.raises(UsageError, match=rf"`precision={precision}`: .*would use.*use `precision=float32`"):
+    with pytest.raises(UsageError, match=rf"`precision={precision}`: .*would use.*choose `precision=float32`"):
         executed(spec, ON_OPENVINO)
     with pytest.raises(UsageError, match=f"`precision={precision}`"):
         runtime(dataclasses.replace(spec, runtime=f"openvino:{precision}"), source, RuntimeOptions())
