@@ -99,7 +99,7 @@ finally:
     )
     assert (done.returncode, done.stderr.strip()) == (0, "set()")
     said = " ".join(done.stdout.replace("│", " ").split())
-    every = "shrunken covariance), bayes (naive Bayes); all fits"
+    every = "on the images tried), bayes (naive Bayes); all fits"
     for words in (every, "linear|rbf|wide", "(logreg, svm, ridge, bayes)"):
         assert words in said
 
@@ -141,4 +141,5 @@ def test_model_files_may_hold_what_they_could_before_there_was_a_table() -> None
         "NearestCentroid",
         "RidgeClassifier",
         "LinearDiscriminantAnalysis",
+        "MLPClassifier",
     }

@@ -13,6 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC
@@ -36,6 +37,9 @@ from featx.classifiers.logistic import Logistic
 from featx.classifiers.machines import OneVsRestLinear, PairwiseSVC
 from featx.classifiers.recipes import load
 from featx.errors import DataError, UsageError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+"""scikit-learn warns of every network that ends after the passes it was given; featx doesn't."""
 
 KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
 SHARING = [
@@ -65,6 +69,7 @@ PLAIN = {
     ("centroid", "linear"): NearestCentroid,
     ("ridge", "linear"): lambda **kw: RidgeClassifier(alpha=1.0, **kw),
     ("lda", "linear"): lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1),
+    ("mlp", "linear"): lambda: MLPClassifier((256,), alpha=1.0, max_iter=50, random_state=0),
 }
 C = {"logreg": {"C": 0.1}, "svm": {"C": 0.1}}
 
@@ -173,7 +178,7 @@ def test_probabilities_where_there_are_any():
     X, y = clusters()
     for name in ("svm", "centroid", "ridge"):
         assert class_probabilities(make_classifier(name).fit(X, y), X) is None
-    for name in ("logreg", "knn", "lda"):
+    for name in ("logreg", "knn", "lda", "mlp"):
         probabilities = class_probabilities(make_classifier(name).fit(X, y), X)
         assert probabilities is not None
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)

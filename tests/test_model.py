@@ -32,6 +32,9 @@ ORIGIN = Origin(
     spec=SPEC,
     weights_source="none",
 )
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+"""scikit-learn warns of every network that ends after the passes it was given; featx doesn't."""
+
 KINDS = [(name, kernel) for name, recipe in RECIPES.items() for kernel in recipe.grids]
 
 

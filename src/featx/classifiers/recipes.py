@@ -78,6 +78,8 @@ class Recipe:
         The classifier takes ``class_weight="balanced"``.
     seeded : bool
         The classifier takes ``random_state``.
+    counts_passes : bool
+        A fit ends after a number of passes over the rows, which is a setting: that it hasn't converged is no warning.
     """
 
     about: str = ""
@@ -92,6 +94,7 @@ class Recipe:
     also: tuple[str, ...] = ()
     weighs_classes: bool = False
     seeded: bool = False
+    counts_passes: bool = False
 
     def build(self, params: Mapping[str, Any], given: Settings) -> Any:
         """Make the bare, unfitted classifier; hyperparameters that are not given have their defaults."""

@@ -10,6 +10,12 @@ from featx.errors import UsageError
 ENOUGH_ITERATIONS = 5_000
 """L-BFGS needs tens of steps on standardised features, a few hundred where C is large."""
 
+HIDDEN = 256
+"""Units of the hidden layer of a network."""
+
+PASSES = 50
+"""Passes over the rows in the fit of a network."""
+
 _OWN = "featx.classifiers."
 
 
@@ -84,6 +90,17 @@ RECIPES: dict[str, Recipe] = {
         grids={"linear": {"shrinkage": Axis(values=(0.001, 0.01, 0.1, 0.3, 0.6, 0.9), simpler="high")}},
         defaults={"shrinkage": 0.1},
         solvers={"linear": {"direct": _OWN + "shifted.Discriminant"}},
+    ),
+    # Below the first alpha the penalty does nothing that can be measured, and beyond the last the network learns less.
+    "mlp": Recipe(
+        about="small neural network; not clearly better than logreg on the images tried",
+        estimator="sklearn.neural_network.MLPClassifier",
+        arguments={"hidden_layer_sizes": (HIDDEN,), "max_iter": PASSES},
+        grids={"linear": {"alpha": Axis(values=(0.01, 1.0, 10.0), simpler="high")}},
+        defaults={"alpha": 1.0},
+        solvers={"linear": {"direct": _OWN + "networks.Network"}},
+        counts_passes=True,
+        seeded=True,
     ),
 }
 """The classifiers. On standardised features of 1,000 to 2,000 columns the best C is far below scikit-learn's default

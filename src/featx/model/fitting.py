@@ -123,7 +123,7 @@ def fit_model(
     # are worth the difference in their last bits.
     blockwise = plan.solver == "blockwise"
     threads = blas_threads(1) if X.nbytes >= LARGE and not blockwise else 1
-    with convergence_logged(), threadpool_limits(limits=threads):
+    with convergence_logged(blueprint.recipe), threadpool_limits(limits=threads):
         pipeline = fit_pipeline(
             blueprint, selection.params, X, labels, solver=plan.solver, threads=workers(options.n_jobs)
         )

@@ -86,7 +86,7 @@ def select(
         log_plan(plan)
         options = replace(options, solver=plan.solver)
     choice = _Choice(blueprint=blueprint, X=X, codes=codes, names=names, groups=groups, options=options)
-    with convergence_logged():
+    with convergence_logged(blueprint.recipe):
         return choice.made()
 
 

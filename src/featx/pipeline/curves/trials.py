@@ -48,7 +48,7 @@ class Fitter:
         options = replace(self.options, solver=plan.solver)
         params = self._choose(X, codes, groups, options)
         # One BLAS thread, as in the sweep, so that nothing depends on the number of cores.
-        with convergence_logged(), threadpool_limits(limits=1):
+        with convergence_logged(self.blueprint.recipe), threadpool_limits(limits=1):
             pipeline = fit_pipeline(
                 self.blueprint,
                 self.untuned if params is None else params,
