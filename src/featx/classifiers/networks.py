@@ -1,7 +1,7 @@
 """Solver of small neural networks, which are scikit-learn's own.
 
-Cross-validated accuracy, the mean of ``--seed 0`` and ``--seed 1`` of ``featx fit --no-nested``; features of MobileNetV2
-0.35, of the digits at 96 pixels:
+Cross-validated accuracy, the mean of ``--seed 0`` and ``--seed 1`` of ``featx fit --no-nested``; features of
+MobileNetV2 0.35, of the digits at 96 pixels:
 
 ===================== ====== ======
 images                logreg mlp

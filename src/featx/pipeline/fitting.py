@@ -59,8 +59,9 @@ def fit(
         The labels are in the store: arrays are for `featx.make_classifier`.
     clf : {"logreg", "svm", "knn", "centroid", "ridge", "lda", "mlp", "all"} or scikit-learn estimator
         Multinomial logistic regression, support vector machine, nearest neighbours, nearest centroid, ridge, linear
-        discriminants, a small neural network; all fits and saves each of them, and gives the best by cross-validated accuracy, whose `ranking`
-        tells of the others. Of an estimator a clone is fitted: a pipeline as it is, another after the scaler.
+        discriminants, a small neural network; all fits and saves each of them, and gives the best by cross-validated
+        accuracy, whose `ranking` tells of the others. Of an estimator a clone is fitted: a pipeline as it is, another
+        after the scaler.
     kernel : {"linear", "rbf"}
         Of the support vector machine.
     C : float, optional
