@@ -294,7 +294,7 @@ def test_the_help_of_a_command_loads_nothing_that_only_others_need(command: str,
 
 
 IDLE = (
-    "featx.backbones.published",
+    "featx.backbones.origins.applications",
     "featx.backbones.tensors",
     "featx.cli.show.fitting",
     "featx.cli.show.scoring",

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from featx.backbones import Request, build, cached, feature_shape, find, published, resolve, table
+from featx.backbones import Request, build, cached, feature_shape, find, resolve, table
+from featx.backbones.origins import applications
 from featx.errors import UsageError, WeightsError
 from featx.weights import digest_tensors, locate
 
@@ -182,7 +183,8 @@ def test_a_published_file_with_the_top_serves_without_it(homes):
 @pytest.mark.keras
 def test_the_table_holds_all_that_keras_offers(keras):
     offered = {name for name in dir(keras.applications) if name[0].isupper()}
-    assert offered == {entry.constructor.rpartition(".")[2] for entry in table() if not entry.formula}
+    taken = [entry.constructor for entry in table() if not (entry.formula or entry.package)]
+    assert offered == {constructor.removeprefix("keras.applications.") for constructor in taken}
     for entry in table():
         if entry.constructor:
             module, _, function = entry.preprocessing.rpartition(".")
@@ -467,7 +469,7 @@ def test_the_published_file_in_the_cache_needs_no_network(files, homes, keras, m
     name = find(SMALL).weights_file
     (homes / "keras" / "models" / name).write_bytes((folder / "notop.h5").read_bytes())
     own, _ = resolve(request(weights=str(folder / "notop.h5")))
-    monkeypatch.setitem(published.TENSORS, name, own.weights)  # as if these had been published
+    monkeypatch.setitem(applications.TENSORS, name, own.weights)  # as if these had been published
     spec, source = resolve(request())
     assert source.recorded == "imagenet"
     assert spec.weights == resolve(request(weights=str(folder / "notop.h5")))[0].weights
@@ -488,8 +490,10 @@ def test_a_failed_download_says_what_to_do_and_prints_nothing(broken, homes, ker
         (homes / "keras" / "models" / entry.weights_file).write_bytes(b"\x89HDF\r\n\x1a\n half")
     with pytest.raises(WeightsError) as caught:
         resolve(request())
-    for word in (entry.weights_file, str(homes / "keras" / "models"), "`weights=FILE`", "`backbone=scattering`"):
-        assert word in str(caught.value)
+    told = str(caught.value)
+    for word in (entry.weights_file, str(homes / "keras" / "models"), "`weights=FILE`"):
+        assert word in told
+    assert 0 < told.index("`backbone=efficientnet-lite0`") < told.index("`backbone=scattering`")
     assert capfd.readouterr().out == ""
 
 

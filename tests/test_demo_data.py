@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from featx import demo, fit
 from featx.backbones import Request
 from featx.demo import write_digits
-from featx.errors import SourceError, WeightsError
+from featx.errors import SourceError
 from featx.progress import Silent
 
 
@@ -169,13 +169,9 @@ def test_interrupted_it_can_be_repeated(written, tmp_path, monkeypatch):
 
 
 @pytest.mark.keras
-def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, monkeypatch):
-    def no_network(entry, *, top):
-        raise WeightsError(f"`weights=imagenet`: {entry.name} could not be downloaded")
-
+def test_without_weights_the_demo_runs_on_scattering_and_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("featx.backbones.resolving.download", no_network)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
     said: list[str] = []
 
@@ -186,7 +182,7 @@ def test_without_a_network_the_demo_runs_on_scattering_and_says_so(tmp_path, mon
     runner = demo.choose_backbone(Log())
     assert (runner.spec.backbone, runner.feature_shape, runner.untrained) == ("scattering", (1251,), False)
     (words,) = said
-    assert "could not be downloaded" in words
+    assert "pip install 'featx[offline]'" in words
     assert "scattering" in words
 
 
@@ -262,21 +258,3 @@ def test_what_has_changed_since_the_last_run_is_computed_again(change, again, pr
     assert calls == again
     assert [report.model for report in reports] == ["train-mean-colour-logreg", "train-mean-colour-svm"]
     assert len(list(project.rglob("artifacts/reports/*.html"))) == 2
-
-
-def test_scattering_is_taken_again_without_another_try_to_download(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
-    resolved = []
-    resolve = demo.BackboneRunner.resolve
-    monkeypatch.setattr(
-        demo.BackboneRunner, "resolve", lambda request, options: resolved.append(request) or resolve(request, options)
-    )
-    features = tmp_path / "artifacts" / "features" / "train-scattering.h5"
-    features.parent.mkdir(parents=True)
-    features.touch()
-    log = Commands()
-    assert demo.choose_backbone(log).spec.backbone == "scattering"
-    assert resolved == [demo.WITHOUT_WEIGHTS]
-    assert "delete artifacts/features/train-scattering.h5" in log.said[0]

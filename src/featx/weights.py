@@ -24,8 +24,8 @@ from featx.ownership import others_rights
 TEMPORARY_HOME = Path("/tmp/.keras")  # noqa: S108
 """Keras's own choice of a folder where it can't write to the home folder; another user may have made it."""
 
-_SIGNATURES = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04")
-"""First bytes of an HDF5 file and of a ``.keras``, which is a zip archive."""
+_SIGNATURES = (b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x80\x02\x8a\x0al\xfc\x9cF")
+"""First bytes of an HDF5 file, of a ``.keras``, which is a zip archive, and of a published checkpoint of PyTorch."""
 
 UNTRAINED_SEED = 0
 UNTRAINED = "none"

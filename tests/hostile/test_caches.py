@@ -16,7 +16,8 @@ import pytest
 import featx
 from conftest import Painter
 from featx import cache, ownership, weights
-from featx.backbones import Request, configured_backend, exported, find, loading, published, resolve, table
+from featx.backbones import Request, configured_backend, exported, find, resolve, table
+from featx.backbones.origins import applications
 from featx.cli.show.extraction import summary
 from featx.doctor import golden, runtimes, surroundings
 from featx.pipeline.extraction import extract_all
@@ -178,7 +179,7 @@ def in_keras_cache(folder: Path, name: str, data: bytes = b"anything") -> Path:
 
 def test_the_table_of_tensors_is_of_what_the_backbones_load() -> None:
     files = {name for entry in table() for name in (entry.weights_file, entry.weights_file_top)}
-    assert set(published.TENSORS) <= files
+    assert set(applications.TENSORS) <= files
 
 
 def test_weights_in_a_folder_of_everybody_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +220,7 @@ def test_the_real_weights_are_called_imagenet(material: Path, tmp_path: Path, mo
         (entry,) = (one for one in table() if file.name in (one.weights_file, one.weights_file_top))
         spec, source = resolve(Request(backbone=entry.name))
         assert (source.kind, source.path) == ("imagenet", tmp_path / f"{number}" / "models" / file.name)
-        assert spec.weights in published.TENSORS.values()
+        assert spec.weights in applications.TENSORS.values()
 
 
 @pytest.mark.keras
@@ -227,12 +228,12 @@ def test_the_real_weights_are_called_imagenet(material: Path, tmp_path: Path, mo
 def test_a_file_is_held_against_keras_s_own_hash(name: str, tmp_path: Path) -> None:
     entry = find(name)
     code = Path(str(importlib.import_module(f"keras.src.applications.{entry.family}").__file__)).read_text()
-    hashes = {published._keras_hash(entry, str(file)) for file in (entry.weights_file, entry.weights_file_top)}
+    hashes = {applications._keras_hash(entry, str(file)) for file in (entry.weights_file, entry.weights_file_top)}
     assert len(hashes) == 2
     assert all(re.search(rf'"{one}"', code) for one in hashes)
     file = in_keras_cache(tmp_path / "keras", str(entry.weights_file))
     with pytest.raises(featx.WeightsError, match="isn't the file that Keras publishes") as caught:
-        published.check_published(None, entry, file, top=False)
+        applications.check(None, entry, file, top=False)
     assert hashlib.md5(b"anything").hexdigest() in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -241,11 +242,11 @@ def test_a_file_is_held_against_keras_s_own_hash(name: str, tmp_path: Path) -> N
 def test_what_has_no_digest_must_lie_where_nobody_else_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = find("mobilenet-0.5")
     file = in_keras_cache(tmp_path / "keras", str(entry.weights_file))
-    published.check_published(None, entry, file, top=False)
+    applications.check(None, entry, file, top=False)
     file.parent.chmod(0o775)
     monkeypatch.setattr(ownership, "_private_group", lambda number: False)
     with pytest.raises(featx.WeightsError, match="other users may write"):
-        published.check_published(None, entry, file, top=False)
+        applications.check(None, entry, file, top=False)
 
 
 @pytest.mark.keras
@@ -253,7 +254,7 @@ def test_keras_s_temporary_folder_may_be_another_user_s(tmp_path: Path, monkeypa
     from featx.backbones.session import import_keras
 
     import_keras()
-    for place in (weights, loading):
+    for place in (weights, applications):
         monkeypatch.setattr(place, "TEMPORARY_HOME", tmp_path / "tmp" / ".keras")
     monkeypatch.delenv("KERAS_HOME")
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -266,7 +267,7 @@ def test_keras_s_temporary_folder_may_be_another_user_s(tmp_path: Path, monkeypa
         assert not list(Path(os.environ["KERAS_HOME"]).iterdir())
     assert "KERAS_HOME" not in os.environ
     with pytest.raises(featx.WeightsError, match="set KERAS_HOME"):
-        loading.download(find("mobilenet-0.5"), top=False)
+        applications.obtain(find("mobilenet-0.5"), top=False)
     (weights.keras_home() / "keras.json").write_text('{"backend": "jax"}')
     monkeypatch.delitem(sys.modules, "keras")
     assert configured_backend() == "tensorflow"

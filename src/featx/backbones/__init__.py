@@ -11,7 +11,7 @@ from featx.backbones.backends import Forward, Pending
 from featx.backbones.build import build
 from featx.backbones.entries import Exported, ExportError
 from featx.backbones.exporting import exported, failed_exports, float32_convolutions, kept_exports
-from featx.backbones.loading import cached
+from featx.backbones.origins import cached
 from featx.backbones.resolving import Request, feature_shape, resolve
 from featx.backbones.session import (
     backend_name,

@@ -1,30 +1,20 @@
-"""Filling a network with the tensors of a weights file, of Keras's download or of a seed.
+"""Filling a network with the tensors of a weights file, of published weights or of a seed.
 
 A file is only read (`featx.backbones.tensors`), and all shapes are compared before anything is assigned, so nothing
 loads in part.
 """
 
-import logging
-import os
-import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones.session import fresh_names, import_keras, silent
+from featx.backbones.origins import origin
 from featx.backbones.table import Entry
-from featx.errors import WeightsError
-from featx.ownership import anybody_writes
-from featx.weights import TEMPORARY_HOME, UNTRAINED_SEED, WeightsSource, fault_of_temporary, keras_home
-
-logger = logging.getLogger(__name__)
+from featx.weights import UNTRAINED_SEED, WeightsSource
 
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-_DOWNLOAD_TIMEOUT_S = 20.0
-_NO_WEIGHTS = "`backbone=scattering`, which needs none"
 
 
 def load(network: Any, entry: Entry, source: WeightsSource, *, top: bool) -> None:
@@ -53,78 +43,14 @@ def load(network: Any, entry: Entry, source: WeightsSource, *, top: bool) -> Non
         _repeat_keras_rescaling(network, entry, source)
 
 
-def cached(entry: Entry, *, top: bool) -> Path | None:
-    """Find the published weights in Keras's cache; a file with the top serves a network without it as well."""
-    names = (entry.weights_file_top,) if top else (entry.weights_file, entry.weights_file_top)
-    paths = (keras_home() / "models" / name for name in names if name is not None)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def download(entry: Entry, *, top: bool) -> Path:
-    """Let Keras download the published weights into its cache and check their hash; return the file.
-
-    Raises
-    ------
-    WeightsError
-        Not to be had; the message names the file, where it may be put, and the other way.
-    """
-    name = entry.weights_file_top if top else entry.weights_file
-    assert name is not None
-    assert entry.constructor is not None
-    folder = keras_home() / "models"
-    import_keras()  # it makes its folder, if it can
-    place = _download_folder()
-    fault = fault_of_temporary(place) or (
-        "every user of this machine may write there" if anybody_writes(place) else None
-    )
-    if fault is not None:
-        raise WeightsError(
-            f"`weights=imagenet`: Keras would download {name} into {place}, but {fault}; set KERAS_HOME to a folder "
-            f"of your own, give a file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
-        )
-    logger.info("Keras downloads %s into %s", name, folder)
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
-    try:
-        with fresh_names(), silent():
-            constructor = getattr(import_keras().applications, entry.constructor.rpartition(".")[2])
-            constructor(include_top=top, weights="imagenet", input_shape=(*entry.image_size, 3), **entry.arguments)
-    except Exception as error:
-        raise WeightsError(
-            f"`weights=imagenet`: {name} for {entry.name} could not be downloaded ({_line(error)}); put this file "
-            f"into {folder}, give another file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(timeout)
-    for path in (folder / name, place / name):
-        if path.is_file():
-            return path
-    raise WeightsError(
-        f"`weights=imagenet`: Keras has loaded {name}, but it is not in {folder}; put this file there, give another "
-        f"file with `weights=FILE`, or extract with {_NO_WEIGHTS}"
-    )
-
-
-def _download_folder() -> Path:
-    """Return where Keras puts what it downloads: where its folder can't be written, in the temporary one."""
-    home = keras_home()
-    return (home if os.access(home, os.W_OK) else TEMPORARY_HOME) / "models"
-
-
 def _tensors(network: Any, entry: Entry, source: WeightsSource, *, top: bool) -> list[NDArray[Any]]:
+    if source.kind == "imagenet":
+        published = origin(entry)
+        return published.read(source.path or published.obtain(entry, top=top), network, entry, top=top)
     from featx.backbones.tensors import read
 
-    path = source.path or download(entry, top=top)
-    try:
-        return read(path, network, entry, top=top)
-    except WeightsError as broken:
-        if source.kind != "imagenet" or source.path is None:
-            raise
-        logger.info("%s; asking Keras to fetch it again", broken)
-        try:
-            return read(download(entry, top=top), network, entry, top=top)
-        except WeightsError as error:
-            raise WeightsError(f"{broken}; it is in Keras's cache and could not be replaced: {error}") from error
+    assert source.path is not None
+    return read(source.path, network, entry, top=top)
 
 
 def _assign(network: Any, tensors: Sequence[NDArray[Any]]) -> None:
@@ -177,7 +103,3 @@ def _draw(network: Any) -> None:
         fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
         bound = float(np.sqrt(6.0 / fan_in))
         variable.assign(generator.uniform(-bound, bound, shape).astype(np.float32))
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -2,14 +2,10 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Iterable
-from typing import Any
 
-from numpy.typing import NDArray
-
-from featx.backbones import scattering
 from featx.backbones.build import network
-from featx.backbones.loading import cached, download, load
+from featx.backbones.loading import load
+from featx.backbones.origins import formulas, origin
 from featx.backbones.table import Entry, find
 from featx.cache import remember, remembered
 from featx.errors import UsageError
@@ -24,7 +20,7 @@ from featx.spec import (
     Precision,
     Resize,
 )
-from featx.weights import WeightsSource, digest_tensors, file_digest, locate
+from featx.weights import WeightsSource, file_digest, locate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +112,7 @@ def feature_shape(spec: ExtractionSpec, source: WeightsSource) -> tuple[int, ...
     """Return the shape of one feature before it is flattened, without Keras if `resolve` has seen this spec before."""
     entry = find(spec.backbone)
     if entry.formula:
-        whole = _FORMULAS[entry.family].map(spec.image_size, **entry.arguments)
+        whole = formulas.feature_map(entry, spec.image_size)
         return whole if spec.pooling == "none" else whole[-1:]
     if (known := remembered(_key(entry, spec.layer, spec.pooling, spec.image_size, source))) is not None:
         return tuple(known["feature_shape"])
@@ -124,20 +120,6 @@ def feature_shape(spec: ExtractionSpec, source: WeightsSource) -> tuple[int, ...
 
 
 _Resolved = tuple[WeightsSource, str, Pooling | None]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Formula:
-    """Functions of the image size for a formula: its tensors, and the shape of a feature that isn't pooled."""
-
-    tensors: Callable[..., Iterable[NDArray[Any]]]
-    map: Callable[..., tuple[int, ...]]
-
-
-_FORMULAS = {
-    "mean-colour": _Formula(tensors=lambda _: (), map=lambda image_size: (*image_size, 3)),
-    "scattering": _Formula(tensors=scattering.tensors, map=scattering.feature_map),
-}
 
 
 def _formula(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Resolved:
@@ -148,22 +130,20 @@ def _formula(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Re
         raise UsageError(
             f"`weights={request.weights}`: {entry.name} is a formula and has no weights; leave out `weights`"
         )
-    tensors = _FORMULAS[entry.family].tensors(image_size, **entry.arguments)
-    return source, digest_tensors(tensors), request.pooling
+    return source, formulas.digest(entry, image_size), request.pooling
 
 
 def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Resolved:
-    from featx.backbones.published import check_folder, check_published
-
     entry = entry.published_for(image_size)
     source = locate(request.weights, filename=entry.weights_file)
     # Whether a layer belongs to the top decides which of the published files it needs.
     place = ("place", entry.name, request.layer, _keras_version())
     top = False if request.layer is None else (remembered(place) or {}).get("top")
-    if source.kind == "imagenet" and top is not None:
-        source = dataclasses.replace(source, path=cached(entry, top=top))
-        if source.path is not None:
-            check_folder(source.path)
+    published = origin(entry)
+    if source.kind == "imagenet":
+        # A package that isn't there is known at once; a download comes after the rest of the request was checked.
+        there = top is not None and (entry.package or published.find(entry, top=top)) is not None
+        source = dataclasses.replace(source, path=published.obtain(entry, top=bool(top)) if there else None)
     if top is not None and (source.kind != "imagenet" or source.path is not None):
         known = remembered(_key(entry, request.layer, request.pooling, image_size, source))
         if known is not None:
@@ -171,12 +151,10 @@ def _network(entry: Entry, request: Request, image_size: tuple[int, int]) -> _Re
 
     built = network(entry, layer=request.layer, pooling=request.pooling, image_size=image_size)
     if source.kind == "imagenet":
-        source = dataclasses.replace(source, path=cached(entry, top=built.top) or download(entry, top=built.top))
-        assert source.path is not None
-        check_folder(source.path)
+        source = dataclasses.replace(source, path=published.obtain(entry, top=built.top))
     load(built.whole, entry, source, top=built.top)
     if source.kind == "imagenet" and source.path is not None:
-        check_published(built.whole, entry, source.path, top=built.top)
+        published.check(built.whole, entry, source.path, top=built.top)
     digest = built.digest()
     remember(place, {"top": built.top})
     answer = {"digest": digest, "pooling": built.pooling, "feature_shape": list(built.feature_shape)}

