@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "training": {"words", "files", "spec", "weights", "backbones"},
     "selection": {"words", "machine", "progress", "classifiers"},
     "runtimes": {"spec", "machine", "backbones", "weights"},
-    "model": {"words", "files", "progress", "notebook", "spec", "classifiers", "selection"},
+    "model": {"words", "files", "progress", "notebook", "spec", "leakage", "classifiers", "selection"},
     "pipeline": {
         "words",
         "spec",

@@ -277,3 +277,101 @@ def test_without_space_nothing_is_begun(project, monkeypatch):
 def test_weights_of_another_start_are_no_start(project, tuned):
     with pytest.raises(SpecMismatch, match="weights"):
         tune("train", model=LOGREG, weights=tuned.weights, **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def on_tuned(tuned, project):
+    """Features of the training images under the tuned weights, and models fitted on them."""
+    before = Path.cwd()
+    os.chdir(project)
+    try:
+        wanted = FROZEN | {"weights": tuned.weights, "runtime": "keras"}
+        store = featx.extract("train", **wanted, out="elsewhere/train-under-tuned.h5")
+        models = [featx.fit(store, clf=clf, C=0.1, folds=3, progress=False) for clf in ("logreg", "svm")]
+        return store, models
+    finally:
+        os.chdir(before)
+
+
+def test_a_store_tells_by_itself_what_its_weights_were_tuned_on(on_tuned, tuned, tmp_path, monkeypatch):
+    store, models = on_tuned
+    record = json.loads(tuned.record.read_text())
+    wanted = {*record["training"], *record["validation"]}
+    alone = tmp_path / "alone.h5"
+    shutil.copy(store.path, alone)
+    monkeypatch.chdir(tmp_path)  # the weights and the record are out of sight
+    opened = featx.open(alone)
+    assert {bytes(one).hex() for one in opened.tuned_on} == wanted
+    assert models[0].tuned.all()
+    models[0].save("model.skops")
+    assert featx.Model.load("model.skops").tuned.all()
+    assert not featx.verify(alone).damaged
+
+
+def test_no_cross_validated_figure_on_tuned_features_is_unmarked(on_tuned, capsys):
+    """Not in Python, nor in the report's file, on the page, in a comparison, a curve, a description or a terminal."""
+    from featx.cli.show.fitting import model as show_model
+    from featx.cli.show.scoring import reports as show_reports
+    from featx.pipeline.describing import describe
+
+    store, models = on_tuned
+    mark = "not a test: the network was tuned on these images"
+    reports = [featx.score(model, progress=False) for model in models]
+    for report, model in zip(reports, models, strict=True):
+        assert mark in report.scored_on
+        assert mark in repr(report)
+        assert mark in repr(model)
+        assert report.tuned_on == report.metrics.n == 28
+        assert any("all of these images" in note for note in report.notes)
+        assert mark in report.page.read_text()
+        plain = json.loads(report.file.read_text())
+        assert (mark in plain["scored_on"], plain["tuned_on"]) == (True, 28)
+    found = featx.compare(reports)
+    assert mark in found.scored_on
+    assert sum("is no test" in note for note in found.notes) == 2
+    curve = featx.curve(store, points=[4], repeats=1, folds=3, progress=False)
+    assert (mark in curve.tested_on, curve.tuned_on) == (True, 28)
+    assert describe(store.path)["weights_tuned_on"] == {"images": 28, "of_these": 28}
+    model_file = Path("artifacts/models") / f"{models[0].name}.skops"
+    assert describe(model_file)["weights_tuned_on"] == {"images": 28, "of_these": 28}
+    capsys.readouterr()
+    show_reports(reports)
+    show_model(model_file, models[0])
+    shown = capsys.readouterr()
+    assert shown.out.count("NO TEST") == 2
+    assert mark in shown.out
+    assert mark in shown.err
+
+
+def test_images_that_were_tuned_on_are_named_and_taken_out(on_tuned, tuned, tmp_path):
+    """By their content, whatever they are called; also where the model itself was fitted on others."""
+    shutil.copytree("test", tmp_path / "test")
+    for name in ("blue", "red"):
+        shutil.copy(f"train/{name}/03.png", tmp_path / "test" / name / "holiday.png")
+    draw(tmp_path / "others", each=8, seed=5)
+    wanted = FROZEN | {"weights": tuned.weights, "runtime": "keras"}
+    others = featx.extract(tmp_path / "others", **wanted, out=tmp_path / "others.h5")
+    model = featx.fit(others, clf="logreg", C=0.1, folds=3, out=tmp_path / "model.skops", progress=False)
+    assert not model.tuned.any()
+    assert "not a test" not in featx.score(model, out=tmp_path / "crossed.json", progress=False).scored_on
+    for one in (model, tuned.model):
+        report = featx.score(one, tmp_path / "test", runtime="keras", out=tmp_path / "report.json", progress=False)
+        named = {leak.path for leak in report.leaks if leak.where == "train-test"}
+        assert named == {"blue/holiday.png", "red/holiday.png"}
+        assert (report.metrics.n, report.counted.n, report.tuned_on) == (14, 12, 2)
+        assert any("tuned on 2 of 14 images" in note for note in report.notes)
+
+
+def test_tuning_again_remembers_the_first_images(tuned, tmp_path):
+    from featx.backbones import tuned_on
+    from featx.weights import locate
+
+    draw(tmp_path / "more", each=8, seed=6)
+    wanted = FROZEN | {"weights": tuned.weights, "runtime": "keras"}
+    store = featx.extract(tmp_path / "more", **wanted, out=tmp_path / "more.h5")
+    model = featx.fit(store, clf="logreg", C=0.1, folds=3, save=False, progress=False)
+    again = tune(tmp_path / "more", model=model, out=tmp_path / "again", **OPTIONS | {"epochs": 1, "last": 1})
+    found = {bytes(one).hex() for one in tuned_on(locate(str(again.weights), filename="x"))}
+    first = json.loads(tuned.record.read_text())
+    second = json.loads(again.record.read_text())
+    assert found == {*first["training"], *first["validation"], *second["training"], *second["validation"]}

@@ -4,6 +4,5 @@ from featx.model.fitted import Model
 from featx.model.fitting import TrainingData, fit_model
 from featx.model.origin import Origin
 from featx.model.ranking import RankedModel, Ranking
-from featx.model.tuning import NO_TEST, among
 
-__all__ = ["NO_TEST", "Model", "Origin", "RankedModel", "Ranking", "TrainingData", "among", "fit_model"]
+__all__ = ["Model", "Origin", "RankedModel", "Ranking", "TrainingData", "fit_model"]

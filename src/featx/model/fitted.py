@@ -25,10 +25,10 @@ from featx.classifiers import (
 )
 from featx.errors import DataError, ModelError, SpecMismatch
 from featx.files import parse_json
+from featx.leakage.tuned import NO_TEST, among
 from featx.model import archive
 from featx.model.origin import Origin
 from featx.model.ranking import Ranking
-from featx.model.tuning import NO_TEST, among
 from featx.selection import OutOfFold, Selection, SweepRow
 from featx.selection.calibration import Calibration
 from featx.spec import ExtractionSpec

@@ -84,6 +84,11 @@ def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
                 "models again on the same labels"
             )
     notes += [f"{one.name}: the backbone is untrained" for one in scored if one.report.untrained]
+    notes += [
+        f"{one.name}: the network was tuned on {one.report.tuned_on:,} of the images, so that its figure is no test"
+        for one in scored
+        if one.report.tuned_on
+    ]
     return rank(
         labels,
         {one.name: one.column("predicted", shared, classes) for one in scored},

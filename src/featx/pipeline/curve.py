@@ -7,6 +7,7 @@ from typing import Any
 
 from featx.classifiers import check_features
 from featx.errors import DataError, StoreError, UsageError
+from featx.leakage.tuned import NO_TEST, among
 from featx.pipeline.curves.draws import Design, held_out, labelled, numbers_of, on_test, sizes_of
 from featx.pipeline.curves.trials import Fitter, run_trials
 from featx.pipeline.fitting import DEFAULT_CLASSIFIER
@@ -124,6 +125,13 @@ def curve(
         found, untuned = run_trials(fitter, design, sizes, repeats=repeats, task=target, progress=observer)
     rows, gain = summarise(found, folds=design.folds, units=numbers_of(design.test.groups, len(design.folds)))
     untrained = store.weights_source == "none"
+    tuned = int(among(design.test.digests, store.tuned_on).sum())
+    notes = _notes(fitter, design, untuned=untuned, repeats=repeats, untrained=untrained)
+    if tuned:
+        which = "all" if tuned == len(design.folds) else f"{tuned:,}"
+        notes.insert(
+            0, f"the network was tuned on {which} of the test images, with their labels: the curve is too high"
+        )
     result = Curve(
         name=name,
         store=str(store.path),
@@ -131,13 +139,14 @@ def curve(
         clf=fitter.blueprint.name,
         options={**fitter.blueprint.settings, "folds": folds, "repeats": repeats},
         classes=data.classes,
-        tested_on=design.told,
+        tested_on=f"{design.told}, {NO_TEST}" if tuned else design.told,
         n=len(design.folds),
         rows=rows,
         gain=gain,
-        notes=tuple(_notes(fitter, design, untuned=untuned, repeats=repeats, untrained=untrained)),
+        notes=tuple(notes),
         fingerprint=store.fingerprint,
         untrained=untrained,
+        tuned_on=tuned,
     )
     result.save(target)
     plot_curve(result, target.with_suffix(".png"))

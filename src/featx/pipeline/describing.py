@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from featx.leakage.tuned import among
 from featx.pipeline.naming import MODEL_SUFFIX
 from featx.spec import ViewsSpec
 from featx.store import open_store
@@ -53,6 +54,7 @@ def _store(path: Path) -> dict[str, Any]:
         "spec": json.loads(store.spec.to_json()),
         "fingerprint": store.fingerprint,
         "weights_source": store.weights_source,
+        "weights_tuned_on": _tuned(len(store.tuned_on), int(among(store.digests, store.tuned_on).sum())),
         "runtime": store.runtime,
         "precision": store.precision,
         "featx_version": store.featx_version,
@@ -60,6 +62,11 @@ def _store(path: Path) -> dict[str, Any]:
         "seconds": store.seconds,
         "content_digest": store.content_digest,
     }
+
+
+def _tuned(images: int, own: int) -> dict[str, int] | None:
+    """Count the images that the weights were tuned on, and those of them that are here."""
+    return None if not images else {"images": images, "of_these": own}
 
 
 def _views(spec: ViewsSpec | None) -> dict[str, Any] | None:
@@ -87,6 +94,7 @@ def _model(path: Path) -> dict[str, Any]:
         "spec": json.loads(model.spec.to_json()),
         "fingerprint": model.spec.fingerprint,
         "weights_source": model.weights_source,
+        "weights_tuned_on": _tuned(len(model.tuned_on), int(model.tuned.sum())),
         "versions": dict(model.versions),
         "created": model.created,
     }

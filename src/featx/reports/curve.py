@@ -143,6 +143,8 @@ class Curve:
         Of the spec of the features.
     untrained : bool
         The backbone has no trained weights: the curve tells nothing about it.
+    tuned_on : int
+        Test images that the backbone's weights were tuned on: the curve is no test.
     versions : mapping of str to str
         Of the packages that took part.
     created : str
@@ -162,6 +164,7 @@ class Curve:
     notes: tuple[str, ...]
     fingerprint: str
     untrained: bool = False
+    tuned_on: int = 0
     versions: Mapping[str, str] = field(default_factory=dict)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 

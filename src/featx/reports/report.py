@@ -59,6 +59,8 @@ class Report:
         Of the spec.
     untrained : bool
         The backbone has no trained weights: the score tells nothing about it.
+    tuned_on : int
+        Scored images that the backbone's weights were tuned on, with their labels: figures on these are no test.
     root : str
         Folder that the paths are below; empty where it isn't known any more.
     training_root : str
@@ -106,6 +108,7 @@ class Report:
     fingerprint: str
     test_set: str = ""
     untrained: bool = False
+    tuned_on: int = 0
     root: str = ""
     training_root: str = ""
     images: Images | None = None
@@ -328,6 +331,7 @@ def _row(report: Report) -> dict[str, Any]:
         **{key: value for metric in table.METRICS if metric.heading for key, value in _columns(metrics, metric)},
         "failed": len(report.failures),
         "untrained": report.untrained,
+        "no_test": 0 < report.tuned_on == report.metrics.n,
     }
 
 

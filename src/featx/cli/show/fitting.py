@@ -45,6 +45,8 @@ def model(path: Path, fitted: "Model") -> None:
 
 def _answer(fitted: "Model") -> str:
     """Say what a model is worth, in one sentence."""
+    from featx.leakage.tuned import NO_TEST
+
     selection = fitted.selection
     if fitted.accuracy is None:
         return "not tested yet: use featx score on labelled images that the model has not seen"
@@ -57,7 +59,14 @@ def _answer(fitted: "Model") -> str:
     )
     if (chosen := selection.chosen) is not None and selection.folds > 1:
         text += f" (varies between test parts by {_points(chosen.std)})"
+    if fitted.tuned.any():
+        text += f"; [yellow]{NO_TEST}[/]"
     return text
+
+
+def _marked(fitted: "Model") -> str:
+    """Write the accuracy of a ranking, marked where the network has seen the labels."""
+    return f"{fitted.accuracy:.1%}" + (" [yellow]NO TEST[/]" if fitted.tuned.any() else "")
 
 
 def _points(share: float) -> str:
@@ -88,7 +97,7 @@ def ranking(models: "Mapping[Path, Model]") -> None:
         rows = []
         for path, fitted in fits:
             chosen = fitted.selection.chosen
-            figures = ("not tested", "") if chosen is None else (f"{fitted.accuracy:.1%}", _points(chosen.std))
+            figures = ("not tested", "") if chosen is None else (_marked(fitted), _points(chosen.std))
             rows.append((shown(fitted.clf), *figures, shorten(path)))
         print_table(console(), RANKING, rows, named=False)
 
@@ -114,4 +123,5 @@ def model_record(path: Path, fitted: "Model") -> dict[str, Any]:
         "calibration": None if fitted.calibration is None else fitted.calibration.to_dict(),
         "fingerprint": fitted.spec.fingerprint,
         "untrained": fitted.untrained,
+        "tuned_on": int(fitted.tuned.sum()),
     }

@@ -36,7 +36,9 @@ def reports(scored: "Sequence[Report]") -> None:
     for scored_on in dict.fromkeys(row["scored_on"] for row in found):
         lines = [
             (
-                shown(row["model"]) + (" [yellow]UNTRAINED[/]" if row["untrained"] else ""),
+                shown(row["model"])
+                + (" [yellow]UNTRAINED[/]" if row["untrained"] else "")
+                + (" [yellow]NO TEST[/]" if row["no_test"] else ""),
                 *(cell for metric in metrics for cell in _cells(row, metric)),
             )
             for row in found
@@ -55,7 +57,8 @@ def reports(scored: "Sequence[Report]") -> None:
         line(f"[dim]note: {shown(in_flags(note))}[/]")
     for report in scored:
         if (leaked := report.metrics.n - report.counted.n) > 0:
-            with_them = f"including the {counted(leaked, 'image')} that it was fitted on"
+            fitted = "fitted or tuned" if report.tuned_on else "fitted"
+            with_them = f"including the {counted(leaked, 'image')} that it was {fitted} on"
             line(f"{with_them}: {shown(report.model)} {shown(report.metrics.headline)}")
     named = {path for report in scored for leak in report.leaks for path in (leak.path, leak.other)}
     _named(
@@ -90,7 +93,7 @@ def _shown(value: float | None, metric: "Metric") -> str:
 
 def _leak(leak: "Leak") -> str:
     other = f" = {leak.other}" if leak.other else ""
-    labels = f" ({leak.labels[0]}, {leak.labels[1]})" if leak.labels[0] != leak.labels[1] else ""
+    labels = f" ({leak.labels[0]}, {leak.labels[1]})" if all(leak.labels) and leak.labels[0] != leak.labels[1] else ""
     return f"{leak.path}{other}{labels}, {'the same file' if leak.kind == 'exact' else 'a copy'}"
 
 

@@ -10,7 +10,7 @@ from featx.classifiers import weighing
 from featx.errors import DataError
 from featx.manifest import difference
 from featx.model import Model
-from featx.pipeline.evaluation import leaks
+from featx.pipeline.evaluation import leaks, tuned
 from featx.pipeline.evaluation.test_sets import described
 from featx.pipeline.evaluation.training import Missing, Training
 from featx.pipeline.filling.job import RunOptions
@@ -198,7 +198,7 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
             "it"
         )
     return Judged(
-        scored_on=f"cross-validation ({selection.folds} folds)",
+        scored_on=tuned.cross_validation(model),
         classes=model.classes,
         labels=model.labels,
         predicted=found.labels,
@@ -232,8 +232,19 @@ def report_of(
     paths = () if store is None else tuple(store.paths[row] for row in judged.rows)
     root = "" if store is None else str(store.folder)
     found = leaks.find(model, None if judged.crossed else store, training=training, options=options)
-    leaked = found.leaked(paths)
-    notes = [*judged.notes, *_words(leaked, len(judged.labels)), *found.notes]
+    learnt = tuned.tuned_images(model, None if judged.crossed else store, judged.rows)
+    pairs = found.pairs
+    if not judged.crossed:
+        pairs += tuned.leaks(learnt, paths, [judged.classes[label] for label in judged.labels], named=pairs)
+    copied = found.leaked(paths) if len(paths) else np.zeros(len(learnt), np.bool_)
+    leaked = copied | learnt
+    n = len(judged.labels)
+    notes = [
+        *tuned.words(int(learnt.sum()), n, crossed=judged.crossed),
+        *judged.notes,
+        *_words(copied, n),
+        *found.notes,
+    ]
     if model.untrained:
         notes.append("the backbone is untrained: with trained weights, the figures would be different")
     there = training if isinstance(training, Training) else None
@@ -251,11 +262,12 @@ def report_of(
         spec=model.spec.to_json(),
         fingerprint=model.spec.fingerprint,
         untrained=model.untrained,
+        tuned_on=int(learnt.sum()),
         root=root,
         training_root="" if there is None else str(there.store.folder),
         images=None if store is None else _images(judged, paths, store),
         reliability=scored.reliability,
-        leaks=found.pairs,
+        leaks=pairs,
         without_leaks=measured(judged.checked(~leaked)) if leaked.any() and not leaked.all() else None,
         label_errors=_label_errors(model, judged, there, seen=leaked, root=root),
         failures=() if store is None else tuple((failure.path, failure.reason) for failure in store.failures),
