@@ -167,7 +167,8 @@ def lesson(opened):
 @pytest.fixture
 def trained(lesson, tmp_path):
     """Train from the same start, as often as wanted."""
-    from featx.training.loop import Recipe, Stopped, train
+    from featx.training.loop import Stopped, train
+    from featx.training.recipe import Recipe
     from featx.training.tail import attach
 
     backbone, cut, head, training, validation, _ = lesson
@@ -258,7 +259,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(trained, tmp_path, monkeypatch):
 
 
 def test_the_rate_rises_then_falls_to_nothing():
-    from featx.training.loop import Recipe
+    from featx.training.recipe import Recipe
 
     recipe = Recipe(epochs=15, rate=1e-3, warmup=2)
     rates = [recipe.rate_at(step, 10) for step in range(150)]

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import featx
+from featx import tune
 from featx.errors import DataError, FeatxError, Interrupted, SpecMismatch, UsageError, WeightsError
-from featx.pipeline.tuning import tune
 from featx.progress import Silent
 
 pytestmark = [

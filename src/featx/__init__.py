@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from featx.pipeline.fitting import fit, fit_all
     from featx.pipeline.prediction import Predictions, predict, predict_batches
     from featx.pipeline.scoring import score, score_all
+    from featx.pipeline.tuning.results import Tuned
+    from featx.pipeline.tuning.verb import tune
     from featx.pipeline.verifying import Verification, verify
     from featx.progress import Progress, Silent, Step
     from featx.reports import Report
@@ -59,6 +61,8 @@ _PUBLIC = {
     "Extraction": "featx.pipeline.filling.job",
     "fit": "featx.pipeline.fitting",
     "fit_all": "featx.pipeline.fitting",
+    "tune": "featx.pipeline.tuning.verb",
+    "Tuned": "featx.pipeline.tuning.results",
     "score": "featx.pipeline.scoring",
     "score_all": "featx.pipeline.scoring",
     "compare": "featx.pipeline.comparing",
@@ -131,6 +135,7 @@ __all__ = [
     "StoreError",
     "StoreInUse",
     "TooManyFailures",
+    "Tuned",
     "UnreadableWarning",
     "UsageError",
     "Verification",
@@ -151,6 +156,7 @@ __all__ = [
     "score",
     "score_all",
     "show",
+    "tune",
     "verify",
 ]
 

@@ -17,6 +17,7 @@ from featx.cli import options as shared
 COMMANDS = {
     "extract": "Describe each image by numbers (features), once, and keep them.",
     "fit": "Fit a classifier on extracted features.",
+    "tune": "Train the last layers of a network further, on your images.",
     "score": "Test classifiers on images they have not seen.",
     "compare": "Rank models that were scored on the same images.",
     "curve": "Show whether more training images would help.",

@@ -11,7 +11,7 @@ from featx.pipeline.filling.job import Check, Job, RunOptions
 from featx.spec import Interpolation, Pooling, Precision, Resize
 
 
-def _size(text: str | None) -> int | tuple[int, int] | None:
+def size_of(text: str | None) -> int | tuple[int, int] | None:
     """``224`` or ``224x320`` (height, width)."""
     if text is None:
         return None
@@ -207,7 +207,7 @@ def extract(
                 weights=weights,
                 layer=layer,
                 pooling=pooling,
-                image_size=_size(image_size),
+                image_size=size_of(image_size),
                 resize=resize,
                 interpolation=interpolation,
                 precision=precision,

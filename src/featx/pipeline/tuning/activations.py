@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from featx.backbones import Request
@@ -17,8 +18,10 @@ from featx.ownership import make_private
 from featx.pipeline.filling.job import Job
 from featx.pipeline.filling.loop import extract_with
 from featx.pipeline.filling.runner import BackboneRunner
+from featx.pipeline.tuning.job import TuningJob
 from featx.progress import Progress, Silent, Step
 from featx.store import FeatureStore
+from featx.words import counted
 
 FOLDER = "tuning"
 """Folder of activations and checkpoints in the cache folder."""
@@ -60,8 +63,21 @@ def runner_at(base: BackboneRunner, layer: str) -> BackboneRunner:
     return BackboneRunner.resolve(request, base.options)
 
 
-def cached(runner: BackboneRunner, images: Manifest, *, keep: bool, progress: Progress) -> FeatureStore:
+def cached(runner: BackboneRunner, images: Manifest, job: TuningJob, *, views: int, progress: Progress) -> FeatureStore:
     """Extract activations into the cache folder, having said how much they take; what is there already is taken.
+
+    Parameters
+    ----------
+    runner : BackboneRunner
+        From `runner_at`.
+    images : Manifest
+        The images.
+    job : TuningJob
+        What it is for.
+    views : int
+        Views of each image, which take as much room as the image itself.
+    progress : Progress
+        Observer.
 
     Raises
     ------
@@ -71,14 +87,15 @@ def cached(runner: BackboneRunner, images: Manifest, *, keep: bool, progress: Pr
         As `featx.extract`.
     """
     target = _place(runner, images)
-    needed = 4 * len(images) * math.prod(runner.feature_shape)
+    needed = 4 * len(images) * (1 + views) * math.prod(runner.feature_shape)
     there = sum(path.stat().st_size for path in target.parent.glob(f"{target.name}*"))
     shape = " x ".join(map(str, runner.feature_shape))
-    after = "kept for the next time" if keep else "removed at the end"
+    after = "kept for the next time" if job.keep_cache else "removed at the end"
+    each = f", {counted(views, 'view')} each" if views else ""
     progress.step(
         Step(
-            text=f"activations of {len(images):,} images at {runner.spec.layer} ({shape}): {needed / 1e6:,.0f} MB in "
-            f"{target.parent}, {after}"
+            text=f"activations of {counted(len(images), 'image')}{each}, at {runner.spec.layer} ({shape}): "
+            f"{needed / 1e6:,.0f} MB in {target.parent}, {after}"
         )
     )
     free = shutil.disk_usage(target.parent).free
@@ -87,12 +104,13 @@ def cached(runner: BackboneRunner, images: Manifest, *, keep: bool, progress: Pr
             f"{target.parent}: {needed / 1e6:,.0f} MB are needed for the activations, and {free / 1e6:,.0f} MB are "
             "free: free some, set FEATX_CACHE to a folder on another disk, or train fewer layers with `last=1`"
         )
+    wanted = Job(source=images.source, out=target, views=views, seed=job.seed, flip=job.flip or not views)
     with _without_size():
         try:
-            return _extract(runner, images, target, overwrite=False, progress=progress)
+            return _extract(runner, images, wanted, progress=progress)
         except StoreError:
             # Of other images of the same folder: nothing of it is worth keeping.
-            return _extract(runner, images, target, overwrite=True, progress=progress)
+            return _extract(runner, images, replace(wanted, overwrite=True), progress=progress)
 
 
 def remove(store: FeatureStore) -> None:
@@ -100,10 +118,7 @@ def remove(store: FeatureStore) -> None:
     store.path.unlink(missing_ok=True)
 
 
-def _extract(
-    runner: BackboneRunner, images: Manifest, target: Path, *, overwrite: bool, progress: Progress
-) -> FeatureStore:
-    job = Job(source=images.source, out=target, overwrite=overwrite)
+def _extract(runner: BackboneRunner, images: Manifest, job: Job, *, progress: Progress) -> FeatureStore:
     (extraction,) = extract_with(job, [runner], [images], progress=WithoutEnd(progress))
     assert extraction.store is not None
     return extraction.store

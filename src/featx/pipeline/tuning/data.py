@@ -53,7 +53,7 @@ class Data:
         return cls(
             store=store,
             values=values,
-            training=Examples(values=values, rows=rows, labels=labels[rows]),
+            training=Examples(values=values, rows=rows, labels=labels[rows], views=_views(store)),
             validation=Examples(values=other_values, rows=held, labels=other_labels[held]),
             validation_store=other,
         )
@@ -76,6 +76,12 @@ class Data:
             "images": [[bytes(one).hex() for one in part] for part in (trained, compared)],
             "labels": [part.labels.tolist() for part in (self.training, self.validation)],
         }
+
+
+def _views(store: FeatureStore) -> NDArray[np.float32] | None:
+    if store.views is None:
+        return None
+    return store.views.reshape(*store.views.shape[:2], *store.feature_shape)
 
 
 def _shaped(store: FeatureStore) -> NDArray[np.float32]:

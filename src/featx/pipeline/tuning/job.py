@@ -5,7 +5,7 @@ from pathlib import Path
 
 from featx.errors import UsageError
 from featx.manifest import TableOptions
-from featx.training.loop import Recipe
+from featx.training.recipe import Recipe
 
 FEW = 500
 """Images below which fine-tuning was not seen to gain anything over frozen features."""
@@ -41,6 +41,10 @@ class TuningJob:
         Width of the hidden layer of a head, for ``last=0``.
     epochs, rate, patience, seed
         As in `featx.training.loop.Recipe`.
+    views : int
+        Augmented views of each image; in every epoch an image is seen as it is or as one of them.
+    flip : bool
+        Half of the views are mirrored.
     validation : float or str
         Share of the images to compare the epochs on; or the name of a split of the source, or a folder, CSV or store.
     keep_cache : bool
@@ -58,6 +62,8 @@ class TuningJob:
     rate: float | None = None
     patience: int = Recipe.patience
     seed: int = Recipe.seed
+    views: int = 0
+    flip: bool = True
     validation: float | str = VALIDATION
     keep_cache: bool = False
     out: Path | None = None
@@ -81,6 +87,10 @@ class TuningJob:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"`{name}={value}`: at least {least} is needed")
+        if self.views and self.head is not None:
+            raise UsageError("`views` are for tuning the network: leave them out with `last=0`")
+        if not self.flip and not self.views:
+            raise UsageError("`flip=False` is for views: say with `views` how many of each image are wanted")
         if self.rate is not None and not 0 < self.rate < 1:
             raise UsageError(f"`rate={self.rate}`: a learning rate lies between 0 and 1")
         if not isinstance(self.validation, str) and not 0 < self.validation <= 0.5:

@@ -11,7 +11,8 @@ from featx.pipeline.tuning.activations import tuning_folder
 from featx.pipeline.tuning.data import Data
 from featx.progress import Progress, Step
 from featx.training.checkpoints import Checkpoint, Epoch
-from featx.training.loop import Recipe, Stopped, train
+from featx.training.loop import Stopped, train
+from featx.training.recipe import Recipe
 from featx.training.tail import Trainable
 
 

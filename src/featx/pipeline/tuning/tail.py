@@ -1,5 +1,6 @@
 """Training of the last blocks of a network, beginning with a fitted logistic regression as its head."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -51,8 +52,8 @@ def tune_tail(
     stores = clock.timed(
         "activations",
         lambda: [
-            activations.cached(at, one, keep=job.keep_cache, progress=progress)
-            for one in (training, *([] if other is None else [other]))
+            activations.cached(at, one, job, views=views, progress=progress)
+            for one, views in ((training, job.views), *([] if other is None else [(other, 0)]))
         ],
     )
     store = stores[0]
@@ -70,6 +71,7 @@ def tune_tail(
         "base_weights_source": runner.source.recorded,
         "cut": cut,
         "recipe": asdict(recipe),
+        "views": None if store.views_spec is None else json.loads(store.views_spec.to_json()),
         "classes": list(model.classes),
         "class_weight": model.params.get("class_weight"),
         "C": model.params.get("C"),

@@ -36,6 +36,8 @@ def tune(
     rate: float | None = None,
     patience: int = TuningJob.patience,
     seed: int = TuningJob.seed,
+    views: int = TuningJob.views,
+    flip: bool = TuningJob.flip,
     validation: float | Path | str = VALIDATION,
     keep_cache: bool = False,
     path_column: str | None = None,
@@ -86,6 +88,11 @@ def tune(
         Epochs without a better one after which training ends.
     seed : int
         Of the division of the images, their order, and all else that is drawn.
+    views : int
+        Augmented views of each image, as in `extract`: in every epoch an image is seen as it is or as one of them. Each
+        costs as much time and room before the training as the image itself, and nothing in it.
+    flip : bool
+        Mirror half of the views; not for signs, digits or text.
     validation : float, str or path
         Share of the images that the epochs are compared on (groups stay together); or the name of a split of the
         source; or a folder, CSV or store.
@@ -145,6 +152,8 @@ def tune(
         rate=rate,
         patience=patience,
         seed=seed,
+        views=views,
+        flip=flip,
         validation=validation if isinstance(validation, float) else str(validation),
         keep_cache=keep_cache,
         out=None if out is None else Path(out),
@@ -158,7 +167,9 @@ def tune(
                 weights=str(weights or Request.weights),
                 image_size=image_size,
             )
-            return _head(job, request, run, observer, given=backbone is not None)
+            found = _head(job, request, run, observer, given=backbone is not None)
+            observer.end(found.record, found)
+            return found
         if model is None:
             raise UsageError(
                 "tuning starts from a model: fit a logistic regression on features of these images first "
@@ -174,7 +185,9 @@ def tune(
         for one in images:
             if one is not None:
                 check_classes(one, start.classes)
-        return tune_tail(start, runner_of(start, weights=weights, options=run), images, job, observer)
+        found = tune_tail(start, runner_of(start, weights=weights, options=run), images, job, observer)
+        observer.end(found.record, found)
+        return found
 
 
 def _check_start(model: Model) -> None:
