@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
@@ -325,6 +326,7 @@ def test_the_ranking_of_classifiers_fits(names: str, width: int, monkeypatch: py
         Path(f"artifacts/models/{NAMES[names][0]}-{clf}.skops"): types.SimpleNamespace(
             clf=clf,
             accuracy=0.917 - number / 100,
+            tuned=np.zeros(1, np.bool_),
             origin=types.SimpleNamespace(path=store),
             selection=types.SimpleNamespace(chosen=types.SimpleNamespace(std=0.012)),
         )
