@@ -40,6 +40,7 @@ PARAMETERS = frozenset(
         "min_confidence",
         "model",
         "nested",
+        "normalize",
         "out",
         "overwrite",
         "path_column",
