@@ -1,5 +1,7 @@
 """Where a network can be split, a logistic regression as its head, and the training of what lies behind the cut."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -175,7 +177,7 @@ def trained(lesson, tmp_path):
     tail = backbone.split(cut)
     start = [plain(one) for one in backbone.network.whole.variables]
 
-    def run(name="one", observe=lambda _: None, **options):
+    def run(name="one", observe=lambda _: None, validation=validation, **options):
         for variable, array in zip(backbone.network.whole.variables, start, strict=True):
             variable.assign(array)
         network = attach(tail, head)
@@ -236,6 +238,14 @@ def test_the_best_epoch_is_taken_and_the_start_is_one_of_them(trained):
     _, gentle = trained("gentle", rate=3e-3, epochs=6)
     assert gentle.taken.number > 0
     assert gentle.taken.validation_accuracy > gentle.history[0].validation_accuracy
+
+
+@pytest.mark.keras
+def test_a_class_may_have_no_validation_images(lesson, trained):
+    *_, validation, _ = lesson
+    few = validation.labels < 2
+    without = dataclasses.replace(validation, rows=validation.rows[few], labels=validation.labels[few])
+    assert len(trained("without", validation=without, epochs=1)[1].history) == 2
 
 
 @pytest.mark.keras

@@ -111,7 +111,7 @@ def train(
     """
     batch_size = recipe.batch_size
     program = compiled(network.model, batch_size=batch_size)
-    weights = np.ones(int(validation.labels.max()) + 1, np.float32) if class_weights is None else class_weights
+    weights = np.ones(network.head.layers[-1][1].shape, np.float32) if class_weights is None else class_weights
     run = _Run(network=network, program=program, weights=weights, batch_size=batch_size)
     state = Checkpoint.load(place.path, key=place.key)
     if state is None:
