@@ -305,7 +305,7 @@ def planted(path):
 
 def newer(path):
     def raise_version(name, data):
-        return json.dumps({**json.loads(data), "format_version": 2}) if name == SEAL else data
+        return json.dumps({**json.loads(data), "format_version": 3}) if name == SEAL else data
 
     rewrite(path, raise_version)
 
@@ -345,7 +345,7 @@ def folder(path):
         (zipped_text, "not a model written by featx"),
         (zipped_seal, "is not a model"),
         (foreign, "not a model written by featx"),
-        (newer, "format 2, but this featx reads only formats up to 1"),
+        (newer, "format 3, but this featx reads only formats up to 2"),
         (extra_member, "was changed"),
         (lambda path: rewrite(path, lambda name, data: None if name.endswith(".npy") else data), "was changed"),
         (planted, r"not safe to load, because it contains .*Stranger"),

@@ -405,6 +405,9 @@ def test_the_commands_know_views(
     assert main(["info", told["store"], "--json"]) == 0
     views = json.loads(capsys.readouterr().out)["views"]
     spec = ViewsSpec(count=2, flip=False)
+    assert views.pop("in_words") == (
+        "the store also holds 2 views (turned, zoomed, shifted, in other colours, none mirrored) of each image"
+    )
     assert views == {"count": 2, "flip": False, "seed": 0, "version": 1, "fingerprint": spec.fingerprint}
     for bad, words in (
         (["--views", "65"], "--views 65"),

@@ -200,6 +200,13 @@ class ViewsSpec:
         """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
         return _digest(self)
 
+    @property
+    def said(self) -> str:
+        """Number and kind of the views, for people."""
+        mirrored = "half of them mirrored" if self.flip else "none mirrored"
+        views = "1 view" if self.count == 1 else f"{self.count} views"
+        return f"{views} (turned, zoomed, shifted, in other colours, {mirrored})"
+
     def differences(self, other: "ViewsSpec") -> dict[str, tuple[Any, Any]]:
         """Compare with another spec: the fields that differ, with both values."""
         return _differences(self, other)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from featx.classifiers.recipes import Recipe, Settings
-from featx.classifiers.table import find_recipe
+from featx.classifiers.recipes import Params, Recipe, Settings
+from featx.classifiers.table import find_recipe, taking_views
 from featx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Blueprint:
         Keep so many principal components, after the scaler.
     seed : int
         Of whatever draws at random.
+    views : int
+        Views of each image that are rows of the fit too, beside the image's own row.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Blueprint:
     normalize: str | None = None
     pca: int | None = None
     seed: int = 0
+    views: int = 0
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -72,6 +75,16 @@ class Blueprint:
         elif self.own_steps and (self.normalize, self.pca) != (None, None):
             raise UsageError(
                 "normalize and pca can't be combined with a pipeline: make them steps of the pipeline itself"
+            )
+        if self.views and not self.recipe.takes_views:
+            why = (
+                "its nearest neighbours would be views of one image"
+                if isinstance(self.clf, str)
+                else "an image would count as several in its own settings"
+            )
+            raise UsageError(
+                f"classifier {self.name!r} can't be fitted with `views`, since {why}: leave them out, or take one of "
+                f"{', '.join(taking_views())}"
             )
 
     @property
@@ -106,6 +119,18 @@ class Blueprint:
         """Options that aren't hyperparameters, for the record of a model."""
         kernels = {"kernel": self.kernel} if len(self.recipe.grids) > 1 else {}
         return kernels | {name: getattr(self, name) for name in ("class_weight", "normalize", "pca", "seed")}
+
+    def for_rows(self, params: Params) -> Params:
+        """Turn hyperparameters for images into those of the classifier, whose rows share the weight of an image.
+
+        All images have equally many rows, each with the weight 1 / (1 + views). A weight that is the same for all rows
+        is a factor of the sum of the losses, and so of C.
+        """
+        if not self.views:
+            return params
+        axes, rows = self.recipe.grids[self.kernel], 1 + self.views
+        power = {name: axis.per_image for name, axis in axes.items() if axis.per_image}
+        return {name: value * float(rows) ** power[name] if name in power else value for name, value in params.items()}
 
     def steps(self) -> list[tuple[str, Any]]:
         """Make the unfitted steps before the classifier; a pipeline has its own, and none are added."""

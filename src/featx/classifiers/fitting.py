@@ -52,7 +52,7 @@ def fit_pipeline(
     ----------
     blueprint : Blueprint
     params : mapping of str to Any
-        Hyperparameters; others have their defaults.
+        Hyperparameters, for images where these have views (`Blueprint.for_rows`); others have their defaults.
     X : (n, d) float32 or float64
         May be mapped from a file; one copy is made, unless the solver goes by blocks.
     y : (n,) int
@@ -65,7 +65,7 @@ def fit_pipeline(
     -------
     sklearn.pipeline.Pipeline
     """
-    params = {**blueprint.recipe.defaults, **params}
+    params = blueprint.for_rows({**blueprint.recipe.defaults, **params})
     if solver == "blockwise":
         return Streaming(blueprint, X, y, threads=threads).fit(params)
     steps = blueprint.steps()

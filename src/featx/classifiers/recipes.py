@@ -27,12 +27,16 @@ class Axis:
         Factor from an edge where the best lies to the next value tried; None where the values span all there is.
     counts_rows : bool
         Values are whole numbers, at most the number of rows that the classifier is fitted on.
+    per_image : {-1, 0, 1}
+        Power of the number of rows of an image that multiplies a value where views are rows too: -1 of C, a factor
+        of the sum of all losses, and 1 of a penalty beside that sum. So a value means the same with and without views.
     """
 
     values: tuple[float, ...]
     simpler: str = "low"
     widened_by: float | None = None
     counts_rows: bool = False
+    per_image: int = 0
 
 
 class Settings(NamedTuple):
@@ -80,6 +84,8 @@ class Recipe:
         The classifier takes ``random_state``.
     counts_passes : bool
         A fit ends after a number of passes over the rows, which is a setting: that it hasn't converged is no warning.
+    takes_views : bool
+        Views of an image can be rows of the fit too, each with the same share of the image's weight.
     """
 
     about: str = ""
@@ -95,6 +101,7 @@ class Recipe:
     weighs_classes: bool = False
     seeded: bool = False
     counts_passes: bool = False
+    takes_views: bool = False
 
     def build(self, params: Mapping[str, Any], given: Settings) -> Any:
         """Make the bare, unfitted classifier; hyperparameters that are not given have their defaults."""

@@ -27,6 +27,13 @@ class Verdict:
     scores: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None = None
 
+    def first(self, count: int) -> "Verdict":
+        """Take the first rows alone."""
+        own = self.probabilities
+        return Verdict(
+            labels=self.labels[:count], scores=self.scores[:count], probabilities=None if own is None else own[:count]
+        )
+
 
 def judge(classifier: Any, X: NDArray[Any]) -> Verdict:
     """Let a fitted classifier or pipeline judge rows ``(n, d)``."""

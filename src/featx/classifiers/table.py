@@ -24,7 +24,7 @@ def _powers_of_ten(lowest: int, highest: int) -> tuple[float, ...]:
 
 
 def _penalty(lowest: int, highest: int) -> Axis:
-    return Axis(values=_powers_of_ten(lowest, highest), widened_by=10.0)
+    return Axis(values=_powers_of_ten(lowest, highest), widened_by=10.0, per_image=-1)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -39,6 +39,7 @@ RECIPES: dict[str, Recipe] = {
         same_in_blocks=True,
         weighs_classes=True,
         seeded=True,
+        takes_views=True,
     ),
     # Never LinearSVC: liblinear doesn't end in minutes on a few thousand dense deep features, libsvm takes seconds.
     "svm": Recipe(
@@ -56,6 +57,7 @@ RECIPES: dict[str, Recipe] = {
         loss="squared_hinge",
         also=(_OWN + "machines.OneVsRestLinear", "sklearn.svm.SVC"),
         weighs_classes=True,
+        takes_views=True,
     ),
     # In hundreds of dimensions a tree is slower than comparing with every row, and it would lie in the model's file.
     "knn": Recipe(
@@ -73,15 +75,17 @@ RECIPES: dict[str, Recipe] = {
         estimator="sklearn.neighbors.NearestCentroid",
         grids={"linear": {}},
         solvers={"linear": {"direct": _OWN + "centroids.Centroids"}},
+        takes_views=True,
     ),
     "ridge": Recipe(
         about="ridge regression on the labels",
         estimator="sklearn.linear_model.RidgeClassifier",
-        grids={"linear": {"alpha": Axis(values=_powers_of_ten(0, 6), simpler="high", widened_by=10.0)}},
+        grids={"linear": {"alpha": Axis(values=_powers_of_ten(0, 6), simpler="high", widened_by=10.0, per_image=1)}},
         defaults={"alpha": 1.0},
         solvers={"linear": {"direct": _OWN + "shifted.Ridge"}},
         weighs_classes=True,
         seeded=True,
+        takes_views=True,
     ),
     "lda": Recipe(
         about="linear discriminant analysis",
@@ -90,6 +94,7 @@ RECIPES: dict[str, Recipe] = {
         grids={"linear": {"shrinkage": Axis(values=(0.001, 0.01, 0.1, 0.3, 0.6, 0.9), simpler="high")}},
         defaults={"shrinkage": 0.1},
         solvers={"linear": {"direct": _OWN + "shifted.Discriminant"}},
+        takes_views=True,
     ),
     # Below the first alpha the penalty does nothing that can be measured, and beyond the last the network learns less.
     "mlp": Recipe(
@@ -101,6 +106,7 @@ RECIPES: dict[str, Recipe] = {
         solvers={"linear": {"direct": _OWN + "networks.Network"}},
         counts_passes=True,
         seeded=True,
+        takes_views=True,
     ),
 }
 """The classifiers. On standardised features of 1,000 to 2,000 columns the best C is far below scikit-learn's default
@@ -143,3 +149,8 @@ def kernels() -> list[str]:
 def weighing() -> list[str]:
     """List the classifiers that take ``class_weight="balanced"``."""
     return [name for name, recipe in RECIPES.items() if recipe.weighs_classes]
+
+
+def taking_views() -> list[str]:
+    """List the classifiers that can be fitted on views."""
+    return [name for name, recipe in RECIPES.items() if recipe.takes_views]

@@ -24,6 +24,10 @@ def fit(
         typer.Option(help=f"Classifier: {describe()}; `all` fits each of them and ranks them.", metavar="NAME"),
     ] = "logreg",
     labels: shared.Labels = None,
+    views: Annotated[
+        bool,
+        typer.Option("--views", help="Fit on the views in the store too, which `featx extract --views` makes."),
+    ] = False,
     jobs: Annotated[
         int, typer.Option(help="Number of fits that run at the same time; -1 means one for each core.", metavar="N")
     ] = SelectionOptions.n_jobs,
@@ -140,6 +144,7 @@ def fit(
         group_by=group_by,
         group_copies=group_copies,
         labels=labels,
+        views=views,
         jobs=jobs,
         out=out,
         progress=TerminalProgress() if json else ModelProgress(),

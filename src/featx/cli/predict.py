@@ -33,6 +33,14 @@ def predict(
             show_default="label every image",
         ),
     ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            help="Average the probabilities of each image and K views of it, with a model fitted with `--views`.",
+            metavar="K",
+            show_default="the image alone",
+        ),
+    ] = None,
     path_column: shared.PathColumn = None,
     root: shared.Root = None,
     weights: shared.MovedWeights = None,
@@ -55,6 +63,7 @@ def predict(
         model,
         images,
         min_confidence=min_confidence,
+        views=views,
         path_column=path_column,
         root=root,
         weights=weights,

@@ -37,6 +37,13 @@ def score(
             help="Also show images on the page that lie outside the data folder (links or a CSV can lead there).",
         ),
     ] = False,
+    views: Annotated[
+        bool,
+        typer.Option(
+            "--views",
+            help="Average the probabilities of each image and its views, for models fitted with `--views`.",
+        ),
+    ] = False,
     path_column: shared.PathColumn = None,
     label_column: shared.LabelColumn = None,
     root: shared.Root = None,
@@ -71,6 +78,7 @@ def score(
             root=root,
             safe_csv=safe_csv,
             show_outside=show_outside,
+            views=views,
             weights=weights,
             runtime=runtime,
             device=device,

@@ -26,7 +26,8 @@ from featx.files import meant, open_regular, parse_json, whole
 from featx.version import __version__
 
 FORMAT = "featx model"
-FORMAT_VERSION = 1
+PLAIN, WITH_VIEWS = 1, 2
+"""Versions of the format: a model that was fitted without views is written as version 1, as it always was."""
 SEAL = "featx.json"
 
 
@@ -43,7 +44,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def write(path: Path, contents: Mapping[str, Any]) -> None:
+def write(path: Path, contents: Mapping[str, Any], *, version: int = PLAIN) -> None:
     """Write the parts of a model to one file.
 
     Parameters
@@ -52,13 +53,15 @@ def write(path: Path, contents: Mapping[str, Any]) -> None:
         Replaced where it exists, in one step; folders are made.
     contents : mapping
         A scikit-learn pipeline, NumPy arrays and plain data.
+    version : int
+        Version of the format.
 
     Raises
     ------
     ModelError
         The file can't be written, or it would hold a type that `read` refuses.
     """
-    data = _seal(contents, path)
+    data = _seal(contents, path, version)
     try:
         with whole(path) as file:
             file.write(data)
@@ -95,7 +98,7 @@ def _untrusted(data: bytes) -> list[str]:
     return sorted(set(skops.io.get_untrusted_types(data=data)) - set(_own_types()))
 
 
-def _seal(contents: Mapping[str, Any], path: Path) -> bytes:
+def _seal(contents: Mapping[str, Any], path: Path, version: int) -> bytes:
     import skops.io
 
     data = skops.io.dumps(dict(contents))
@@ -107,7 +110,7 @@ def _seal(contents: Mapping[str, Any], path: Path) -> bytes:
     buffer = io.BytesIO(data)
     with zipfile.ZipFile(buffer, "a") as archive:
         members = {member: hashlib.sha256(archive.read(member)).hexdigest() for member in archive.namelist()}
-        archive.writestr(SEAL, json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "members": members}))
+        archive.writestr(SEAL, json.dumps({"format": FORMAT, "format_version": version, "members": members}))
     return buffer.getvalue()
 
 
@@ -128,10 +131,10 @@ def _unseal(data: bytes, path: Path) -> Any:
                 raise ModelError(
                     f"{str(path)!r} is an archive, but not a model written by featx; make a model with fit"
                 )
-            if seal["format_version"] > FORMAT_VERSION:
+            if seal["format_version"] > WITH_VIEWS:
                 raise ModelError(
                     f"model {str(path)!r} has format {seal['format_version']}, but this featx reads only formats up "
-                    f"to {FORMAT_VERSION}: update featx"
+                    f"to {WITH_VIEWS}: update featx"
                 )
             found = {member: hashlib.sha256(archive.read(member)).hexdigest() for member in names if member != SEAL}
         if len(names) != len(found) + 1 or found != seal["members"]:

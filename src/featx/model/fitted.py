@@ -27,11 +27,12 @@ from featx.errors import DataError, ModelError, SpecMismatch
 from featx.files import parse_json
 from featx.leakage.tuned import NO_TEST, among
 from featx.model import archive
+from featx.model.contents import PREDICTIONS, arrays_of, misfits, record_of, selection_from
 from featx.model.origin import Origin
 from featx.model.ranking import Ranking
-from featx.selection import OutOfFold, Selection, SweepRow
+from featx.selection import Selection
 from featx.selection.calibration import Calibration
-from featx.spec import ExtractionSpec
+from featx.spec import ExtractionSpec, ViewsSpec
 from featx.words import counted, some
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Model:
         Name of the classifier; of an estimator from elsewhere, its type's.
     params : mapping of str to Any
         What the classifier was made with: the hyperparameters chosen, class_weight, normalize, pca, seed, and the
-        kernel of an SVM.
+        kernel of an SVM. Where it was fitted with K views, C is that of images: the classifier's own is C / (1 + K),
+        since each of an image's 1 + K rows has an equal share of its weight.
     pipeline : sklearn.pipeline.Pipeline
         Scaler and classifier, fitted on all rows; its labels are indices into `classes`.
     classes : tuple of str, length k
@@ -73,6 +75,8 @@ class Model:
         What makes probabilities of scores, fitted on the out-of-fold scores; None without cross-validation.
     tuned_on : (t, 32) uint8
         SHA-256 of the image files that the backbone's weights were tuned on; t is 0 where they weren't.
+    views : ViewsSpec or None
+        Views of each image that it was fitted on too; None where it was fitted on the images alone.
     versions : mapping of str to str
         Of what made it.
     created : str
@@ -94,6 +98,7 @@ class Model:
     origin: Origin
     calibration: Calibration | None = None
     tuned_on: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 32), np.uint8))
+    views: ViewsSpec | None = None
     versions: Mapping[str, str] = field(default_factory=archive.versions)
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     file: Path | None = None
@@ -113,6 +118,7 @@ class Model:
             ("hyperparameters", ", ".join(params) or "none"),
             ("classes", f"{len(self.classes)}: {some(self.classes)}"),
             ("backbone", f"{self.spec.backbone}, weights {self.weights_source}"),
+            *([] if self.views is None else [("views", self.said_of_views)]),
             ("fitted on", f"{counted(len(self.labels), 'image')} of {self.origin.path}"),
             ("accuracy", self._accuracy),
             ("made", f"{self.created}, featx {self.versions.get('featx', '')}"),
@@ -180,6 +186,11 @@ class Model:
         return self.origin.weights_source
 
     @property
+    def said_of_views(self) -> str:
+        """Sentence for people that says with which views it was fitted; empty without."""
+        return "" if self.views is None else f"the model was also fitted on {self.views.said} of each training image"
+
+    @property
     def untrained(self) -> bool:
         """True if the backbone was never trained, so that scores say little."""
         return self.weights_source == "none"
@@ -238,17 +249,25 @@ class Model:
         """
         return self._by_blocks(lambda rows: class_scores(self.pipeline, rows), X, np.empty((0, len(self.classes))))
 
-    def probabilities(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
+    def probabilities(self, X: NDArray[Any], *, views: NDArray[Any] | None = None) -> NDArray[np.float64] | None:
         """Give the probability of every class for every row.
 
         Calibrated on the scores of the cross-validation; without one the classifier's own, or None where it has none.
-        Parameters and errors are those of `predict`.
+        Parameters and errors are those of `predict`; with `views` (n, K, d), features of views of the same images, the
+        probabilities of an image and its views are averaged.
 
         Returns
         -------
         (n, k) float64 or None
             Columns in the order of `classes`; rows sum to one.
         """
+        if views is not None:
+            n, count, width = views.shape
+            own, others = self.probabilities(X), self.probabilities(views.reshape(n * count, width))
+            if own is None or others is None:
+                return None
+            averages: NDArray[np.float64] = (own + others.reshape(n, count, -1).sum(axis=1)) / (1 + count)
+            return averages
         if self.calibration is not None:
             return self.calibration.probabilities(self.scores(X))
         if not has_probabilities(self.pipeline):
@@ -282,7 +301,7 @@ class Model:
         ModelError
             The file can't be written, or the model holds an estimator of a type that is not safe to load.
         """
-        archive.write(Path(path), self._contents())
+        archive.write(Path(path), self._contents(), version=archive.PLAIN if self.views is None else archive.WITH_VIEWS)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -319,7 +338,7 @@ class Model:
 
     def _contents(self) -> dict[str, Any]:
         """Take the model apart into the pipeline, plain arrays, and one JSON text of all else."""
-        origin, selection, oof = self.origin, self.selection, self.selection.oof
+        origin, selection = self.origin, self.selection
         record = {
             "name": self.name,
             "clf": self.clf,
@@ -327,16 +346,11 @@ class Model:
             "classes": list(self.classes),
             "origin": {**asdict(origin), "spec": origin.spec.to_json()},
             "fingerprint": origin.fingerprint,
-            "selection": {
-                "params": dict(selection.params),
-                "folds": selection.folds,
-                "seed": selection.seed,
-                "rule": selection.rule,
-                "rows": [{"params": dict(row.params), "scores": list(row.scores)} for row in selection.rows],
-            },
+            "selection": record_of(selection),
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "versions": dict(self.versions),
             "created": self.created,
+            **({} if self.views is None else {"views": self.views.to_json()}),
         }
         return {
             "pipeline": self.pipeline,
@@ -344,8 +358,7 @@ class Model:
             "labels": self.labels,
             "digests": self.digests,
             "tuned_on": self.tuned_on,
-            "oof": None if oof is None else vars(oof),
-            "nested": None if selection.nested is None else vars(selection.nested),
+            **{name: arrays_of(getattr(selection, name)) for name in PREDICTIONS},
         }
 
     @classmethod
@@ -361,18 +374,12 @@ class Model:
         model = cls(
             pipeline=pipeline,
             classes=tuple(record["classes"]),
-            selection=Selection(
-                params=selection["params"],
-                folds=selection["folds"],
-                seed=selection["seed"],
-                rule=selection["rule"],
-                rows=tuple(SweepRow(params=row["params"], scores=tuple(row["scores"])) for row in selection["rows"]),
-                **{name: contents[name] and OutOfFold(**contents[name]) for name in ("oof", "nested")},
-            ),
+            selection=selection_from(selection, contents),
             calibration=None if calibration is None else Calibration.from_dict(calibration),
             labels=contents["labels"],
             digests=contents["digests"],
             tuned_on=contents.get("tuned_on", np.empty((0, 32), np.uint8)),
+            views=ViewsSpec.from_json(record["views"]) if "views" in record else None,
             origin=Origin(**{**record["origin"], "spec": ExtractionSpec.from_json(record["origin"]["spec"])}),
             **{name: record[name] for name in ("name", "clf", "params", "versions", "created")},
         )
@@ -381,10 +388,8 @@ class Model:
             "digests": model.digests.shape == (n, 32),
             "tuned_on": model.tuned_on.shape[1:] == (32,),
             "classes": len(pipeline.classes_) == k,
+            **{part: not misfits(getattr(model.selection, part), (n, k)) for part in PREDICTIONS},
         }
-        for part in ("oof", "nested"):
-            predicted = getattr(model.selection, part)
-            shapes[part] = predicted is None or predicted.scores.shape == (n, k)
         if record["fingerprint"] != model.origin.fingerprint:
             raise ValueError("the fingerprint doesn't belong to the spec")
         wrong = [name for name, right in shapes.items() if not right]

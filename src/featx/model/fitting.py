@@ -17,7 +17,9 @@ from featx.progress import SILENT, Progress
 from featx.selection import DEFAULT_OPTIONS, SelectionOptions, select
 from featx.selection.calibration import fit_calibration
 from featx.selection.planning import log_plan, plan_fit
+from featx.selection.stacking import labels_of_rows, stacked
 from featx.selection.sweep import LARGE, blas_threads, workers
+from featx.spec import ViewsSpec
 from featx.words import counted
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,10 @@ class TrainingData:
         As in `Model`.
     origin : Origin
         The store that all this is from.
+    views : (n, K, d) float32 or None
+        Features of views of each image, that are fitted on too; may be mapped from a file.
+    views_spec : ViewsSpec or None
+        Spec of these views.
     """
 
     features: NDArray[Any]
@@ -52,6 +58,8 @@ class TrainingData:
     groups: tuple[str, ...] | None = None
     tuned_on: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 32), np.uint8))
     origin: Origin
+    views: NDArray[Any] | None = None
+    views_spec: ViewsSpec | None = None
 
 
 def fit_model(
@@ -87,6 +95,7 @@ def fit_model(
     UsageError
         Unknown classifier, kernel or option.
     """
+    options = replace(options, views=0 if data.views is None else data.views.shape[1])
     blueprint = options.blueprint(clf)
     n = len(data.features)
     if not n == len(data.labels) == len(data.digests) or (data.groups is not None and len(data.groups) != n):
@@ -112,6 +121,8 @@ def fit_model(
         logger.info("classes without images are left out: %s", ", ".join(data.classes[label] for label in absent))
     classes = tuple(data.classes[label] for label in present)
     X = data.features if len(labelled) == n else data.features[labelled]
+    if data.views is not None:
+        X = stacked(X, data.views if len(labelled) == n else data.views[labelled])
     groups = None if data.groups is None else [data.groups[row] for row in labelled]
 
     plan = plan_fit(blueprint, X.shape, len(classes), options=options)
@@ -124,8 +135,9 @@ def fit_model(
     blockwise = plan.solver == "blockwise"
     threads = blas_threads(1) if X.nbytes >= LARGE and not blockwise else 1
     with convergence_logged(blueprint.recipe), threadpool_limits(limits=threads):
+        codes = labels_of_rows(labels, views=options.views)
         pipeline = fit_pipeline(
-            blueprint, selection.params, X, labels, solver=plan.solver, threads=workers(options.n_jobs)
+            blueprint, selection.params, X, codes, solver=plan.solver, threads=workers(options.n_jobs)
         )
     oof = selection.oof
     return Model(
@@ -139,6 +151,7 @@ def fit_model(
         digests=np.array(data.digests, dtype=np.uint8)[labelled],
         origin=data.origin,
         tuned_on=np.array(data.tuned_on, dtype=np.uint8),
+        views=data.views_spec,
         calibration=None if oof is None else fit_calibration(oof.scores, labels, oof.folds),
     )
 

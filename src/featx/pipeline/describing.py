@@ -36,7 +36,7 @@ def _store(path: Path) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "rows": len(store),
         "width": int(store.features.shape[1]),
-        "views": _views(store.views_spec),
+        "views": _views(store.views_spec, "the store also holds", "image"),
         "feature_shape": list(store.feature_shape),
         "classes": store.class_counts,
         "unlabelled": int((store.labels < 0).sum()),
@@ -69,8 +69,11 @@ def _tuned(images: int, own: int) -> dict[str, int] | None:
     return None if not images else {"images": images, "of_these": own}
 
 
-def _views(spec: ViewsSpec | None) -> dict[str, Any] | None:
-    return None if spec is None else {**json.loads(spec.to_json()), "fingerprint": spec.fingerprint}
+def _views(spec: ViewsSpec | None, verb: str, each: str) -> dict[str, Any] | None:
+    if spec is None:
+        return None
+    words = f"{verb} {spec.said} of each {each}"
+    return {"in_words": words, **json.loads(spec.to_json()), "fingerprint": spec.fingerprint}
 
 
 def _model(path: Path) -> dict[str, Any]:
@@ -93,6 +96,7 @@ def _model(path: Path) -> dict[str, Any]:
         "store": {key: value for key, value in dataclasses.asdict(model.origin).items() if key != "spec"},
         "spec": json.loads(model.spec.to_json()),
         "fingerprint": model.spec.fingerprint,
+        "views": _views(model.views, "the model was also fitted on", "training image"),
         "weights_source": model.weights_source,
         "weights_tuned_on": _tuned(len(model.tuned_on), int(model.tuned.sum())),
         "versions": dict(model.versions),

@@ -43,6 +43,7 @@ def fit(
     group_by: str | None = None,
     group_copies: bool = False,
     labels: Path | str | None = None,
+    views: bool = False,
     out: Path | str | None = None,
     save: bool = True,
     progress: Progress | bool | None = None,
@@ -94,6 +95,10 @@ def fit(
     labels : path, optional
         CSV with the columns ``path`` and ``label``, joined by path, to be used in place of the store's own labels: no
         image is needed. Images that it doesn't name take no part.
+    views : bool
+        Fit on the views in the store too (``extract(views=K)``). An image and its K views have equal shares of the
+        weight of one image, and C is chosen again. No view crosses a fold: images are held out with their views, and C
+        is chosen by the images alone. The model's file is ``…-views.skops``.
     out : path, optional
         The model's file; ``artifacts/models/<store>-<clf>.skops`` by default.
     save : bool
@@ -141,6 +146,7 @@ def fit(
         group_by=group_by,
         group_copies=group_copies,
         labels=labels,
+        views=views,
         out=out,
         save=save,
         progress=progress,
@@ -157,6 +163,7 @@ def fit_all(
     group_by: str | None = None,
     group_copies: bool = False,
     labels: Path | str | None = None,
+    views: bool = False,
     out: Path | str | None = None,
     save: bool = True,
     progress: Progress | bool | None = None,
@@ -170,7 +177,7 @@ def fit_all(
     ----------
     stores : sequence of FeatureStore or path, optional
         By default every store under ``artifacts/features`` whose split is train or unnamed.
-    clf, nested, jobs, group_by, group_copies, labels, save, progress
+    clf, nested, jobs, group_by, group_copies, labels, views, save, progress
         As in `fit`.
     out : path, optional
         As in `fit`; a folder where there are several models.
@@ -194,10 +201,13 @@ def fit_all(
     """
     unfitted: list[FeatxError] = []
     opened = [_opened(store) for store in stores] if stores else _default_stores(unfitted)
-    wanted = _wanted(clf, SelectionOptions(n_jobs=jobs, nested=nested, **options))
+    wanted = _wanted(clf, SelectionOptions(n_jobs=jobs, nested=nested, **options), views=views)
     place = None if out is None else Path(out)
     fits = {
-        model_path(store.path, clf=own.blueprint(one).name, kernel=own.kernel, out=place): (number, one, own)
+        model_path(store.path, clf=own.blueprint(one).name, kernel=own.kernel, out=place, views=views): (
+            *(number, one),
+            replace(own, views=0),
+        )
         for number, store in enumerate(opened)
         for one, own in wanted
     }
@@ -217,7 +227,9 @@ def fit_all(
             store = opened[number]
             try:
                 if number not in data:
-                    data[number] = _training_data(store, group_by=group_by, group_copies=group_copies, labels=labels)
+                    data[number] = _training_data(
+                        store, group_by=group_by, group_copies=group_copies, labels=labels, views=views
+                    )
                 model = fit_model(data[number], name=target.stem, clf=one, options=own, progress=observer)
             except (DataError, SourceError) as error:
                 if named:
@@ -295,8 +307,13 @@ def _named(error: DataError | SourceError, path: Path) -> FeatxError:
     return error if str(path) in str(error) else type(error)(f"{path}: {error}")
 
 
-def _wanted(clf: Any, options: SelectionOptions) -> list[tuple[Any, SelectionOptions]]:
-    """Give each classifier that is meant, with those of the options that it has."""
+def _wanted(clf: Any, options: SelectionOptions, *, views: bool) -> list[tuple[Any, SelectionOptions]]:
+    """Give each classifier that is meant, with those of the options that it has.
+
+    Of all of them, those that can't be fitted on views are left out where views are wanted.
+    """
+    # How many views there are is known once a store is open; whether a classifier takes any, now.
+    options = replace(options, views=int(views))
     if not (isinstance(clf, str) and clf == ALL):
         return [(clf, options)]
     return [
@@ -310,12 +327,18 @@ def _wanted(clf: Any, options: SelectionOptions) -> list[tuple[Any, SelectionOpt
             ),
         )
         for name, recipe in RECIPES.items()
+        if recipe.takes_views or not views
     ]
 
 
 def _training_data(
-    store: FeatureStore, *, group_by: str | None, group_copies: bool, labels: Path | str | None
+    store: FeatureStore, *, group_by: str | None, group_copies: bool, labels: Path | str | None, views: bool
 ) -> TrainingData:
+    if views and store.views is None:
+        raise DataError(
+            f"{store.path} has no views to fit on: make some with `featx extract` and `views=4` (and `flip=False` for "
+            "signs, digits or text), or fit without `views`"
+        )
     groups = store.groups if group_by is None else groups_by(group_by, store.paths)
     if group_copies:
         from featx.pipeline.evaluation.leaks import copies_together
@@ -340,6 +363,8 @@ def _training_data(
             spec=store.spec,
             weights_source=store.weights_source,
         ),
+        views=store.views if views else None,
+        views_spec=store.views_spec if views else None,
     )
 
 

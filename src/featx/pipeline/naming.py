@@ -63,7 +63,7 @@ def default_models() -> list[Path]:
     return sorted(MODELS.glob(f"*{MODEL_SUFFIX}"))
 
 
-def model_path(store: Path, *, clf: str, kernel: str, out: Path | None) -> Path:
+def model_path(store: Path, *, clf: str, kernel: str, out: Path | None, views: bool = False) -> Path:
     """Path of the model of one classifier on one store.
 
     Parameters
@@ -74,8 +74,10 @@ def model_path(store: Path, *, clf: str, kernel: str, out: Path | None) -> Path:
         Names of the classifier and its kernel.
     out : Path or None
         What the user asked for: a file ending in ``.skops``, or a folder.
+    views : bool
+        Whether it is fitted on views too, so that it doesn't replace the model without.
     """
-    name = f"{store.stem}-{clf}" + ("-rbf" if kernel == "rbf" else "") + MODEL_SUFFIX
+    name = f"{store.stem}-{clf}" + "-rbf" * (kernel == "rbf") + "-views" * views + MODEL_SUFFIX
     if out is None:
         return MODELS / name
     return out if out.suffix.lower() == MODEL_SUFFIX and not out.is_dir() else out / name

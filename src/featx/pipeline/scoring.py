@@ -10,6 +10,7 @@ from featx import reports
 from featx.errors import DataError, FeatxError, ModelError, SpecMismatch, UsageError
 from featx.manifest import TableOptions, is_table, source_path
 from featx.model import Model
+from featx.pipeline.evaluation.averaging import views_of
 from featx.pipeline.evaluation.image_list import check_own, write_list
 from featx.pipeline.evaluation.judging import cross_validated, on_store, report_of
 from featx.pipeline.evaluation.page import write_page
@@ -23,6 +24,7 @@ from featx.pipeline.naming import MODELS, STORE_SUFFIXES, default_models, report
 from featx.pipeline.prediction import runner_of
 from featx.progress import Progress, observed
 from featx.reports import Report
+from featx.spec import ViewsSpec
 from featx.store import FeatureStore, open_store
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def score(
     out: Path | str | None = None,
     safe_csv: bool = False,
     show_outside: bool = False,
+    views: bool = False,
     command: str = "",
     progress: Progress | bool | None = None,
 ) -> Report:
@@ -76,6 +79,10 @@ def score(
     show_outside : bool
         Show thumbnails of images outside the folder of the data too, which links or a CSV lead to. A page is made to be
         shared, and they may be anybody's.
+    views : bool
+        Average the probabilities of each image and its views, for a model that was fitted with views. The views are
+        those of the store, or made with the model's number and seed where a folder or CSV is extracted. The report's
+        model is ``<model>-averaged``.
     command : str
         Command line that asked for it, for the report.
     progress : Progress, bool or None
@@ -104,6 +111,7 @@ def score(
         timeout=timeout,
     )
     model = Model.load(model) if isinstance(model, Path | str) else model
+    averaged = views_of(model) if views else None
     training = training_of(model)
     remarks: tuple[str, ...] = ()
     if source is None:
@@ -112,21 +120,27 @@ def score(
     table = _table(source, path_column=path_column, label_column=label_column, root=root)
     store = None
     if source is not None:
-        store = labelled_store(model, source, table=table, weights=weights, options=run, progress=progress)
+        images = Images(source=source, table=table, views=averaged)
+        store = labelled_store(model, images, weights=weights, options=run, progress=progress)
     output = _Output(
-        file=None if out is None else Path(out), safe_csv=safe_csv, show_outside=show_outside, command=command
+        file=None if out is None else Path(out),
+        safe_csv=safe_csv,
+        show_outside=show_outside,
+        command=command,
+        views=views,
     )
     return _scored(model, store, training, remarks, output=output, options=run)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Output:
-    """The files of a report; see `score`."""
+    """The files of a report, and what it is made of; see `score`."""
 
     file: Path | None = None
     safe_csv: bool = False
     show_outside: bool = False
     command: str = ""
+    views: bool = False
 
 
 def _scored(
@@ -142,14 +156,17 @@ def _scored(
     if output.file is not None:
         check_own(output.file.with_suffix(".csv"))
     there = training if isinstance(training, Training) else None
+    views = output.views
     with Thumbnailer(options) as thumbnailer:
-        judged = cross_validated(model, there) if store is None else on_store(model, store)
+        judged = cross_validated(model, there, views=views) if store is None else on_store(model, store, views=views)
         judged = replace(judged, remarks=(*remarks, *judged.remarks))
         report = report_of(model, judged, training, options=options, command=output.command)
+        if views:  # beside the report on the images alone, and compared with it
+            report = replace(report, model=f"{model.name}-averaged")
         if store is not None:
             name = free_name(report, store) if output.file is None else set_name(store)
             report = replace(report, test_set=name)
-        target = report_path(model.name, report.test_set) if output.file is None else output.file
+        target = report_path(report.model, report.test_set) if output.file is None else output.file
         report.save(target)
         write_list(report, target.with_suffix(".csv"), safe=output.safe_csv)
         reports.plot_confusion(report, target.with_suffix(".png"))
@@ -173,6 +190,7 @@ def score_all(
     root: Path | str | None = None,
     safe_csv: bool = False,
     show_outside: bool = False,
+    views: bool = False,
     command: str = "",
     weights: Path | str | None = None,
     progress: Progress | bool | None = None,
@@ -184,7 +202,7 @@ def score_all(
     ----------
     models : sequence of path, optional
         Every model in its default place, by default.
-    source, path_column, label_column, root, safe_csv, show_outside, command, weights, progress
+    source, path_column, label_column, root, safe_csv, show_outside, views, command, weights, progress
         As in `score`.
     **options
         `runtime`, `device`, `batch_size`, `workers`, `max_pixels` and `timeout`, as in `score`.
@@ -213,8 +231,8 @@ def score_all(
         raise UsageError(
             "two models have the same name, so their reports would have the same file name: score them one by one"
         )
-    output = _Output(safe_csv=safe_csv, show_outside=show_outside, command=command)
-    stores: dict[tuple[str, str], FeatureStore] = {}
+    output = _Output(safe_csv=safe_csv, show_outside=show_outside, command=command, views=views)
+    stores: dict[tuple[str, str, str], FeatureStore] = {}
     scored: list[Report] = []
     unscored: list[FeatxError] = []
     for path in chosen:
@@ -226,16 +244,16 @@ def score_all(
             wanted, remarks = choice.source, choice.remarks
         table = _table(wanted, path_column=path_column, label_column=label_column, root=root)
         try:
+            averaged = views_of(model) if views else None
             store = wanted if isinstance(wanted, FeatureStore) else None
             if wanted is not None and store is None:
-                key = (model.spec.fingerprint, str(wanted))
+                key = (model.spec.fingerprint, str(wanted), "" if averaged is None else averaged.fingerprint)
                 if key not in stores:
-                    stores[key] = labelled_store(
-                        model, wanted, table=table, weights=weights, options=run, progress=progress
-                    )
+                    images = Images(source=wanted, table=table, views=averaged)
+                    stores[key] = labelled_store(model, images, weights=weights, options=run, progress=progress)
                 store = stores[key]
             scored.append(_scored(model, store, training, remarks, output=output, options=run))
-        except (SpecMismatch, DataError) as error:
+        except (SpecMismatch, DataError, UsageError) as error:
             # Says something of this model only; the others still have their score.
             unscored.append(error)
             logger.warning("%s is not scored: %s", path, error)
@@ -263,19 +281,37 @@ def _table(
     return table
 
 
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """The labelled images to score on.
+
+    Parameters
+    ----------
+    source : FeatureStore, path
+        A store, or a folder or CSV that is extracted.
+    table : TableOptions
+        The way to read a CSV.
+    views : ViewsSpec or None
+        Views that are extracted too; None are those that the store has already, if there is one.
+    """
+
+    source: FeatureStore | Path | str
+    table: TableOptions
+    views: ViewsSpec | None = None
+
+
 def labelled_store(
     model: Model,
-    source: FeatureStore | Path | str,
+    images: Images,
     *,
-    table: TableOptions,
     weights: Path | str | None,
     options: RunOptions,
     progress: Progress | bool | None,
 ) -> FeatureStore:
     """The store that is given or that a path names, or that is made from its images under the model's own spec."""
-    if isinstance(source, FeatureStore):
-        return source
-    source = source_path(source)
+    if isinstance(images.source, FeatureStore):
+        return images.source
+    source, table, views = source_path(images.source), images.table, images.views
     if source.suffix.lower() in STORE_SUFFIXES:
         return open_store(source)
     job = Job(
@@ -283,12 +319,15 @@ def labelled_store(
         path_column=table.path_column,
         label_column=table.label_column,
         root=table.root,
+        views=None if views is None else views.count,
+        flip=views is None or views.flip,
+        seed=0 if views is None else views.seed,
         for_scoring=True,
     )
-    images = listed(job)
+    manifests = listed(job)
     runner = runner_of(model, weights=weights, options=options)
     with observed(progress) as observer:
-        extractions = extract_with(job, [runner], images, progress=observer)
+        extractions = extract_with(job, [runner], manifests, progress=observer)
     store = extractions[0].store
     assert store is not None
     warn_of_unreadable(extractions, named_in="report.failures")

@@ -166,20 +166,36 @@ def fit_calibration(
 
 
 def cross_calibrated(
-    scores: NDArray[Any], labels: NDArray[np.integer[Any]], folds: NDArray[np.integer[Any]]
+    scores: NDArray[Any],
+    labels: NDArray[np.integer[Any]],
+    folds: NDArray[np.integer[Any]],
+    *,
+    views: NDArray[Any] | None = None,
 ) -> NDArray[np.float64]:
     """Turn out-of-fold scores into probabilities, with each row's temperature fitted on the other folds.
 
     They are what the figures of a cross-validated score may be made from: no image took part in its own temperature.
 
-    Parameters and errors are those of `fit_calibration`.
+    Parameters and errors are those of `fit_calibration`; with the scores of `views` (n, K, k) too, the probabilities
+    of an image and its views, by the temperature of the image, are averaged.
 
     Returns
     -------
     (n, k) float64
         Rows sum to one.
     """
-    return _cross_fitted(_checked(scores, labels, folds), labels, folds)
+    gaps = _checked(scores, labels, folds)
+    if views is None:
+        return _cross_fitted(gaps, labels, folds)
+    pictures = np.concatenate([gaps[:, None], _below_best(views.reshape(-1, scores.shape[1])).reshape(views.shape)], 1)
+    averages = np.empty_like(gaps)
+    for fold in np.unique(folds):
+        out = folds == fold
+        inverse = _fit(gaps[~out], labels[~out])
+        averages[out] = (
+            _softmax(pictures[out].reshape(-1, scores.shape[1]), inverse).reshape(pictures[out].shape).mean(1)
+        )
+    return averages
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:

@@ -44,10 +44,11 @@ def select(
     ----------
     clf : str or scikit-learn estimator
         Name of a classifier; or an estimator, which is cross-validated as it is.
-    X : (n, d) float32 or float64
-        Features; may be mapped from a file.
+    X : (n, d) or (n + n K, d) float32 or float64
+        Features; may be mapped from a file. With K views in the options, those of the views follow
+        (`featx.selection.stacking`).
     y : (n,) int
-        Labels.
+        Labels of the images.
     options : SelectionOptions
     groups : sequence of str, length n, or None
         Images of one group are never on both sides of a split; an image whose group is ``""`` is on its own.
@@ -68,7 +69,7 @@ def select(
     """
     blueprint = options.blueprint(clf)
     check_features(X)
-    if len(y) != len(X) or (groups is not None and len(groups) != len(X)):
+    if len(y) * (1 + options.views) != len(X) or (groups is not None and len(groups) != len(y)):
         raise DataError(
             f"{counted(len(X), 'row')} of features need the same number of labels and groups, found "
             f"{counted(len(y), 'label')}"
@@ -103,7 +104,7 @@ class _Tried:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Choice:
-    """Choice on given data; `codes` are 0 to k - 1, and the solver of the options is not ``"auto"``."""
+    """Choice on given data; `codes` of the images are 0 to k - 1, and the solver of the options is not ``"auto"``."""
 
     blueprint: Blueprint
     X: NDArray[Any]

@@ -43,6 +43,8 @@ class SelectionOptions:
         What fits: through Gram matrices (SVM), on all rows in memory, or in blocks of rows (linear SVM, then one class
         against the rest, and logistic regression), where the sweep ends with the best well within. Auto is by
         predicted time and memory.
+    views : int
+        Views of each image that are rows of the fit too.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class SelectionOptions:
     nested: bool | None = False
     rule: str = "best"
     solver: str = "auto"
+    views: int = 0
 
     def __post_init__(self) -> None:
         if self.C is not None:
@@ -96,6 +99,7 @@ class SelectionOptions:
             normalize=self.normalize,
             pca=self.pca,
             seed=self.seed,
+            views=self.views,
         )
         if self.C is not None and "C" not in blueprint.recipe.defaults:
             raise UsageError(f"classifier {blueprint.name!r} has no `C`: leave it out")

@@ -56,12 +56,15 @@ class OutOfFold:
         Where the classifier has its own.
     folds : (n,) int32
         Fold that each image was held out in.
+    views : (n, K, k) float32 or None
+        Scores of every class for the views of each image, held out with it; None without views.
     """
 
     labels: NDArray[np.int32]
     scores: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None
     folds: NDArray[np.int32]
+    views: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +106,12 @@ class Selection:
 
 
 def join(parts: Sequence[Verdict], splits: Sequence[Split]) -> OutOfFold:
-    """Put the verdicts on the held-out rows of all folds in the order of the rows."""
+    """Put the verdicts on the held-out images of all folds, and on their views, in the order of the images."""
+    images = [len(test) for _, test in splits]
+    views = [
+        part.scores[count:].reshape(count, -1, part.scores.shape[1]) for part, count in zip(parts, images, strict=True)
+    ]
+    parts = [part.first(count) for part, count in zip(parts, images, strict=True)]
     order = np.argsort(np.concatenate([test for _, test in splits]))
     folds = np.concatenate([np.full(len(test), fold, np.int32) for fold, (_, test) in enumerate(splits)])
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]
@@ -112,4 +120,5 @@ def join(parts: Sequence[Verdict], splits: Sequence[Split]) -> OutOfFold:
         scores=np.concatenate([part.scores for part in parts])[order],
         probabilities=np.concatenate(probabilities)[order] if probabilities else None,
         folds=folds[order],
+        views=np.concatenate(views)[order] if views[0].shape[1] else None,
     )

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from featx.classifiers import Blueprint, Params, Verdict
 from featx.machine import available_cores
 from featx.selection.folds import Split
+from featx.selection.stacking import labels_of_rows, rows_of
 
 if TYPE_CHECKING:
     from featx.classifiers.direct import Direct
@@ -36,12 +37,13 @@ class Sweep:
     ----------
     blueprint : Blueprint
         What is fitted.
-    X : (n, d) float32 or float64
-        Features; may be mapped from a file.
+    X : (n, d) or (n + n K, d) float32 or float64
+        Features; may be mapped from a file. Of a blueprint with K views, those of the views follow
+        (`featx.selection.stacking`).
     codes : (n,) int
         Classes, 0 to k - 1.
     splits : sequence of Split
-        The folds.
+        The folds, of images: a view is fitted on with its image, and judged with it.
     solver : {"gram", "direct", "blockwise"}
     n_jobs : int
         Fits worked on at once, as joblib counts. Changes no result.
@@ -58,7 +60,8 @@ class Sweep:
         n_jobs: int,
     ) -> None:
         self.splits = splits
-        self._blueprint, self._X, self._codes = blueprint, np.asarray(X), codes
+        self._blueprint, self._X, self._n = blueprint, np.asarray(X), len(codes)
+        self._codes = labels_of_rows(codes, views=blueprint.views)
         self._solver, self._n_jobs = solver, n_jobs
         self._at_once = self._folds_at_once()
         self._prepared: list[Any] = []
@@ -66,7 +69,7 @@ class Sweep:
     @property
     def rows(self) -> int:
         """Fewest rows that a classifier is fitted on."""
-        return min(len(train) for train, _ in self.splits)
+        return (1 + self._blueprint.views) * min(len(train) for train, _ in self.splits)
 
     def judge(self, points: Sequence[Params]) -> list[list[Verdict]]:
         """Judge the held-out rows of every fold at each point.
@@ -79,8 +82,9 @@ class Sweep:
         Returns
         -------
         list of list of Verdict
-            For each point, the verdict on each fold.
+            For each point, the verdict on each fold: on its images, then on their views.
         """
+        points = [self._blueprint.for_rows(point) for point in points]
         by_fold = self._by_blocks(points) if self._solver == "blockwise" else self._in_memory(points)
         return [list(verdicts) for verdicts in zip(*by_fold, strict=True)]
 
@@ -90,9 +94,9 @@ class Sweep:
         return [[point] for point in points] if self._solver == "blockwise" else [list(points)]
 
     def accuracies(self, verdicts: Sequence[Verdict]) -> tuple[float, ...]:
-        """Compute the accuracy on each fold from the verdicts at one point."""
+        """Compute the accuracy on the images alone of each fold from the verdicts at one point."""
         return tuple(
-            float(np.mean(verdict.labels == self._codes[test]))
+            float(np.mean(verdict.labels[: len(test)] == self._codes[test]))
             for verdict, (_, test) in zip(verdicts, self.splits, strict=True)
         )
 
@@ -125,7 +129,8 @@ class Sweep:
     def _by_blocks(self, points: Sequence[Params]) -> Iterator[list[Verdict]]:
         from featx.classifiers.streaming import Streaming
 
-        for fold, (train, test) in enumerate(self.splits):
+        for fold in range(len(self.splits)):
+            train, test = self._rows(fold)
             with threadpool_limits(limits=1):
                 if len(self._prepared) <= fold:
                     self._prepared.append(
@@ -138,11 +143,16 @@ class Sweep:
         from featx.classifiers.fitting import solver_of
         from featx.classifiers.steps import fit_transform, transform
 
-        train, test = self.splits[fold]
+        train, test = self._rows(fold)
         steps = self._blueprint.steps()
         known = fit_transform(steps, self._X[train])
         unknown = transform(steps, self._X[test])
         return solver_of(self._blueprint, self._solver)(self._blueprint, known, self._codes[train], unknown)
+
+    def _rows(self, fold: int) -> Split:
+        """Rows to fit on and rows to judge: those of the images, and of their views."""
+        train, test = (rows_of(images, n=self._n, views=self._blueprint.views) for images in self.splits[fold])
+        return train, test
 
     def _folds_at_once(self) -> int:
         from featx.classifiers.fitting import solver_of

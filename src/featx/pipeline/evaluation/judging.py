@@ -11,12 +11,14 @@ from featx.errors import DataError
 from featx.manifest import difference
 from featx.model import Model
 from featx.pipeline.evaluation import leaks, tuned
+from featx.pipeline.evaluation.averaging import check_views
 from featx.pipeline.evaluation.test_sets import described
 from featx.pipeline.evaluation.training import Missing, Training
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.naming import TEST_SOURCE
 from featx.reports import Images, Report
 from featx.selection.calibration import cross_calibrated
+from featx.spec import ViewsSpec
 from featx.statistics import LabelError, Metrics, ScoredImages, label_errors, measured, scored_images
 from featx.store import FeatureStore
 from featx.words import counted, some
@@ -90,17 +92,26 @@ class Judged:
         )
 
 
-def on_store(model: Model, store: FeatureStore) -> Judged:
+def on_store(model: Model, store: FeatureStore, *, views: bool = False) -> Judged:
     """Judge a model on the labelled rows of a store.
+
+    Parameters
+    ----------
+    model : Model
+    store : FeatureStore
+    views : bool
+        Whether the probabilities of each image and of its views in the store are averaged.
 
     Raises
     ------
     SpecMismatch
-        The store was made under another spec.
+        The store was made under another spec, or its views by another recipe.
     DataError
-        It has no labels.
+        It has no labels, or no views.
     """
     model.check(store.spec)
+    if views:
+        check_views(model, store)
     labelled = np.flatnonzero(store.labels >= 0)
     if not len(labelled):
         raise DataError(f"{store.path} has no labels, so nothing can be scored; `featx predict` gives labels to images")
@@ -115,6 +126,20 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
         notes.append(
             f"{counted(skipped, 'image has', 'images have')} no label and {'was' if skipped == 1 else 'were'} left out"
         )
+    averages = model.probabilities(X, views=store.views[labelled]) if views and store.views is not None else None
+    if averages is not None:
+        return Judged(
+            scored_on=f"{described(store)} ({counted(len(labels), 'image')})",
+            classes=classes,
+            labels=labels,
+            predicted=averages.argmax(axis=1),
+            scores=_log(averages),
+            probabilities=averages,
+            store=store,
+            rows=labelled,
+            notes=tuple(notes),
+            remarks=_remarks(model, store.views_spec),
+        )
     return Judged(
         scored_on=f"{described(store)} ({counted(len(labels), 'image')})",
         classes=classes,
@@ -125,6 +150,7 @@ def on_store(model: Model, store: FeatureStore) -> Judged:
         store=store,
         rows=labelled,
         notes=tuple(notes),
+        remarks=_remarks(model, None),
     )
 
 
@@ -157,6 +183,22 @@ def _as_errors(images: int) -> str:
     return counted(images, "image counts as an error", "images count as errors")
 
 
+def _log(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make scores of averaged probabilities, finite ones."""
+    scores: NDArray[np.float64] = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    return scores
+
+
+def _remarks(model: Model, averaged: ViewsSpec | None) -> tuple[str, ...]:
+    """Say with which views the model was fitted, and which are averaged."""
+    remarks = [model.said_of_views] if model.views is not None else []
+    if averaged is not None:
+        remarks.append(
+            f"the probabilities of each image are averages over the image and {counted(averaged.count, 'view')} of it"
+        )
+    return tuple(remarks)
+
+
 def _nearly(name: str, classes: Iterable[str]) -> str:
     """Name the class that this one differs from in a small way only, if there is one."""
     for other in classes:
@@ -168,7 +210,7 @@ def _nearly(name: str, classes: Iterable[str]) -> str:
     return ""
 
 
-def cross_validated(model: Model, training: Training | None) -> Judged:
+def cross_validated(model: Model, training: Training | None, *, views: bool = False) -> Judged:
     """Judge a model by the predictions that were made while it was chosen, or while the choice itself was judged.
 
     Parameters
@@ -177,6 +219,8 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
         Fitted with cross-validation.
     training : Training or None
         What it was fitted on; None where that is gone.
+    views : bool
+        Whether the probabilities of each image and of its views, which were held out with it, are averaged.
 
     Raises
     ------
@@ -190,7 +234,8 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
             f"the model {model.name} was fitted without cross-validation, and there is no folder {TEST_SOURCE}: give "
             "labelled images to score it on"
         )
-    remarks = []
+    probabilities = cross_calibrated(found.scores, model.labels, found.folds, views=found.views if views else None)
+    remarks = [*_remarks(model, model.views if views else None)]
     if selection.nested is None and len(selection.rows) > 1:
         remarks.append(
             f"{' and '.join(selection.params)} {'was' if len(selection.params) == 1 else 'were'} chosen with the help "
@@ -201,9 +246,9 @@ def cross_validated(model: Model, training: Training | None) -> Judged:
         scored_on=tuned.cross_validation(model),
         classes=model.classes,
         labels=model.labels,
-        predicted=found.labels,
-        scores=found.scores,
-        probabilities=cross_calibrated(found.scores, model.labels, found.folds),
+        predicted=probabilities.argmax(axis=1) if views else found.labels,
+        scores=_log(probabilities) if views else found.scores,
+        probabilities=probabilities,
         store=None if training is None else training.store,
         rows=np.arange(len(model.labels)) if training is None else training.rows,
         folds=found.folds,

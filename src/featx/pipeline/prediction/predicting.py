@@ -1,6 +1,7 @@
 """From a model and new images to labels and probabilities."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from featx.errors import ModelError, SourceError, UsageError
 from featx.manifest import Failure, TableOptions
 from featx.model import Model
+from featx.pipeline.evaluation.averaging import views_of
 from featx.pipeline.evaluation.training import keys
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner, decoders, runner_again
@@ -28,6 +30,7 @@ def predict(
     images: Sequence[Path | str] | Path | str,
     *,
     min_confidence: float | None = None,
+    views: int | None = None,
     path_column: str | None = None,
     root: Path | str | None = None,
     weights: Path | str | None = None,
@@ -49,6 +52,9 @@ def predict(
         Image files, folders of them, or CSVs that name them.
     min_confidence : float, optional
         Images whose label is less probable than this, 0 to 1, get none.
+    views : int, optional
+        Average the probabilities of each image and of so many views of it, 64 at most; the label is the likeliest
+        class. The views are made as those that the model was fitted on.
     path_column : str, optional
         Column of a CSV that holds the paths; ``path`` or one like it by default.
     root : path, optional
@@ -78,6 +84,7 @@ def predict(
             model,
             images,
             min_confidence=min_confidence,
+            views=views,
             path_column=path_column,
             root=root,
             weights=weights,
@@ -114,6 +121,7 @@ def predict_batches(
     images: Sequence[Path | str] | Path | str,
     *,
     min_confidence: float | None = None,
+    views: int | None = None,
     path_column: str | None = None,
     root: Path | str | None = None,
     weights: Path | str | None = None,
@@ -145,16 +153,17 @@ def predict_batches(
         timeout=timeout,
     )
     _check_confidence(model, min_confidence)
+    averaged = None if views is None else replace(views_of(model), count=views)
     given = [images] if isinstance(images, Path | str) else list(images)
     check_paths(given, model)
     table = TableOptions(path_column=path_column, root=None if root is None else Path(root))
     paths, failures = expand([Path(image) for image in given], table)
     runner = runner_of(model, weights=weights, options=run)
     found, fitted_on = False, set(keys(model.digests))
-    with observed(progress) as observer, decoders(runner) as processes:
+    with observed(progress) as observer, decoders(runner, views=averaged) as processes:
         observer.begin(TASK, total=len(paths), done=0)
         for batch in processes.batches(Path.cwd(), enumerate(paths)):
-            X = runner.features(batch.images)
+            X, of_views = runner.with_views(batch.images)
             observer.advance(TASK, done=len(X), failed=len(batch.failures))
             failures += batch.failures
             found = found or len(X) > 0
@@ -163,6 +172,7 @@ def predict_batches(
             yield _said(
                 model,
                 X,
+                of_views,
                 paths=tuple(paths[slot] for slot in batch.decoded.slots),
                 seen=np.array([digest in fitted_on for digest in keys(batch.decoded.digests)], bool),
                 failures=tuple(failures),
@@ -179,6 +189,7 @@ def predict_batches(
         yield _said(
             model,
             nothing,
+            None,
             paths=(),
             seen=np.empty(0, bool),
             failures=tuple(failures),
@@ -240,6 +251,7 @@ def _check_confidence(model: Model, min_confidence: float | None) -> None:
 def _said(
     model: Model,
     X: NDArray[np.float32],
+    views: NDArray[np.float32] | None,
     *,
     paths: tuple[str, ...],
     seen: NDArray[np.bool_],
@@ -247,7 +259,9 @@ def _said(
     min_confidence: float | None,
 ) -> Predictions:
     """Label images by their features."""
-    labels, probabilities = model.predict(X), model.probabilities(X)
+    labels, probabilities = model.predict(X), model.probabilities(X, views=views)
+    if views is not None and probabilities is not None:
+        labels = np.asarray(model.classes)[probabilities.argmax(axis=1)]
     confidence, abstained = None, np.zeros(len(X), bool)
     if probabilities is not None:
         # Of the label, which an SVM finds by votes: now and then another class is the likeliest by a little.
