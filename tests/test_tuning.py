@@ -375,3 +375,11 @@ def test_tuning_again_remembers_the_first_images(tuned, tmp_path):
     first = json.loads(tuned.record.read_text())
     second = json.loads(again.record.read_text())
     assert found == {*first["training"], *first["validation"], *second["training"], *second["validation"]}
+
+
+def test_where_no_epoch_is_better_the_model_is_as_it_was(project):
+    found = tune("train", model=LOGREG, out="as-it-was", **OPTIONS | {"epochs": 1, "rate": 1e-9})
+    assert found.taken == 0
+    first = featx.Model.load(LOGREG)
+    X = featx.open("artifacts/features/train-mobilenet-0.25.h5").features
+    np.testing.assert_allclose(found.model.probabilities(X), first.probabilities(X), rtol=0, atol=1e-5)

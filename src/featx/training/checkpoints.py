@@ -80,8 +80,17 @@ class Checkpoint:
 
     @property
     def taken(self) -> Epoch:
-        """The best epoch; of equals the earliest."""
-        return max(self.history, key=lambda one: one.rank)
+        """The best epoch, of equals the earliest; the start is left for a higher accuracy only.
+
+        On a few validation images the loss falls by chance as well, and what has not changed has lost nothing.
+        """
+        start, best = self.history[0], self.best_trained
+        return best if best is not None and best.validation_accuracy > start.validation_accuracy else start
+
+    @property
+    def best_trained(self) -> Epoch | None:
+        """The best epoch after the start; None where there is none yet."""
+        return max(self.history[1:], key=lambda one: one.rank, default=None)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint; the one before stays until this one is whole.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,9 @@ def train(
 
 
 def _finished(state: Checkpoint, recipe: Recipe) -> bool:
-    last = state.history[-1].number
-    return last >= recipe.epochs or last - state.taken.number >= recipe.patience
+    # Accuracy often falls below the start at first. An epoch that is better than those before it is a step on, even so.
+    last, best = state.history[-1].number, state.best_trained
+    return last >= recipe.epochs or (best is not None and last - best.number >= recipe.patience)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -191,13 +192,14 @@ class _Run:
             seconds=time.perf_counter() - started,
         )
         arrays = self.network.arrays()
-        return Checkpoint(
+        reached = Checkpoint(
             key=state.key,
             history=(*state.history, epoch),
             arrays=arrays,
-            best=arrays if epoch.rank > state.taken.rank else state.best,
+            best=state.best,
             optimizer=self.program.state(),
         )
+        return replace(reached, best=arrays) if reached.taken is epoch else reached
 
     def scores(self, examples: Examples) -> NDArray[np.float32]:
         """Compute the scores (m, k) of the images themselves, without dropout."""

@@ -127,7 +127,7 @@ class Tuned:
         if not self.taken:
             return (
                 f"no epoch was better than the start on the {self.validation:,} validation images "
-                f"({start.validation_accuracy:.1%}): the weights are as they were"
+                f"({start.validation_accuracy:.1%}): weights and model are as they were"
             )
         return (
             f"{best.validation_accuracy:.1%} of the {self.validation:,} validation images right after epoch "

@@ -101,8 +101,12 @@ def tune_tail(
     trained, compared = data.digests
     tuned_on = union([trained, compared, model.tuned_on])
     save_weights(places.weights, backbone, tuned_on, key=key)
-    classifier = unfold(network.head)
-    features = outputs(tail, data.validation)
+    if state.taken.number:
+        classifier = unfold(network.head)
+        calibration = calibration_of(classifier, outputs(tail, data.validation), data.validation.labels)
+    else:
+        # The weights are as they were: so is the head, which knows all images and is calibrated.
+        classifier, calibration = unfold(fold(model.pipeline, temperature=_temperature(model))), None
     tuned_store: FeatureStore = clock.timed(
         "features", lambda: features_of(places, runner, backbone, training, progress)
     )
@@ -123,7 +127,7 @@ def tune_tail(
         labels=labels_by_model(store, model.classes),
         digests=np.array(store.digests),
         origin=origin_of(tuned_store),
-        calibration=calibration_of(classifier, features, data.validation.labels),
+        calibration=calibration,
         tuned_on=tuned_on,
     )
     facts = Facts(
