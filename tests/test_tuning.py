@@ -131,6 +131,10 @@ def test_the_record_says_what_was_done_on_which_images(tuned):
     assert not set(record["training"]) & set(record["validation"])
     assert (record["cut"], record["taken"], len(record["epochs"])) == ("conv_pw_11_relu", tuned.taken, 5)
     assert record["digest"] == tuned.model.spec.weights
+    page = tuned.page.read_text()
+    assert page.count("<path") == 4  # loss and accuracy, of training and of validation
+    assert f"{tuned.taken} (taken)" in page
+    assert "<script" not in page
     assert tuned.epochs[tuned.taken].rank == max(one.rank for one in tuned.epochs)
     with pytest.raises(DataError, match="without cross-validation"):
         featx.score(tuned.model)

@@ -52,7 +52,9 @@ def tuned(found: "Tuned") -> None:
         line(f"  weights: {shorten(found.weights.absolute())}")
     assert found.model.file is not None
     line(f"  model: {shorten(found.model.file)}")
-    line(f"  curves and images: {shorten(found.record.absolute())}")
+    line(f"  record: {shorten(found.record.absolute())}")
+    if found.page is not None:
+        line(f"  page of the curves: {shorten(found.page)}")
 
 
 def tuned_record(found: "Tuned") -> dict[str, Any]:

@@ -39,20 +39,20 @@ def write_model(
 ) -> Tuned:
     """Write the model, then the record, which says that all is there; remove the checkpoint."""
     model.save(places.model)
-    taken = state.taken.number
-    write_record(places.record, facts, state.history, taken=taken)
-    checkpoint_path(facts.key).unlink(missing_ok=True)
-    return Tuned(
+    found = Tuned(
         name=places.name,
         model=replace(model, file=places.model.absolute()),
         weights=weights,
         record=places.record,
         epochs=state.history,
-        taken=taken,
+        taken=state.taken.number,
         training=len(data.training),
         validation=len(data.validation),
         notes=tuple(facts.notes),
     )
+    write_record(facts, found)
+    checkpoint_path(facts.key).unlink(missing_ok=True)
+    return found
 
 
 def save_weights(path: Path, backbone: Backbone, images: NDArray[np.uint8], *, key: str) -> None:

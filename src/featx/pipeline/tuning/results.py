@@ -13,6 +13,8 @@ from featx.errors import FeatxError
 from featx.files import parse_json, write_whole
 from featx.model import Model
 from featx.pipeline.naming import MODEL_SUFFIX, MODELS
+from featx.reports.shown_page import Page
+from featx.reports.training_page import TrainingPage
 from featx.training.checkpoints import Epoch
 from featx.version import __version__
 
@@ -121,6 +123,12 @@ class Tuned:
         return notebook.html_table(self.name, rows, notes=self.notes)
 
     @property
+    def page(self) -> Page | None:
+        """HTML page of the curves beside the record, which a notebook shows as the page; None where it is gone."""
+        page = Page(self.record.absolute().with_suffix(".html"))
+        return page if page.is_file() else None
+
+    @property
     def answer(self) -> str:
         """Sentence for people: accuracy on the validation images before and after."""
         start, best = (next(one for one in self.epochs if one.number == number) for number in (0, self.taken))
@@ -162,8 +170,34 @@ class Facts:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def write_record(path: Path, facts: Facts, epochs: Sequence[Epoch], *, taken: int) -> None:
-    """Write the record of a tuning."""
+def write_record(facts: Facts, found: Tuned) -> None:
+    """Write the page of a tuning, then its record, which says that all is there."""
+    path, epochs, taken = found.record, found.epochs, found.taken
+    about = facts.about
+    recipe = about["recipe"]
+    shown = {
+        "Backbone": about["backbone"],
+        "Trained behind": about.get("cut"),
+        "Hidden layer": about.get("head"),
+        "Images": f"{found.training:,} to train on, {found.validation:,} to compare the epochs on",
+        "Classes": f"{len(about['classes']):,}",
+        "Views": None if about.get("views") is None else about["views"]["count"],
+        "Rate": f"{recipe['rate']:g} at most, after {recipe['warmup']} epochs",
+        "Epochs": f"{recipe['epochs']} at most; {recipe['patience']} without a better one end the training",
+        "Batch": recipe["batch_size"],
+        "Seed": recipe["seed"],
+        "Seconds": ", ".join(f"{part} {seconds:.0f}" for part, seconds in facts.seconds.items()),
+    }
+    page = TrainingPage(
+        name=found.model.name,
+        answer=found.answer,
+        epochs=[asdict(one) for one in epochs],
+        taken=taken,
+        facts=shown,
+        notes=facts.notes,
+        created=facts.created,
+    )
+    write_whole(path.with_suffix(".html"), page.render().encode("utf-8"))
     plain = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
