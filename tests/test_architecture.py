@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "classifiers": {"words", "machine"},
     "reports": {"words", "files", "notebook", "leakage", "statistics"},
     "batches": {"words", "machine", "children", "images", "manifest", "spec"},
-    "store": {"words", "files", "machine", "notebook", "spec", "manifest"},
+    "store": {"words", "files", "machine", "notebook", "spec", "manifest", "batches"},
     "backbones": {"words", "machine", "files", "ownership", "spec", "cache", "children", "weights"},
     "training": {"words", "files", "spec", "weights", "backbones"},
     "selection": {"words", "machine", "progress", "classifiers"},

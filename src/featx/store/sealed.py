@@ -1,8 +1,7 @@
 """Open a sealed feature store for reading."""
 
-import math
 import os
-from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,8 +14,9 @@ from featx.errors import Reason, StoreError
 from featx.files import meant, moved, open_regular
 from featx.manifest import Failure
 from featx.spec import ExtractionSpec, ViewsSpec
+from featx.store.consistency import disagreements
 from featx.store.disk import reason
-from featx.store.format import LayoutError, content_digest
+from featx.store.format import LayoutError
 from featx.store.layout import Layout, scan
 from featx.store.text import decode, decode_attribute
 from featx.words import counted, some
@@ -149,6 +149,41 @@ class FeatureStore:
         """Number of images of each class, in the order of the labels; images without a label aren't counted."""
         counts = np.bincount(self.labels[self.labels >= 0], minlength=len(self.classes))
         return dict(zip(self.classes, counts.tolist(), strict=True))
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """Features in their own shape, ``(n, *feature_shape)``: mapped as `features` are, and not copied.
+
+        A layer with height and width that was extracted with ``pooling="none"`` gives ``(n, height, width, channels)``.
+        """
+        return self.features.reshape(len(self), *self.feature_shape)
+
+    def pixels(self, size: int | tuple[int, int] | None = None, *, max_pixels: int | None = None) -> NDArray[np.uint8]:
+        """Decode the images again, as they were decoded for the backbone.
+
+        Parameters
+        ----------
+        size : int or (int, int), optional
+            Side, or height and width, in pixels; by default the size that the backbone saw.
+        max_pixels : int, optional
+            As in `featx.extract`.
+
+        Returns
+        -------
+        (n, height, width, 3) uint8
+            RGB, image i in row i, by the rules of `spec`. All of them lie in memory at once.
+
+        Raises
+        ------
+        StoreError
+            An image is gone, can't be read or has changed since its features were computed.
+        UsageError
+            A size that can't be.
+        """
+        from featx.store.images import read_pixels, sides
+
+        rules = self.spec.pixels if size is None else replace(self.spec.pixels, image_size=sides(size))
+        return read_pixels(self.folder, self.paths, self.digests, rules, max_pixels=max_pixels)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Make a pandas table: path, label (a categorical, missing where there is none), split, group, features.
@@ -320,50 +355,3 @@ def open_store(path: Path | str, *, root: Path | str | None = None) -> FeatureSt
     except OSError as error:
         advice = meant(given) or f"; {_ADVICE}"
         raise StoreError(f"{path} can't be opened as a feature store: {reason(error)}{advice}") from error
-
-
-def disagreements(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> list[str]:
-    """List what no longer agrees with what the file says about itself, except the rows' checksums.
-
-    Raises
-    ------
-    LayoutError
-        The spec can't be read.
-    """
-    attributes = layout.attributes
-    status = np.bincount(columns["status"], minlength=3)
-    counts = (0, int(attributes["extracted"]), int(attributes["reused"]))
-    failed = len(columns["failures/paths"])
-    labels, classes = columns["labels"], len(columns["classes"])
-    try:
-        fingerprint = ExtractionSpec.from_json(layout.text("spec")).fingerprint
-    except (ValueError, TypeError, KeyError) as error:
-        raise LayoutError(
-            f"has a spec that this featx can't read (written by {layout.text('featx_version')})"
-        ) from error
-    rules = {
-        "content_digest": content_digest(attributes, columns) == layout.text("content_digest"),
-        "fingerprint": fingerprint == layout.text("fingerprint"),
-        "feature_shape": math.prod(attributes["feature_shape"].tolist()) == columns["features"].shape[1],
-        "status": tuple(status.tolist()) == counts,
-        "failed": int(attributes["failed"]) == failed,
-        "found": int(attributes["found"]) == len(labels) + failed,
-        "labels": not len(labels) or (labels.min() >= -1 and labels.max() < classes),
-        **_rules_of_views(layout, columns),
-    }
-    return [name for name, holds in rules.items() if not holds]
-
-
-def _rules_of_views(layout: Layout, columns: Mapping[str, NDArray[Any]]) -> dict[str, bool]:
-    if "views" not in columns:
-        return {}
-    try:
-        spec = ViewsSpec.from_json(layout.text("views_spec"))
-    except ValueError as error:
-        raise LayoutError(
-            f"has a spec of views that this featx can't read (written by {layout.text('featx_version')})"
-        ) from error
-    return {
-        "views_fingerprint": spec.fingerprint == layout.text("views_fingerprint"),
-        "views": spec.count == columns["views"].shape[1],
-    }

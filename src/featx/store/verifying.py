@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from featx.errors import REASONS
 from featx.files import open_regular
 from featx.spec import ExtractionSpec, ViewsSpec
+from featx.store.consistency import disagreements
 from featx.store.disk import reason
 from featx.store.format import TEXT, LayoutError
 from featx.store.layout import Layout, intact, scan
-from featx.store.sealed import disagreements
 from featx.store.text import RAW, decode
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -208,4 +208,4 @@ _RULES: dict[str, Callable[[Members, Members], bool]] = {
     ),
     "the shape of a feature is not a shape": lambda attributes, _: bool((attributes["feature_shape"] > 0).all()),
 }
-"""Rules beyond `featx.store.sealed.disagreements`: the message for a broken one, and the test that must hold."""
+"""Rules beyond `featx.store.consistency.disagreements`: the message for a broken one, and the test that must hold."""
