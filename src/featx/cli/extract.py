@@ -76,7 +76,7 @@ def extract(
     layer: Annotated[
         str | None,
         typer.Option(
-            help="Layer of the network whose output is taken as the features.",
+            help="Layer of the network whose output is taken as the features, or several with commas: a file for each.",
             metavar="NAME",
             show_default="the last",
             rich_help_panel=shared.FEATURE,
@@ -205,7 +205,7 @@ def extract(
                 source,
                 backbones=backbone.split(","),
                 weights=weights,
-                layer=layer,
+                layers=None if layer is None else layer.split(","),
                 pooling=pooling,
                 image_size=size_of(image_size),
                 resize=resize,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.backbones import Request
+from featx.errors import UsageError
 from featx.manifest import source_path
 from featx.pipeline.filling.job import Check, Extraction, Job, RunOptions
 from featx.pipeline.filling.loop import extract_job
@@ -195,13 +196,15 @@ def extract_all(
     source: Path | str,
     *,
     backbones: Sequence[str] = (Request.backbone,),
+    layers: Sequence[str | None] | None = None,
     dry_run: bool = Job.dry_run,
     progress: Progress | bool | None = None,
     **options: Any,
 ) -> list[Extraction]:
-    """Extract every split of a source with each of several backbones.
+    """Extract every split of a source with each of several backbones, or with several layers of them.
 
-    An image is read once for all backbones, and decoded once for those that want the same pixels.
+    An image is read once for all backbones and layers, and decoded once for those that want the same pixels. Each layer
+    has a pass of the network of its own, up to that layer.
 
     Parameters
     ----------
@@ -209,6 +212,9 @@ def extract_all(
         As in `extract`; each of its splits gives a store, or the one that `split` names.
     backbones : sequence of str
         Names of ``featx backbones``.
+    layers : sequence of str or None, optional
+        Layers of every backbone whose outputs are features, a store for each; None is the last. Where there are
+        several, the name of a store says which layer it has. One may be given as `layer` too.
     dry_run : bool
         Only plan: count what would be computed, and write nothing.
     progress : Progress, bool or None
@@ -220,13 +226,15 @@ def extract_all(
     Returns
     -------
     list of Extraction
-        What was done for each store, by split, then by backbone as given. An extraction has the sealed `FeatureStore`
-        (None in a dry run) and the counts, with ``found = extracted + reused + failed``.
+        What was done for each store, by split, then by backbone, then by layer as given. An extraction has the sealed
+        `FeatureStore` (None in a dry run) and the counts, with ``found = extracted + reused + failed``.
 
     Raises
     ------
     TypeError
         A parameter that `extract` doesn't have.
+    UsageError
+        No layer, or both `layer` and `layers`.
     FeatxError
         As in `extract`. After `TooManyFailures` the stores are there all the same.
     """
@@ -243,7 +251,12 @@ def extract_all(
     ):
         if parts[kind].get(name) is not None:
             parts[kind][name] = plain(parts[kind][name])
-    requests = [Request(backbone=backbone, **parts[Request]) for backbone in backbones]
+    layer = parts[Request].pop("layer", None)
+    if layers is None:
+        layers = [layer]
+    elif layer is not None or not layers:
+        raise UsageError("give the layers as a list that isn't empty, or a single one as `layer`, and not both")
+    requests = [Request(backbone=backbone, layer=layer, **parts[Request]) for backbone in backbones for layer in layers]
     job = Job(source=source_path(source), dry_run=dry_run, **parts[Job])
     with observed(progress) as observer:
         extractions = extract_job(job, requests, RunOptions(**parts[RunOptions]), progress=observer)

@@ -19,7 +19,9 @@ STORE_SUFFIXES = frozenset({".h5", ".hdf5"})
 MODEL_SUFFIX = ".skops"
 
 
-def store_path(manifest: Manifest, *, backbone: str, drawn: str, out: Path | None, several: bool) -> Path:
+def store_path(
+    manifest: Manifest, *, backbone: str, layer: str | None = None, drawn: str, out: Path | None, several: bool
+) -> Path:
     """Path of the feature store of one manifest.
 
     Parameters
@@ -28,6 +30,8 @@ def store_path(manifest: Manifest, *, backbone: str, drawn: str, out: Path | Non
         Its images.
     backbone : str
         Name of the backbone.
+    layer : str or None
+        Name of the layer, where the backbone gives a store for each of several.
     drawn : str
         Which part of the source it is, so that it never replaces the whole or another part; empty for the whole.
     out : Path or None
@@ -35,13 +39,16 @@ def store_path(manifest: Manifest, *, backbone: str, drawn: str, out: Path | Non
     several : bool
         Whether the source gives more than one store, so that a file can't be meant.
     """
-    name = f"{manifest.name}-{backbone}{drawn}.h5"
+    # A layer of a user's own may have any name, but a file's name has no slash.
+    part = "" if layer is None else f"-{layer.replace('/', '_')}"
+    name = f"{manifest.name}-{backbone}{part}{drawn}.h5"
     if out is None:
         return FEATURES / name
     if out.suffix.lower() in STORE_SUFFIXES and not out.is_dir():
         if several:
             raise UsageError(
-                f"{manifest.source} has several splits, which need a file each, but {out} is one file: give a folder"
+                f"{manifest.source} gives several feature stores (one for each split, backbone and layer), but {out} is"
+                " one file: give a folder"
             )
         return out
     return out / name

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
@@ -38,7 +39,7 @@ def extract_job(
     job : Job
         What to extract and where to put it.
     requests : sequence of Request
-        What a feature is, for each backbone.
+        What a feature is, for each backbone and each of its layers.
     options : RunOptions
         How it is computed.
     progress : Progress
@@ -136,15 +137,21 @@ def extract_with(
     return extractions
 
 
-def _targets(job: Job, images: Manifest, runners: Iterable[BackboneRunner], *, several: bool) -> list[Path]:
+def _targets(job: Job, images: Manifest, runners: Sequence[BackboneRunner], *, several: bool) -> list[Path]:
     targets = []
+    uses = Counter(runner.spec.backbone for runner in runners)
     for runner in runners:
-        target = store_path(images, backbone=runner.spec.backbone, drawn=job.drawn, out=job.out, several=several)
+        spec = runner.spec
+        # Stores to score on have names of their own, below.
+        layer = spec.layer if uses[spec.backbone] > 1 and not job.for_scoring else None
+        target = store_path(images, backbone=spec.backbone, layer=layer, drawn=job.drawn, out=job.out, several=several)
         if job.for_scoring and taken(target, images, runner.spec):
             target = beside(target, root=images.root, fingerprint=runner.spec.fingerprint)
         targets.append(target.absolute())
     if len(set(targets)) < len(targets):
-        raise UsageError(f"several stores would be written to {targets[0]}: name each backbone only once")
+        raise UsageError(
+            f"several stores would be written to {targets[0]}: name each backbone and each layer only once"
+        )
     return targets
 
 
