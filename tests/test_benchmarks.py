@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +206,16 @@ def test_own_solvers_and_scikit_learn_are_measured_on_the_same_fold(
     assert own["labels"] == plain["labels"]
     assert own["right"] == plain["right"]
     assert min(own["memory"], plain["memory"], own["seconds"], plain["seconds"]) >= 0
+
+
+def test_the_gain_by_views_is_that_of_the_averages(
+    run_benchmark: Callable[..., str], paint: Callable[..., Path], tmp_path: Path
+) -> None:
+    """The printed gain is the difference of the printed accuracies, with its sign."""
+    folder = paint(tmp_path / "images", each=6)
+    words = ("--backbone", "mean-colour", "--weights", "none", "--image-size", "16", "--views", "1", "--no-flip")
+    out = run_benchmark("views.py", str(folder), *words)
+    assert "images: 18 images, 1 view of each, five folds" in out
+    shares = [float(found) for found in re.findall(r"(?:views|averaged|gain) +([-+]?[\d.]+)%", out)]
+    without, _, averaged, gain = shares
+    assert gain == pytest.approx(averaged - without, abs=0.11)

@@ -59,6 +59,7 @@ def more(results: SimpleNamespace, all_models: dict[Path, featx.Model]) -> Simpl
         comparisons=featx.compare([results.report, other]),
         curve=featx.curve(results.store, clf="centroid", points=[2], repeats=1),
         spec=results.store.spec,
+        views=featx.ViewsSpec(count=4),
         metrics=results.report.metrics,
         ranking=next(iter(all_models.values())).ranking,
     )

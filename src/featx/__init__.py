@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from featx.progress import Progress, Silent, Step
     from featx.reports import Report
     from featx.reports.curve import Curve
-    from featx.spec import ExtractionSpec
+    from featx.spec import ExtractionSpec, ViewsSpec
     from featx.statistics.comparison import Comparisons
     from featx.store import FeatureStore
     from featx.store import open_store as open  # noqa: A004  (featx.open, as h5py.open would be)
@@ -85,6 +85,7 @@ _PUBLIC = {
     "Ranking": "featx.model",
     "Report": "featx.reports",
     "ExtractionSpec": "featx.spec",
+    "ViewsSpec": "featx.spec",
     "Failure": "featx.manifest",
     "Progress": "featx.progress",
     "Silent": "featx.progress",
@@ -139,6 +140,7 @@ __all__ = [
     "UnreadableWarning",
     "UsageError",
     "Verification",
+    "ViewsSpec",
     "WeightsError",
     "__version__",
     "compare",

@@ -169,6 +169,10 @@ class ViewsSpec:
         if self.seed < 0:
             raise UsageError(f"a seed is 0 or more, and is {self.seed}")
 
+    def _repr_html_(self) -> str:
+        rows = [(one.name, str(getattr(self, one.name))) for one in dataclasses.fields(self)]
+        return notebook.html_table("what decides the views of an image", rows)
+
     def to_json(self) -> str:
         """Return canonical JSON: every field, keys sorted, no white space, ASCII only."""
         return _canonical(self)

@@ -133,10 +133,10 @@ class Program:
         (record,) = json.loads(out)
         return record
 
-    def complete(self) -> Extraction:
+    def complete(self, *, out: Path | None = None, views: int | None = None) -> Extraction:
         """The same extraction, by the library in this process."""
         (extraction,) = extract_job(
-            Job(source=self.source, out=self.target),
+            Job(source=self.source, out=out or self.target, views=views),
             [Request(backbone="mean-colour")],
             RunOptions(batch_size=8, workers=2),
         )
@@ -169,6 +169,7 @@ def contents(path: Path) -> dict[str, Any]:
         "sizes": store.sizes.tobytes(),
         "mtimes_ns": store.mtimes_ns.tobytes(),
         "checksums": store.checksums.tobytes(),
+        "views": None if store.views is None else (store.views_spec, store.views.tobytes()),
         "paths": store.paths,
         "classes": store.classes,
         "groups": store.groups,

@@ -80,6 +80,22 @@ def test_killed_at_any_time(program: Kind, undisturbed: Expected, figure: Figure
     figure(f"killed from outside, holed images: {dict(found)}; {finish(there, expected)} of {FOUND} rows kept")
 
 
+def test_killed_while_views_are_made(program: Kind, figure: Figure) -> None:
+    """A row is there with its views or not at all, and a run that goes on makes the same views."""
+    there = program("holed")
+    command = (*there.extraction, "--views", "2")
+    for phase, how in (("fill", "power"), ("fill", "tear"), ("seal", "kill")):
+        code, _, err = there.run(*command, code=None, fault={"phase": phase, "at": 9, "how": how, "sync": 0})
+        assert code == -signal.SIGKILL, err
+        assert not there.target.exists()
+    again = there.complete()  # with the views that the killed runs were asked for
+    assert again.found == again.extracted + again.reused + again.failed == FOUND
+    whole = there.complete(out=there.folder / "whole" / there.target.name, views=2)
+    assert contents(there.target) == contents(whole.target)
+    assert contents(there.target)["views"] is not None
+    figure(f"killed while views are made: {again.reused} of {FOUND} rows kept")
+
+
 def state(program: Program) -> str:
     """How far the program had come when it was killed."""
     names = set(program.left()) if program.target.parent.exists() else set()

@@ -32,7 +32,10 @@ def model(path: Path, fitted: "Model") -> None:
     settings = ", ".join(
         f"{name} = {_short(value)}" for name, value in fitted.params.items() if name in selection.params
     )
-    line(f"  {counted(n, 'image')}, {counted(k, 'class', 'classes')}" + (f"; {shown(settings)}" if settings else ""))
+    images = counted(n, "image")
+    if fitted.views is not None:
+        images += f" and {counted(fitted.views.count, 'view')} of each"
+    line(f"  {images}, {counted(k, 'class', 'classes')}" + (f"; {shown(settings)}" if settings else ""))
     if selection.rule == "one-se" and len(selection.rows) > 1:
         line("  chosen: the simplest settings whose accuracy is within one standard error of the best")
     if (calibration := fitted.calibration) is not None and verbose():
