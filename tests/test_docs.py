@@ -73,7 +73,7 @@ def test_the_page_about_notebooks_works_from_top_to_bottom() -> None:
         exec(block, names)
     assert len(blocks) == 6
     assert names["report"].page.is_file()
-    assert len(names["model"].ranking) == 6
+    assert len(names["model"].ranking) == 7
 
 
 def test_the_pictures_are_there_and_small() -> None:

@@ -234,7 +234,7 @@ def test_images_without_another_label_take_no_part(source: Path) -> None:
     ("rows", "header", "message"),
     [
         ([("red/red 00.png", "a"), ("r.png", "a"), ("b.png", "b")], ("path", "label"), r"2 of 3 images.*'r\.png'"),
-        ([("red/red 00.png", "a"), ("./red/red 00.png", "b")], ("path", "label"), "line 3: .*second time"),
+        ([("red/red 00.png", "a"), ("./red/red 00.png", "b")], ("path", "label"), "line 3: .*already named"),
         ([("", "a")], ("path", "label"), "line 2: the path is empty"),
         ([("red/red 00.png", "a")], ("path", "class"), "no column label, found path, class"),
     ],

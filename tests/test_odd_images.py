@@ -50,7 +50,6 @@ FAILURES = {
     "corrupt/zero_width.gif": "truncated",
     "modes/python.ico": "unsupported",
     "modes/sharp_cielab-dagams.tiff": "unsupported",
-    "modes/sharp_pitm.avif": "unsupported",
     "modes/sharp_relax.jp2": "unsupported",
     "modes/ultrahdr.jpg": "truncated",
 }

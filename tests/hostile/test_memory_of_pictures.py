@@ -21,7 +21,7 @@ PIXELS = SIDE * SIDE
 # Each picture is decoded in a fork, whose peak is its own.
 MEASURED = """
 import io, json, os, resource, sys
-import cv2, numpy as np
+import cv2, numpy as np, pillow_heif
 from PIL import Image
 from featx.errors import ImageError
 from featx.images import decode
@@ -33,9 +33,11 @@ from hostile.test_memory_of_pictures import PICTURES, PIXELS
 UNIT = 1 if sys.platform == "darwin" else 1024
 cv2.setNumThreads(1)
 rules = PixelRules(image_size=(64, 64))
-small = io.BytesIO()
-Image.new("RGB", (8, 8)).save(small, "WEBP")
-decode(small.getvalue(), rules)
+pillow_heif.register_heif_opener()
+for kind in ("WEBP", "AVIF", "HEIF"):
+    small = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(small, kind)
+    decode(small.getvalue(), rules)
 
 
 def in_a_fork(work):
@@ -103,6 +105,10 @@ PICTURES = PHOTOS | {
     "png of 16 bits of grey with alpha": lambda: deep(4, 2),
     "jpeg of cmyk, progressive": lambda: saved("CMYK", "JPEG", progressive=True),
     "webp": lambda: saved("RGB", "WEBP", method=0),
+    "avif": lambda: saved("RGB", "AVIF", speed=10),
+    "avif with alpha, full chroma": lambda: saved("RGBA", "AVIF", speed=10, subsampling="4:4:4"),
+    "heif": lambda: saved("RGB", "HEIF"),
+    "heif with alpha, full chroma": lambda: saved("RGBA", "HEIF", chroma=444),
     "tiff of 16 bits with alpha, one strip": lambda: tiff(
         np.zeros((SIDE, SIDE, 4), np.uint16), Tags(bits=16, extra=(2,), compression=8)
     ),

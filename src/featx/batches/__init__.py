@@ -2,7 +2,7 @@
 
 In the order of a call: `decoders` distributes images and yields batches, `batch` assembles them from ring slots,
 `supervisor` keeps the processes alive and finds the image that one died of, `process` is such a process seen from
-outside, `worker` runs inside it, `ring` is the memory they share.
+outside, `worker` runs inside it, `ring` is the memory they share. `readers` tells of readers that were installed since.
 
 A name loads its module when it is first used, because a decoder process needs `worker` alone and should start fast.
 """
@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from featx.batches.batch import Batch, FileFacts
     from featx.batches.decoders import DecodeOptions, Decoders
+    from featx.batches.readers import has_reader_now
 
-__all__ = ["Batch", "DecodeOptions", "Decoders", "FileFacts"]
+__all__ = ["Batch", "DecodeOptions", "Decoders", "FileFacts", "has_reader_now"]
 
-_HOMES = {"Batch": "batch", "FileFacts": "batch", "DecodeOptions": "decoders", "Decoders": "decoders"}
+_HOMES = {
+    "Batch": "batch",
+    "FileFacts": "batch",
+    "DecodeOptions": "decoders",
+    "Decoders": "decoders",
+    "has_reader_now": "readers",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from featx.errors import ImageError
 
-Format = Literal["jpeg", "png", "bmp", "gif", "webp", "tiff"]
+Format = Literal["jpeg", "png", "bmp", "gif", "webp", "tiff", "avif", "heif"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 ADVICE = "save it as 8-bit RGB, in PNG, JPEG or TIFF"
@@ -19,11 +19,12 @@ _DECODED: dict[Format, re.Pattern[bytes]] = {
     "gif": re.compile(rb"GIF8[79]a"),
     "webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
     "tiff": re.compile(rb"II[*+]\0|MM\0[*+]"),
+    # Of the brands that both may start with, those behind it tell which it is.
+    "avif": re.compile(rb".{4}ftyp(?:avi[fs]|m(?:if|sf)1.{4}(?:.{4}){0,30}?avi[fs])", re.DOTALL),
+    "heif": re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL),
 }
 
 _RECOGNISED: dict[str, re.Pattern[bytes]] = {
-    "AVIF": re.compile(rb".{4}ftypavi[fs]", re.DOTALL),
-    "HEIF": re.compile(rb".{4}ftyp(?:hei[cmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL),
     "JPEG 2000": re.compile(rb"\0\0\0\x0cjP(?:  |\x1a\x1a)\r\n\x87\n|\xff\x4f\xff\x51"),
     "JPEG XL": re.compile(rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n"),
     "JPEG XR": re.compile(rb"II\xbc[\0\1]"),

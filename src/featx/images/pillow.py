@@ -23,7 +23,7 @@ from PIL import (
 from PIL.TiffImagePlugin import TiffImageFile
 
 from featx.errors import ImageError
-from featx.images import bmp, tiff
+from featx.images import bmp, heif, tiff
 from featx.images.damage import RAISED_BY_BAD_BYTES, described
 from featx.images.formats import ADVICE, Format
 from featx.images.geometry import ORIENTATIONS, check_size
@@ -38,6 +38,8 @@ _OPENERS: dict[Format, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "bmp": BmpImagePlugin.BmpImageFile,
     "gif": GifImagePlugin.GifImageFile,
     "webp": WebPImagePlugin.WebPImageFile,
+    "avif": heif.open_avif,
+    "heif": heif.open_heif,
 }
 
 # Pillow expands grey of 2 and 4 bits to 8, but not the colour key that goes with it.
@@ -73,8 +75,9 @@ def decode(data: bytes | memoryview, kind: Format, max_pixels: int) -> tuple[Pix
             with image:
                 check_size(*image.size, max_pixels)
                 samples = _raw_mode(image)
-                check_memory(_peak_bytes(image, samples, block), max_pixels)
+                check_memory(_peak_bytes(image, kind, samples, block), max_pixels)
                 image.load()
+                check_size(*image.size, max_pixels)  # a HEIF's header may have announced another
                 # A TIFF is turned by Pillow as it loads, and then says 1.
                 orientation = _orientation(image)
                 if samples in _KEY_STEPS and "transparency" in image.info:
@@ -142,10 +145,12 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     return value if isinstance(value, int) and value in ORIENTATIONS else 1
 
 
-def _peak_bytes(image: ImageFile.ImageFile, samples: str, block: int) -> int:
+def _peak_bytes(image: ImageFile.ImageFile, kind: Format, samples: str, block: int) -> int:
     """Predict the bytes that decoding takes at its peak, from what the header announces; measured by a test."""
     pixels = image.size[0] * image.size[1]
     core = _CORE_BYTES.get(image.mode, 4)
+    if kind in ("avif", "heif"):
+        return pixels * heif.DECODER_BYTES
     if isinstance(image, TiffImageFile):
         # A strip or tile is unpacked beside the image; a turned image is a second one.
         turned = core if image.tag_v2.get(ExifTags.Base.Orientation, 1) != 1 else 0

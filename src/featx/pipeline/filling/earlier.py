@@ -358,7 +358,11 @@ def _moved(files: Iterable[tuple[str, int]], images: Manifest) -> bool:
 
 
 def _readable_now(failure: Failure, images: Manifest) -> bool:
-    """Tell whether a file that was unreadable can be read now; a change of rights doesn't change its time."""
+    """Tell whether a file that failed can be read now: neither rights nor what is installed changes its time."""
+    if failure.reason == "unsupported":
+        from featx.batches import has_reader_now
+
+        return has_reader_now(failure.message)
     return failure.reason == "unreadable" and os.access(images.root / failure.path, os.R_OK)
 
 

@@ -248,8 +248,7 @@ class StoreFiller:
         shape = self.runner.feature_shape
         if len(shape) > 1:
             width, sides = math.prod(shape), " x ".join(map(str, shape))
-            views = 0 if self.earlier.views is None else self.earlier.views.count
-            size = 4e-6 * width * len(self.images) * (1 + views)
+            size = 4e-6 * width * len(self.images)
             logger.warning(
                 "features of shape %s become one row: %d numbers for each image, %.1f MB in total", sides, width, size
             )
