@@ -20,11 +20,13 @@ MOST_VIEWS = 64
 
 Resize = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "area", "lanczos"]
+Colours = Literal["rgb", "grey"]
 Pooling = Literal["avg", "max", "none"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
+COLOURS: tuple[Colours, ...] = get_args(Colours)
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -43,12 +45,15 @@ class PixelRules:
         How new pixels are computed from old ones.
     decoder : int
         Version of the decoder's rules.
+    colours : {"rgb", "grey"}
+        The image's own, or the grey of each pixel, three times.
     """
 
     image_size: tuple[int, int]
     resize: Resize = "stretch"
     interpolation: Interpolation = "bilinear"
     decoder: int = DECODER_VERSION
+    colours: Colours = "rgb"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +72,7 @@ class ExtractionSpec:
         Global pooling over a spatial output; None where the layer's output is already a vector.
     image_size : (int, int)
         Height and width in pixels of what the backbone sees.
-    resize, interpolation
+    resize, interpolation, colours
         As in `PixelRules`.
     preprocessing : str
         Import path of the family's own ``preprocess_input``; ``"none"`` for a backbone that takes raw pixels.
@@ -91,6 +96,7 @@ class ExtractionSpec:
     precision: Precision = "float32"
     runtime: str | None = None
     decoder: int = DECODER_VERSION
+    colours: Colours = "rgb"
 
     def _repr_html_(self) -> str:
         rows = [(one.name, str(getattr(self, one.name))) for one in dataclasses.fields(self)]
@@ -100,11 +106,15 @@ class ExtractionSpec:
     def pixels(self) -> PixelRules:
         """Part of the spec that decides the pixels."""
         return PixelRules(
-            image_size=self.image_size, resize=self.resize, interpolation=self.interpolation, decoder=self.decoder
+            image_size=self.image_size,
+            resize=self.resize,
+            interpolation=self.interpolation,
+            decoder=self.decoder,
+            colours=self.colours,
         )
 
     def to_json(self) -> str:
-        """Return canonical JSON: every field, keys sorted, no white space, ASCII only."""
+        """Return canonical JSON: keys sorted, no white space, ASCII only; every field but `colours` where it is rgb."""
         return _canonical(self)
 
     @classmethod
@@ -117,7 +127,8 @@ class ExtractionSpec:
             The text is not the JSON of a spec of this version of featx.
         """
         fields = parse_json(text)
-        if not isinstance(fields, dict) or set(fields) != {field.name for field in dataclasses.fields(cls)}:
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(fields, dict) or not names - set(_LATER) <= set(fields) <= names:
             raise ValueError(f"this is not the JSON of an extraction spec: {text[:200]}")
         strange = [name for name, value in fields.items() if not _is_valid(name, value)]
         if strange:
@@ -217,7 +228,8 @@ class ViewsSpec:
 
 
 def _canonical(spec: Any) -> str:
-    return json.dumps(dataclasses.asdict(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    fields = {name: value for name, value in dataclasses.asdict(spec).items() if _LATER.get(name, ...) != value}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def _digest(spec: Any) -> str:
@@ -232,11 +244,15 @@ def _differences(one: Any, other: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
+_LATER: dict[str, str] = {"colours": "rgb"}
+"""Fields that earlier specs don't have, left out at this default: so the fingerprints of earlier specs stay."""
+
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "pooling": (*POOLINGS, None),
     "resize": RESIZES,
     "interpolation": INTERPOLATIONS,
     "precision": PRECISIONS,
+    "colours": tuple(one for one in COLOURS if one != _LATER["colours"]),
 }
 _OPTIONAL = ("layer", "runtime")
 

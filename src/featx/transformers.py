@@ -19,7 +19,7 @@ from featx.batches import DecodeOptions, Decoders
 from featx.errors import ImageError
 from featx.pipeline.filling.job import RunOptions
 from featx.pipeline.filling.runner import BackboneRunner
-from featx.spec import Interpolation, PixelRules, Pooling, Precision, Resize
+from featx.spec import Colours, Interpolation, PixelRules, Pooling, Precision, Resize
 
 _BATCH = 32
 
@@ -53,6 +53,8 @@ class ImageLoader(_Pretrained):
         How images of another shape are brought to that size.
     interpolation : {"bilinear", "bicubic", "area", "lanczos"}
         How new pixels are computed.
+    colours : {"rgb", "grey"}
+        The images' own colours, or grey.
     """
 
     def __init__(
@@ -61,10 +63,12 @@ class ImageLoader(_Pretrained):
         image_size: int | tuple[int, int] = 224,
         resize: Resize = "stretch",
         interpolation: Interpolation = "bilinear",
+        colours: Colours = "rgb",
     ) -> None:
         self.image_size = image_size
         self.resize = resize
         self.interpolation = interpolation
+        self.colours = colours
 
     def transform(self, X: Sequence[str | Path]) -> NDArray[np.uint8]:
         """Read and decode images.
@@ -86,7 +90,12 @@ class ImageLoader(_Pretrained):
             rows.
         """
         height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
-        rules = PixelRules(image_size=(height, width), resize=self.resize, interpolation=self.interpolation)
+        rules = PixelRules(
+            image_size=(height, width),
+            resize=self.resize,
+            interpolation=self.interpolation,
+            colours=self.colours,
+        )
         pixels = np.empty((len(X), height, width, 3), np.uint8)
         if not len(X):
             return pixels

@@ -10,10 +10,12 @@ from featx.backbones.table import Entry, find
 from featx.cache import remember, remembered
 from featx.errors import UsageError
 from featx.spec import (
+    COLOURS,
     INTERPOLATIONS,
     POOLINGS,
     PRECISIONS,
     RESIZES,
+    Colours,
     ExtractionSpec,
     Interpolation,
     Pooling,
@@ -39,7 +41,7 @@ class Request:
         None: avg where it applies.
     image_size : int or (int, int) or None
         Side, or height and width, in pixels; None: the backbone's own.
-    resize, interpolation, precision
+    resize, interpolation, precision, colours
         As in `ExtractionSpec`.
     """
 
@@ -51,6 +53,7 @@ class Request:
     resize: Resize = "stretch"
     interpolation: Interpolation = "bilinear"
     precision: Precision = "float32"
+    colours: Colours = "rgb"
 
 
 def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
@@ -83,6 +86,7 @@ def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
         ("resize", request.resize, RESIZES),
         ("interpolation", request.interpolation, INTERPOLATIONS),
         ("precision", request.precision, PRECISIONS),
+        ("colours", request.colours, COLOURS),
         ("pooling", request.pooling or "avg", POOLINGS),
     ):
         if value not in choices:
@@ -104,6 +108,7 @@ def resolve(request: Request) -> tuple[ExtractionSpec, WeightsSource]:
         interpolation=request.interpolation,
         preprocessing=entry.preprocessing,
         precision=request.precision,
+        colours=request.colours,
     )
     return spec, source
 

@@ -8,7 +8,7 @@ import typer
 from featx.backbones import Request
 from featx.cli import options as shared
 from featx.pipeline.filling.job import Check, Job, RunOptions
-from featx.spec import Interpolation, Pooling, Precision, Resize
+from featx.spec import Colours, Interpolation, Pooling, Precision, Resize
 
 
 def size_of(text: str | None) -> int | tuple[int, int] | None:
@@ -122,6 +122,14 @@ def extract(
             rich_help_panel=shared.PIXELS,
         ),
     ] = Request.interpolation,
+    colours: Annotated[
+        Colours,
+        typer.Option(
+            "--as",
+            help="Colours that the network sees: the image's own (`rgb`), or `grey`, as of a greyscale copy.",
+            rich_help_panel=shared.PIXELS,
+        ),
+    ] = Request.colours,
     max_pixels: shared.MaxPixels = RunOptions.max_pixels,
     views: Annotated[
         int | None,
@@ -210,6 +218,7 @@ def extract(
                 image_size=size_of(image_size),
                 resize=resize,
                 interpolation=interpolation,
+                colours=colours,
                 precision=precision,
                 runtime=runtime,
                 device=device,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
+from featx.images.colours import in_colours
 from featx.images.decoding import DEFAULT_MAX_PIXELS, decode_whole
 from featx.images.geometry import upright
 from featx.images.resizing import Pixels, crop_window, padded_window, resize_into
@@ -91,7 +92,7 @@ def view_into(pixels: Pixels, rules: PixelRules, views: ViewsSpec, out: Pixels, 
     Parameters
     ----------
     pixels : (h, w, 3) uint8
-        The whole decoded picture, upright, at its own size; it is only read.
+        The whole decoded picture, upright, at its own size, and grey where the rules say so; it is only read.
     rules : PixelRules
         Size, resize rule and interpolation, as for the picture itself.
     views : ViewsSpec
@@ -162,7 +163,8 @@ def decode_with_views_into(
         raise UsageError(f"pixels by version {rules.decoder} of the rules, this featx knows {DECODER_VERSION}")
     if out.shape != (1 + views.count, *rules.image_size, 3) or out.dtype != np.uint8:
         raise ValueError(f"out must be uint8 {(1 + views.count, *rules.image_size, 3)}, not {out.dtype} {out.shape}")
-    pixels = upright(*decode_whole(data, max_pixels))
+    pixels, orientation = decode_whole(data, max_pixels)
+    pixels = upright(in_colours(pixels, rules.colours), orientation)
     resize_into(pixels, rules, out[0])
     for number in range(views.count):
         view_into(pixels, rules, views, out[1 + number], digest=digest, number=number)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from featx.errors import ImageError, UsageError
 from featx.images import jpeg
+from featx.images.colours import in_colours
 from featx.images.formats import sniff
 from featx.images.geometry import check_size, upright_into
 from featx.images.resizing import Pixels
@@ -23,7 +24,7 @@ def decode(data: bytes | memoryview, rules: PixelRules, *, max_pixels: int = DEF
     data : bytes or memoryview
         The whole file, of any format; the name it had tells nothing.
     rules : PixelRules
-        Size, resize rule and interpolation.
+        Size, resize rule, interpolation and colours.
     max_pixels : int
         More pixels than this in the file's header, and nothing is decoded.
 
@@ -70,7 +71,8 @@ def decode_into(
         )
     if out.shape != (*rules.image_size, 3) or out.dtype != np.uint8:
         raise ValueError(f"out must be uint8 {(*rules.image_size, 3)}, not {out.dtype} {out.shape}")
-    upright_into(*decode_whole(data, max_pixels), rules, out)
+    pixels, orientation = decode_whole(data, max_pixels)
+    upright_into(in_colours(pixels, rules.colours), orientation, rules, out)
 
 
 def decode_whole(data: bytes | memoryview, max_pixels: int) -> tuple[Pixels, int]:

@@ -12,7 +12,7 @@ from featx.pipeline.filling.job import Check, Extraction, Job, RunOptions
 from featx.pipeline.filling.loop import extract_job
 from featx.pipeline.filling.unreadable import warn_of_unreadable
 from featx.progress import Progress, observed
-from featx.spec import Interpolation, Pooling, Precision, Resize
+from featx.spec import Colours, Interpolation, Pooling, Precision, Resize
 from featx.store import FeatureStore
 
 
@@ -30,6 +30,7 @@ def extract(
     image_size: int | tuple[int, int] | None = Request.image_size,
     resize: Resize = Request.resize,
     interpolation: Interpolation = Request.interpolation,
+    colours: Colours = Request.colours,
     precision: Precision = Request.precision,
     runtime: str = RunOptions.runtime,
     device: str = RunOptions.device,
@@ -81,6 +82,8 @@ def extract(
         How images of another shape are brought to that size.
     interpolation : {"bilinear", "bicubic", "area", "lanczos"}
         How new pixels are computed.
+    colours : {"rgb", "grey"}
+        The images' own colours, or grey: then the features are those of greyscale copies of the images.
     precision : {"float32", "bfloat16", "float16"}
         Arithmetic of the backbone.
     runtime : {"auto", "keras", "openvino"}
@@ -154,6 +157,7 @@ def extract(
             image_size=image_size,
             resize=resize,
             interpolation=interpolation,
+            colours=colours,
             precision=precision,
         )
     ]

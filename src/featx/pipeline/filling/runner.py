@@ -203,6 +203,7 @@ def runner_again(
                 resize=wanted.resize,
                 interpolation=wanted.interpolation,
                 precision=wanted.precision,
+                colours=wanted.colours,
             ),
             options or RunOptions(),
             recorded=wanted.runtime,

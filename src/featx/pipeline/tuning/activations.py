@@ -59,6 +59,7 @@ def runner_at(base: BackboneRunner, layer: str) -> BackboneRunner:
         image_size=spec.image_size,
         resize=spec.resize,
         interpolation=spec.interpolation,
+        colours=spec.colours,
     )
     return BackboneRunner.resolve(request, base.options)
 

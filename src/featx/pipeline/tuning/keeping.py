@@ -86,6 +86,7 @@ def features_of(
         image_size=spec.image_size,
         resize=spec.resize,
         interpolation=spec.interpolation,
+        colours=spec.colours,
     )
     tuned = BackboneRunner.resolve(request, runner.options)
     if tuned.spec.weights != backbone.network.digest():
