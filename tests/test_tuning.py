@@ -145,6 +145,7 @@ def test_nothing_stays_in_the_cache_and_the_same_tuning_is_not_done_twice(tuned,
     watch = Epochs()
     again = tune("train", model=LOGREG, rate=3e-3, **OPTIONS | {"epochs": 4, "progress": watch})
     assert watch.numbers == []
+    assert list((tmp_path / "tuning").iterdir()) == []
     assert (again.weights, again.taken, again.epochs) == (tuned.weights, tuned.taken, tuned.epochs)
     other = tune("train", model=LOGREG, rate=2e-3, **OPTIONS | {"epochs": 1})
     assert list((tmp_path / "tuning").iterdir()) == []
@@ -387,3 +388,30 @@ def test_where_no_epoch_is_better_the_model_is_as_it_was(project):
     first = featx.Model.load(LOGREG)
     X = featx.open("artifacts/features/train-mobilenet-0.25.h5").features
     np.testing.assert_allclose(found.model.probabilities(X), first.probabilities(X), rtol=0, atol=1e-5)
+
+
+def test_views_and_validation_images_of_ones_own(project, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path))
+    options = OPTIONS | {"validation": "test", "out": "with-views", "views": 2, "flip": False, "epochs": 1}
+    found = tune("train", model=LOGREG, keep_cache=True, **options)
+    assert (found.training, found.validation) == (28, 12)
+    record = json.loads(found.record.read_text())
+    assert (record["views"]["count"], record["views"]["flip"]) == (2, False)
+    test = featx.extract("test", backbone="mean-colour", out=tmp_path / "test.h5", progress=False)
+    assert sorted(record["validation"]) == sorted(bytes(one).hex() for one in test.digests)
+    kept = [featx.open(path) for path in (tmp_path / "tuning").glob("activations-*.h5")]
+    assert sorted(None if one.views is None else one.views.shape[:2] for one in kept if one.views is not None) == [
+        (28, 2)
+    ]
+    assert len(kept) == 2
+    plain = tune("train", model=LOGREG, **options | {"out": "without-views", "views": 0, "flip": True})
+    assert [one.loss for one in plain.epochs][1] != [one.loss for one in found.epochs][1]
+
+
+def test_a_small_run_of_the_benchmark_of_a_step(run_benchmark):
+    size = ("--backbone", "mobilenet-0.25", "--weights", "none", "--image-size", "32")
+    said = run_benchmark("tuning.py", "step", *size, "--steps", "1", "--repeats", "2")
+    found = json.loads(said.splitlines()[-1])
+    assert (found["cut"], found["turns"]) == ("conv_pw_11_relu", 2)
+    median, low, high = found["wall"]["from pixels / cached"]
+    assert 0 < low <= median <= high

@@ -81,6 +81,7 @@ def tune_tail(
     places = Places.free(model.origin.name, kind="tuned", out=job.out, key=key)
     if (done := finished(places, key=key)) is not None:
         progress.step(Step(text=f"{places.record} is of the same tuning: nothing is trained again"))
+        _remove(stores, job)
         return done
 
     tail = backbone.split(cut)
@@ -139,10 +140,15 @@ def tune_tail(
         notes=notes,
     )
     found = write_model(places, tuned, facts, state, data, weights=places.weights)
+    _remove(stores, job)
+    return found
+
+
+def _remove(stores: list[FeatureStore], job: TuningJob) -> None:
+    """Remove the activations, unless they are to be kept."""
     if not job.keep_cache:
         for one in stores:
             activations.remove(one)
-    return found
 
 
 def _notes(images: int) -> list[str]:
