@@ -130,6 +130,11 @@ def _no_images(_: Painter) -> None:
         Path("data/train", name, "notes.txt").write_text("nothing to see")
 
 
+def _one_text(_: Painter) -> None:
+    Path("data/train").mkdir(parents=True)
+    Path("data/train/a.jpg").write_text("nothing to see")
+
+
 def _file(_: Painter) -> None:
     Path("data").mkdir()
     Path("data/train").write_text("a file")
@@ -225,7 +230,9 @@ CASES: dict[str, tuple[Callable[[Painter], None], list[str], int, str]] = {
     # what is there, what is asked, exit code, words of the line
     "missing folder": (_nothing, EXTRACT, 1, "data/train"),
     "empty folder": (_empty, EXTRACT, 1, "data/train"),
-    "folder without images": (_no_images, EXTRACT, 1, "none of 2 files"),
+    "folder without images": (_no_images, EXTRACT, 1, "none of the 2 files"),
+    "folder of one file that is no image": (_one_text, EXTRACT, 1, "the only file in"),
+    "csv of one missing file": (_csv("path\nnowhere.png\n"), ["extract", "list.csv", *MEANS], 1, "the only file in"),
     "file for a folder": (_file, EXTRACT, 1, "data/train"),
     "csv without path": (
         _csv("picture,label\nimages/red/red 00.png,red\n"),

@@ -327,12 +327,29 @@ def test_all_reports_by_what_they_are_on(folder, scored):
     assert compare_all([Path(f"artifacts/models/{one.model}.skops") for one in scored]) == [compare_reports(scored)]
 
 
+def test_reports_that_stand_alone_are_named_in_one_line(folder, scored, caplog):
+    labels = np.zeros(5, int)
+    for number in range(5):
+        paths = tuple(f"{number}/{index}" for index in range(5))
+        make_report(f"lone-{number}", labels, labels, paths=paths).save(f"artifacts/reports/lone-{number}.json")
+    compare_all()
+    (record,) = caplog.records
+    told = record.getMessage()
+    assert told.startswith("not compared, because no other model was scored on the same images: lone-")
+    assert told.endswith(" and 2 more")
+    assert told.count("data/test (5 images)") == 3
+
+
 def test_nothing_to_compare(tmp_path, monkeypatch, scored):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="the 0 reports under"):
+    with pytest.raises(DataError, match="there is no report under"):
         compare_all()
     scored[0].save("artifacts/reports/a.json")
-    with pytest.raises(DataError, match="the 1 report under"):
+    with pytest.raises(DataError, match="there is only one report under"):
+        compare_all()
+    labels = np.zeros(5, int)
+    make_report("b", labels, labels, paths=tuple("vwxyz")).save("artifacts/reports/b.json")
+    with pytest.raises(DataError, match=r"no two of the 2 reports under .* the same images"):
         compare_all()
     with pytest.raises(FeatxError, match="nowhere"):
         compare_all(["nowhere.json", "nowhere.json"])

@@ -464,7 +464,7 @@ def test_extract_says_how_it_read_and_a_dry_run_counts_the_missing(
     assert (code, featx.open("artifacts/features/list-mean-colour.h5").root) == (0, str(Path("shots").absolute()))
     code, err = run()
     assert code == 1
-    assert "none of 3 files in" in err
+    assert "none of the 3 files in" in err
     assert "it exists in" not in err
     assert "--root" in err
     code, err = run("--dry-run", "--out", "other.h5")

@@ -60,6 +60,18 @@ def test_all_fits_every_classifier_and_ranks_them(store: featx.FeatureStore) -> 
         fit_all(clf=ALL, out=Path("one.skops"))
 
 
+def test_fewer_folds_are_warned_of_once_for_all_classifiers(
+    store: featx.FeatureStore, paint: Painter, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = featx.extract(paint(Path("few"), each=3), **MEANS)
+    fit_all([few], clf=ALL, save=False)
+    told = [record.getMessage() for record in caplog.records if "folds" in record.getMessage()]
+    assert [text.partition(",")[0] for text in told] == ["3 folds in place of 5"]
+    # The next call says it again.
+    featx.fit(few, save=False)
+    assert caplog.text.count("3 folds in place of 5") == 2
+
+
 def test_a_store_that_none_can_be_fitted_on_is_named_and_the_others_get_their_models(
     store: featx.FeatureStore, paint: Painter, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -151,10 +151,12 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_the_library_holds_no_flag() -> None:
-    # `pip install` has its own, and the page's style has names such as --at: of its own.
-    flag = r"(?<!pip install )--([a-z][a-z-]*(?![a-z-]*:)|$)"
+    # `pip install` has its own, and the page's style has names such as --at: and var(--at) of its own.
+    flag = r"(?<!pip install )(?<!var\()--([a-z][a-z-]*(?![a-z-]*:)|$)"
     found = [place for place, text in texts() if re.search(flag, text)]
-    assert found == []
+    # The one that makes flags of parameters, for pages.
+    (maker,) = (place for place in found if place.startswith("words.py"))
+    assert found == [maker]
 
 
 def test_the_parameters_that_messages_mark_are_flags_of_commands() -> None:

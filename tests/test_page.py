@@ -105,6 +105,25 @@ def test_the_terminal_names_an_image_once(capsys: pytest.CaptureFixture[str]) ->
         assert told.count(path) == 1
 
 
+def test_the_terminal_says_which_of_two_copies_is_in_training(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each path is below its own folder, so that an image and its copy may have the same."""
+    report = made(("a", "b"))
+    assert report.images is not None
+    path, other, *_ = report.images.paths
+    for there, told in ((path, "the same name in training"), (other, f"{other} in training")):
+        leak = Leak(path=path, other=there, kind="exact", where="train-test", labels=("a", "a"))
+        reports([dataclasses.replace(report, leaks=(leak,))])
+        assert f"{path} = {told}, the same file" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_doubt_about_several_models_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = evaluate([0, 1], [0, 0], classes=("a", "b"))
+    reports([made(("a", "b"), images=None, metrics=metrics, model=name) for name in ("ant", "bee", "cat")])
+    told = " ".join(capsys.readouterr().err.split())
+    assert "ant, bee, cat: this is no better than always answering 'a'" in told
+    assert told.count("no better than") == 1
+
+
 def digests_of(folder: Path, paths: Iterable[str]) -> dict[str, bytes]:
     return {path: sha256((folder / path).read_bytes()).digest() for path in paths if (folder / path).is_file()}
 
@@ -749,7 +768,29 @@ def test_a_page_writes_times_and_code_for_people() -> None:
     )
     assert "scored by <bdi>cross-validation (5 folds)" in html
     assert "2026-11-25, 16:49 UTC" in html
-    assert "Fit with <code>nested=True</code> to measure &lt;it&gt;." in html
+    # For readers of both: the command line first.
+    assert "Fit with <code>--nested</code> (in Python <code>nested=True</code>) to measure &lt;it&gt;." in html
+
+
+def test_a_page_names_parameters_as_flags_and_other_code_as_it_is() -> None:
+    remarks = ('use `class_weight="balanced"` and `group_by`', "run `featx fit`, see `<b>`")
+    html = render(made(remarks=remarks), thumbnails={})
+    assert (
+        "Use <code>--class-weight balanced</code> (in Python <code>class_weight=&quot;balanced&quot;</code>) and "
+        "<code>--group-by</code> (in Python <code>group_by</code>)." in html
+    )
+    assert "Run <code>featx fit</code>, see <code>&lt;b&gt;</code>." in html
+
+
+def test_files_that_are_no_images_are_not_called_unreadable() -> None:
+    """As on the terminal: Thumbs.db is no photo that was lost."""
+    failures = (("a/Thumbs.db", "not-an-image"), ("b/notes.txt", "not-an-image"), ("b/broken.jpg", "truncated"))
+    html = render(made(failures=failures), thumbnails={})
+    assert "1 image couldn't be read and is not in the figures" in html
+    assert "2 files are not images and were left out" in html
+    html = render(made(failures=failures[:1]), thumbnails={})
+    assert "couldn't be read" not in html
+    assert "1 file is not an image and was left out" in html
 
 
 @browser

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,18 @@ def test_a_failure_moves_no_row_and_is_not_tried_again(paint: Painter) -> None:
     paint(source)  # repaired
     mended = extraction(source)
     assert (mended.extracted + mended.reused, mended.failed) == (24, 0)
+
+
+def test_files_that_nobody_takes_for_images_are_not_warned_of(paint: Painter) -> None:
+    source = paint(Path("data/train"))
+    (source / "green/notes.txt").write_text("where I took them")
+    (source / "red/Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(featx.extract(source, **MEANS).failures) == 2
+    (source / "green/green 05.png").write_bytes(b"")
+    with pytest.warns(featx.UnreadableWarning, match=r"^1 of 24 images can't be read and is left out \(1 empty\)"):
+        featx.extract(source, **MEANS)
 
 
 @pytest.mark.parametrize(

@@ -367,6 +367,18 @@ def test_folds_are_lowered_to_what_the_rarest_class_allows(counts, grouped, fold
     assert f"{folds} folds in place of 5, because" in record.getMessage()
 
 
+@pytest.mark.parametrize("folds", [3, 5])
+def test_fewer_folds_are_warned_of_once_where_the_choice_is_cross_validated_too(folds, caplog):
+    """The folds within each fold, which have one image less of the rarest class, add no warning of their own."""
+    y = np.repeat([0, 1], [40, 3])
+    X = np.random.default_rng(0).normal(size=(len(y), 5))
+    with caplog.at_level(logging.WARNING):
+        found = select("logreg", X, y, options=SelectionOptions(nested=True, folds=folds), classes=["ant", "bee"])
+    assert found.nested is not None
+    expected = ["3 folds in place of 5, because class 'bee' has only 3 images"] if folds == 5 else []
+    assert [record.getMessage() for record in caplog.records] == expected
+
+
 TOO_FEW = [
     pytest.param([20, 1], None, "class 'bee' has only one: add images, or use `C=1`", id="one image"),
     pytest.param([20, 20], ["a"] * 20 + ["b", "c"] * 10, "two groups of each .* 'ant' has only one", id="one group"),

@@ -24,6 +24,7 @@ Anything else that escapes is a bug and keeps its traceback.
 """
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, Literal, get_args
 
 Reason = Literal[
@@ -50,6 +51,18 @@ crashed, timeout
 """
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
+
+_OTHER_KINDS = (
+    ".bib .csv .db .doc .docx .htm .html .ini .ipynb .json .log .mat .md .npy .npz .parquet .pdf .pkl .py .rst .rtf "
+    ".tex .toml .tsv .txt .xls .xlsx .xml .yaml .yml .zip"
+)
+OTHER_KINDS = frozenset(_OTHER_KINDS.split())
+"""Suffixes of files that lie beside images and are none."""
+
+
+def is_of_another_kind(path: str, reason: str) -> bool:
+    """Tell whether a file without a row is none that anybody takes for an image, by its name and its content."""
+    return reason in ("not-an-image", "empty") and PurePath(path).suffix.lower() in OTHER_KINDS
 
 
 class FeatxError(Exception):

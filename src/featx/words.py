@@ -1,4 +1,4 @@
-"""Numbers and lists in sentences."""
+"""Numbers, lists and parameters in sentences."""
 
 from collections.abc import Sequence
 
@@ -19,3 +19,14 @@ def some(names: Sequence[str], *, most: int = NAMED) -> str:
     """List the first few names, and the number of the others."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def as_flag(name: str, value: str | None = None) -> str:
+    """Write a parameter of the library as the command line has it.
+
+    >>> as_flag("batch_size", "8"), as_flag("overwrite", "True"), as_flag("flip", "False"), as_flag("clf", '"svm"')
+    ('--batch-size 8', '--overwrite', '--no-flip', '--clf svm')
+    """
+    flag = f"--{'no-' * (value == 'False')}{name.replace('_', '-')}"
+    # A text is quoted in Python only.
+    return flag if value in (None, "True", "False") else f"{flag} {value.strip(chr(34))}"

@@ -9,6 +9,7 @@ import logging
 import re
 
 from featx.cli.streams import printable
+from featx.words import as_flag
 
 PARAMETERS = frozenset(
     {
@@ -87,9 +88,7 @@ def _flag(marked: re.Match[str]) -> str:
     name, value = marked.groups()
     if name not in PARAMETERS:
         return marked[0]
-    flag = f"--{'no-' * (value == 'False')}{name.replace('_', '-')}"
-    # A text is quoted in Python only.
-    return flag if value in (None, "True", "False") else f"{flag} {value.strip(chr(34))}"
+    return as_flag(name, value)
 
 
 class FlagFormatter(logging.Formatter):

@@ -15,9 +15,12 @@ from featx.pipeline.naming import MODEL_SUFFIX, REPORTS, report_path
 from featx.reports import Report
 from featx.reports.images import Images
 from featx.statistics.comparison import Comparisons, rank
-from featx.words import counted
+from featx.words import counted, some
 
 logger = logging.getLogger(__name__)
+
+NAMED = 3
+"""Reports without another on their images that are named."""
 
 Key = tuple[str, int]
 """Key of an image: its digest (its path if there is none), and its number among images of that digest."""
@@ -104,8 +107,8 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
     ----------
     reports : sequence of path, optional
         As in `compare`, but models are compared on every set that all have a report on. By default every report in its
-        default place: those on the same images are compared with each other, and one that has no other beside it is
-        logged and left out.
+        default place: those on the same images are compared with each other, and those that have no other beside them
+        are left out, which is logged in one line.
     common : bool
         As in `compare`.
 
@@ -133,13 +136,17 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
 
     groups = [_newest(list(same)) for _, same in groupby(sorted(found, key=images), key=images)]
     if not any(len(group) > 1 for group in groups):
-        raise DataError(
-            f"among the {counted(len(found), 'report')} under {REPORTS}, no two are on the same images: score at "
-            "least two models on the same images with `featx score` first"
+        there = (
+            f"no two of the {len(found):,} reports under {REPORTS} are of models scored on the same images"
+            if len(found) > 1
+            else f"there is {'only one report' if found else 'no report'} under {REPORTS}"
         )
-    for group in groups:
-        if len(group) == 1:
-            logger.warning("%s is not compared: no other model was scored on %s", group[0].model, group[0].scored_on)
+        raise DataError(f"{there}: score at least two models on the same images with `featx score` first")
+    if lone := [group[0] for group in groups if len(group) == 1]:
+        logger.warning(
+            "not compared, because no other model was scored on the same images: %s",
+            some([f"{one.model} ({one.scored_on})" for one in lone], most=NAMED),
+        )
     return [compare(group) for group in groups if len(group) > 1]
 
 

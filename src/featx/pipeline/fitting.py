@@ -13,6 +13,7 @@ from featx.pipeline.labels import groups_by, labels_of
 from featx.pipeline.naming import FEATURES, TRAINING_SPLITS, default_stores, model_path
 from featx.progress import Progress, observed
 from featx.selection import SelectionOptions
+from featx.selection.folds import warned_once
 from featx.store import FeatureStore, open_store
 from featx.words import counted
 
@@ -222,7 +223,7 @@ def fit_all(
     named = stores is not None and len(stores) == 1
     data: dict[int, TrainingData] = {}
     fitted: dict[Path, Model] = {}
-    with observed(progress) as observer:
+    with observed(progress) as observer, warned_once():
         for target, (number, one, own) in fits.items():
             store = opened[number]
             try:

@@ -201,16 +201,21 @@ class _Choice:
         # For every fold, a whole choice on the rows outside it, with folds of its own (Varma and Simon 2006, "Bias in
         # error estimation when using cross-validation for model selection", BMC Bioinformatics 7).
         parts = []
+        fewest = self.options.folds
         axes, options = self.blueprint.recipe.grids[self.options.kernel], self.options
         for train, test in splits:
             groups = None if self.groups is None else [self.groups[row] for row in train]
-            inner = split(self.codes[train], self.names, groups, folds=options.folds, seed=options.seed)
+            inner = split(self.codes[train], self.names, groups, folds=options.folds, seed=options.seed, warn=False)
+            fewest = min(fewest, len(inner))
             tried = self._try([(train[known], train[unknown]) for known, unknown in inner])
             point = tried.rows[best(tried.rows, axes, rule=options.rule)].params
             outer = Sweep(
                 self.blueprint, self.X, self.codes, [(train, test)], solver=options.solver, n_jobs=options.n_jobs
             )
             parts.append(outer.judge([point])[0][0])
+        if fewest < options.folds:
+            # No warning: it changes no figure that is shown, and fewer folds of all rows were warned of before.
+            logger.info("the settings for each fold are chosen with %d folds in place of %d", fewest, options.folds)
         return join(parts, splits)
 
     def _absolute(self, points: Sequence[Params]) -> list[Params]:

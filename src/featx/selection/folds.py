@@ -1,7 +1,8 @@
 """Folds of a cross-validation, stratified by class, with groups kept together."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ def split(
     *,
     folds: int,
     seed: int,
+    warn: bool = True,
 ) -> list[Split]:
     """Cut rows into folds.
 
@@ -34,9 +36,11 @@ def split(
     groups : sequence of str, length n, or None
         Rows of one group stay together; one whose group is ``""`` is on its own.
     folds : int
-        Lowered, with a warning, where a class has fewer images or groups.
+        Lowered where a class has fewer images or groups.
     seed : int
         Of the shuffle.
+    warn : bool
+        Warn of fewer folds; otherwise the caller does.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def split(
             f"cross-validation needs at least two {unit}s of each class, but class {names[rarest]!r} has only one: "
             "add images"
         )
-    if possible < folds:
+    if warn and possible < folds:
         logger.warning(
             "%d folds in place of %d, because class %r has only %s",
             possible,
@@ -79,3 +83,21 @@ def split(
                 "choose another seed or fewer folds, or add images"
             )
     return splits
+
+
+@contextmanager
+def warned_once() -> Iterator[None]:
+    """Let each warning of `split` through once: several classifiers on the same rows would repeat it."""
+    seen: set[str] = set()
+
+    def new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        known = message in seen
+        seen.add(message)
+        return not known
+
+    logger.addFilter(new)
+    try:
+        yield
+    finally:
+        logger.removeFilter(new)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from featx.cli.flags import in_flags
-from featx.cli.show.terminal import failures, is_of_another_kind, line, shorten, shown, verbose
+from featx.cli.show.terminal import failures, line, shorten, shown, verbose
+from featx.errors import is_of_another_kind
 from featx.pipeline.filling.job import Extraction
 from featx.pipeline.naming import TRAINING_SPLITS
 from featx.words import counted
@@ -28,7 +29,7 @@ ADVICE = {
 def summary(extraction: Extraction, *, dry_run: bool) -> None:
     """Show what an extraction did, or in a dry run would do."""
     one = extraction
-    others = sum(map(is_of_another_kind, one.failures))
+    others = sum(is_of_another_kind(failure.path, failure.reason) for failure in one.failures)
     unreadable = one.failed - others
     what = counted(one.found, "file" if others else "image")
     more = f", {counted(others, 'is not an image', 'are not images')}" if others else ""

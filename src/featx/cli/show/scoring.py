@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from featx.cli.flags import in_flags
 from featx.cli.show.tables import Column, print_table
 from featx.cli.show.terminal import console, line, quiet, shorten, shown
-from featx.words import counted
+from featx.words import counted, some
 
 if TYPE_CHECKING:
     from featx.leakage import Leak
@@ -49,9 +49,12 @@ def reports(scored: "Sequence[Report]") -> None:
         return
     for sentence in dict.fromkeys(report.baseline for report in scored):
         line(f"[dim]for comparison: {shown(sentence)}[/]")
+    doubts: dict[str, list[str]] = {}
     for report in scored:
         if report.doubt is not None:
-            line(f"[yellow]{shown(report.model)}[/]: {shown(report.doubt)}")
+            doubts.setdefault(report.doubt, []).append(report.model)
+    for doubt, models in doubts.items():
+        line(f"[yellow]{shown(some(models, most=NAMED))}[/]: {shown(doubt)}")
     notes = dict.fromkeys(note for report in scored for note in (*report.notes, *report.remarks))
     for note in notes:
         line(f"[dim]note: {shown(in_flags(note))}[/]")
@@ -92,7 +95,9 @@ def _shown(value: float | None, metric: "Metric") -> str:
 
 
 def _leak(leak: "Leak") -> str:
-    other = f" = {leak.other}" if leak.other else ""
+    # Each path is below its own folder: two equal ones would read as if an image were its own copy.
+    there = " in training" if leak.where == "train-test" else ""
+    other = f" = {'the same name' if leak.other == leak.path else leak.other}{there}" if leak.other else ""
     labels = f" ({leak.labels[0]}, {leak.labels[1]})" if all(leak.labels) and leak.labels[0] != leak.labels[1] else ""
     return f"{leak.path}{other}{labels}, {'the same file' if leak.kind == 'exact' else 'a copy'}"
 

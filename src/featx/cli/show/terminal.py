@@ -5,7 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
@@ -16,16 +16,11 @@ from rich.text import Text
 
 from featx.cli.flags import in_flags
 from featx.cli.streams import behind, printable, write_data
+from featx.errors import is_of_another_kind
 from featx.words import counted
 
 if TYPE_CHECKING:
     from featx.manifest import Failure
-
-OTHER_KINDS = (
-    ".bib .csv .db .doc .docx .htm .html .ini .ipynb .json .log .mat .md .npy .npz .parquet .pdf .pkl .py .rst .rtf "
-    ".tex .toml .tsv .txt .xls .xlsx .xml .yaml .yml .zip"
-)
-"""Suffixes of files that lie beside images and are none."""
 
 OTHERS_SHOWN = 3
 """Files of other kinds that are named."""
@@ -137,21 +132,14 @@ def shorten(path: Path) -> str:
 
 def failures(failed: "Sequence[Failure]") -> None:
     """Name the images without a row, the first few in full; files of other kinds are counted apart."""
-    others = [failure for failure in failed if is_of_another_kind(failure)]
+    others = [failure for failure in failed if is_of_another_kind(failure.path, failure.reason)]
     if others and not quiet():
         names = ", ".join(shown(failure.path) for failure in others[:OTHERS_SHOWN])
         more = f" and {len(others) - OTHERS_SHOWN:,} more" if len(others) > OTHERS_SHOWN else ""
         line(f"  [dim]not images, so left out: {counted(len(others), 'file')} ({names}{more})[/]")
-    images = [failure for failure in failed if not is_of_another_kind(failure)]
+    images = [failure for failure in failed if not is_of_another_kind(failure.path, failure.reason)]
     for failure in images[:FAILURES_SHOWN]:
         line(f"  [red]{shown(failure.reason)}[/] {shown(failure.path)}: {shown(in_flags(failure.message))}")
     if len(images) > FAILURES_SHOWN:
         rest = Counter(failure.reason for failure in images[FAILURES_SHOWN:])
         line("  and " + ", ".join(f"{count} more {reason}" for reason, count in rest.most_common()))
-
-
-def is_of_another_kind(failure: "Failure") -> bool:
-    """Tell whether a file is none that anybody takes for an image, by its name and its content."""
-    if failure.reason not in ("not-an-image", "empty"):
-        return False
-    return PurePath(failure.path).suffix.lower() in OTHER_KINDS.split()

@@ -81,9 +81,10 @@ def _tell_of_absent(images: Manifest, *, dry_run: bool) -> None:
     if not images.absent or not absent:
         return
     if absent == len(images) and not dry_run:
+        none, was = ("the only file", "was not") if absent == 1 else (f"none of the {absent:,} files", "was")
         raise SourceError(
-            f"none of {counted(absent, 'file')} in {images.source} was found ({images.absent}); correct the paths, or "
-            "give the folder that they are relative to with `root`"
+            f"{none} in {images.source} {was} found ({images.absent}); correct the paths, or give the folder that they "
+            "are relative to with `root`"
         )
     logger.warning("%s: %d of %s not found (%s)", images.source, absent, counted(len(images), "file"), images.absent)
 

@@ -23,7 +23,6 @@ from featx.pipeline.filling.job import Extraction
 from featx.pipeline.filling.runner import BackboneRunner
 from featx.runtimes import Pending
 from featx.store import Provenance, plan, remove_leftovers
-from featx.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -203,8 +202,11 @@ class StoreFiller:
         if len(self._failures) == len(images):
             first = next(iter(self._failures.values()))
             self._partial.discard()
+            one = len(images) == 1
+            none = "the only file" if one else f"none of the {len(images):,} files"
+            could = "could not" if one else "could"
             raise SourceError(
-                f"none of {counted(len(images), 'file')} in {images.source} could be read as an image (the first, "
+                f"{none} in {images.source} {could} be read as an image ({'' if one else 'the first, '}"
                 f"{first.path!r}: {first.message})"
             )
         reused = self._partial.done - self._computed

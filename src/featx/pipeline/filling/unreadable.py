@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from featx.errors import UnreadableWarning
+from featx.errors import UnreadableWarning, is_of_another_kind
 from featx.manifest import Failure
 from featx.pipeline.filling.job import Extraction
 from featx.words import counted
@@ -29,10 +29,15 @@ def warn_of_unreadable(extractions: Sequence[Extraction], *, named_in: str) -> N
 
 
 def warn_of_failures(failures: Iterable[Failure], *, found: int, named_in: str) -> None:
-    """Warn, at the line that called featx, if some of the images that were found can't be read."""
-    reasons = Counter(failure.reason for failure in failures)
+    """Warn, at the line that called featx, if some of the images that were found can't be read.
+
+    Files that nobody takes for images are not counted.
+    """
+    failed = list(failures)
+    reasons = Counter(one.reason for one in failed if not is_of_another_kind(one.path, one.reason))
     if not reasons:
         return
+    found -= len(failed) - reasons.total()
     counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
     text = (
         f"{reasons.total():,} of {counted(found, 'image')} can't be read and "

@@ -1,9 +1,10 @@
 """The page's sections, in their order; what needs no script is whole here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from featx.errors import is_of_another_kind
 from featx.reports.page import places
 from featx.reports.page.classes import classes
 from featx.reports.page.content import LISTED
@@ -136,24 +137,29 @@ def _notes(report: Report, _: Mapping[str, Any]) -> str:
         notes.insert(0, "the backbone is untrained: with trained weights, the figures would be different")
     found = [f'<li class="warn">{sentence(note)}</li>' for note in notes]
     found += [f"<li>{sentence(remark)}</li>" for remark in report.remarks]
-    if report.failures:
-        found.append(f"<li>{_unreadable(report)}</li>")
+    others = [failure for failure in report.failures if is_of_another_kind(*failure)]
+    images = [failure for failure in report.failures if failure not in others]
+    if images:
+        verb = "is" if len(images) == 1 else "are"
+        found.append(_without_row(report, images, f"couldn't be read and {verb} not in the figures", "image"))
+    if others:
+        verb = "is not an image and was" if len(others) == 1 else "are not images and were"
+        found.append(_without_row(report, others, f"{verb} left out", "file"))
     return f'<ul class="notes">{"".join(found)}</ul>' if found else ""
 
 
-def _unreadable(report: Report) -> str:
-    """Count the unreadable images, and name the first."""
-    n = len(report.failures)
+def _without_row(report: Report, failures: Sequence[tuple[str, str]], what: str, noun: str) -> str:
+    """Count files that have no row, and name the first."""
+    n = len(failures)
     items = [
-        f"<li>{name(places.image(report, path))}: {escaped(reason)}</li>"
-        for path, reason in report.failures[:NAMED_FAILURES]
+        f"<li>{name(places.image(report, path))}: {escaped(reason)}</li>" for path, reason in failures[:NAMED_FAILURES]
     ]
     if n > NAMED_FAILURES:
         more = f"{n - NAMED_FAILURES:,} more, which the file {escaped(report_name(report))}.json names"
         items.append(f"<li>and {more}</li>")
     return (
-        f"{count(n, 'image')} couldn't be read and {'is' if n == 1 else 'are'} not in the figures."
-        f"<details><summary>{'Its name' if n == 1 else 'Their names'}</summary><ul>{''.join(items)}</ul></details>"
+        f"<li>{count(n, noun)} {what}.<details><summary>{'Its name' if n == 1 else 'Their names'}</summary>"
+        f"<ul>{''.join(items)}</ul></details></li>"
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from featx.statistics.intervals import Interval
+from featx.words import as_flag
 
 _MISSING = "\N{REPLACEMENT CHARACTER}"
 _SPACE = "\N{NO-BREAK SPACE}"
@@ -27,9 +28,18 @@ def name(text: object) -> str:
 
 
 def sentence(note: str) -> str:
-    """A note as a sentence; what it has between backquotes is code."""
-    text = re.sub("`([^`]+)`", r"<code>\1</code>", escaped(note))
+    """A note as a sentence; what it has between backquotes is code, a parameter of the library also as a flag."""
+    parts = re.split("`([^`]+)`", note)
+    text = "".join(_code(part) if place % 2 else escaped(part) for place, part in enumerate(parts))
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _code(marked: str) -> str:
+    """Marked words as code; a parameter is first written as the flag that most readers of a page type."""
+    found = re.fullmatch(r"([A-Za-z]\w*)(?:=(.*))?", marked)
+    if found is None or not ("=" in marked or "_" in marked):
+        return f"<code>{escaped(marked)}</code>"
+    return f"<code>{escaped(as_flag(*found.groups()))}</code> (in Python <code>{escaped(marked)}</code>)"
 
 
 def moment(created: str) -> str:
