@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from featx.classifiers.table import describe, kernels, weighing
+from featx.classifiers.table import describe, kernels, taking_views, weighing
 from featx.cli import options as shared
 from featx.selection import SelectionOptions
 
@@ -26,7 +26,11 @@ def fit(
     labels: shared.Labels = None,
     views: Annotated[
         bool,
-        typer.Option("--views", help="Fit on the views in the store too, which `featx extract --views` makes."),
+        typer.Option(
+            "--views",
+            help="Fit on the views in the store too, which `featx extract --views` makes "
+            f"({', '.join(taking_views())}).",
+        ),
     ] = False,
     jobs: Annotated[
         int, typer.Option(help="Number of fits that run at the same time; -1 means one for each core.", metavar="N")
