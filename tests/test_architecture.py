@@ -125,7 +125,7 @@ ONLY_HERE = {
 }
 
 
-VERBS = {"extract", "fit", "tune", "score", "compare", "curve", "predict", "verify", "export"}
+VERBS = {"extract", "fit", "tune", "score", "compare", "baseline", "curve", "predict", "verify", "export"}
 VERBS |= {"extract_all", "fit_all", "score_all", "predict_batches"}
 """Functions of ``featx`` and commands of these names take flat keywords, as many as there are."""
 
@@ -170,7 +170,7 @@ def test_the_page_names_the_files_of_the_parts_of_the_pipeline() -> None:
     page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
     for part, role in re.findall(r"^\| `(pipeline/\w+)` \| (.*) \|$", page, re.MULTILINE):
         files = {path.stem for path in (SOURCE / part).glob("*.py")} - {"__init__"}
-        assert set(re.findall(r"`(\w+)`", role)) - {"score", "curve", "tune"} == files
+        assert set(re.findall(r"`(\w+)`", role)) - {"score", "curve", "tune", "baseline"} == files
 
 
 def test_the_table_has_every_module_in_an_order_without_cycles() -> None:

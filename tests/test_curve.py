@@ -14,8 +14,8 @@ import featx
 from conftest import Painter
 from featx.cli import app
 from featx.errors import DataError, FeatxError, SpecMismatch, StoreError, UsageError
-from featx.pipeline.curve import _only_store, curve
 from featx.pipeline.curves.draws import Design, Labelled, draws_of, numbers_of, sizes_of
+from featx.pipeline.curves.verb import _only_store, curve
 from featx.progress import Silent
 from featx.reports.curve import COLUMNS, Curve
 from featx.reports.curve_intervals import Trials, summarise

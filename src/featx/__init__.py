@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from featx.gallery import Gallery, show
     from featx.manifest import Failure
     from featx.model import Model, Ranking
+    from featx.pipeline.baseline.verb import baseline
     from featx.pipeline.comparing import compare, compare_all
-    from featx.pipeline.curve import curve
+    from featx.pipeline.curves.verb import curve
     from featx.pipeline.exporting import export
     from featx.pipeline.extraction import extract, extract_all
     from featx.pipeline.filling.job import Extraction
@@ -65,10 +66,11 @@ _PUBLIC = {
     "Tuned": "featx.pipeline.tuning.results",
     "score": "featx.pipeline.scoring",
     "score_all": "featx.pipeline.scoring",
+    "baseline": "featx.pipeline.baseline.verb",
     "compare": "featx.pipeline.comparing",
     "compare_all": "featx.pipeline.comparing",
     "Comparisons": "featx.statistics.comparison",
-    "curve": "featx.pipeline.curve",
+    "curve": "featx.pipeline.curves.verb",
     "Curve": "featx.reports.curve",
     "predict": "featx.pipeline.prediction",
     "predict_batches": "featx.pipeline.prediction",
@@ -143,6 +145,7 @@ __all__ = [
     "ViewsSpec",
     "WeightsError",
     "__version__",
+    "baseline",
     "compare",
     "compare_all",
     "curve",

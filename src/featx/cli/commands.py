@@ -19,6 +19,7 @@ COMMANDS = {
     "fit": "Fit a classifier on extracted features.",
     "tune": "Train the last layers of a network further, on your images.",
     "score": "Test classifiers on images they have not seen.",
+    "baseline": "Train a small network on your images alone, to compare with.",
     "compare": "Rank models that were scored on the same images.",
     "curve": "Show whether more training images would help.",
     "predict": "Label new images.",

@@ -107,7 +107,7 @@ def curve(
     from featx.cli import show
     from featx.cli.show.curve import curve as show_curve
     from featx.cli.show.progress import TerminalProgress
-    from featx.pipeline.curve import curve as find
+    from featx.pipeline.curves.verb import curve as find
 
     with TerminalProgress(label="fitting", unit=None) as progress:
         found = find(

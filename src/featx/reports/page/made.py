@@ -21,7 +21,7 @@ def made(report: Report) -> str:
         ("Classifier", escaped(report.clf)),
         ("Settings of the classifier", escaped(parameters)),
         ("Time", escaped(moment(report.created))),
-        ("Fingerprint of the features", f"<code>{escaped(report.fingerprint)}</code>"),
+        ("Fingerprint of the features", f"<code>{escaped(report.fingerprint)}</code>" if report.fingerprint else ""),
     )
     command = (
         f"<h3>Command</h3>\n<pre><code>{escaped(places.command(report.command))}</code></pre>\n"
@@ -29,9 +29,10 @@ def made(report: Report) -> str:
         else ""
     )
     spec = json.loads(report.spec)
+    what = "features" if report.backbone else "pixels"
     return (
         f"{_facts((title, value) for title, value in facts if value)}\n{command}"
-        f"<details><summary>Settings of the features</summary>{_facts(_plain(spec))}</details>\n"
+        f"<details><summary>Settings of the {what}</summary>{_facts(_plain(spec))}</details>\n"
         f"<details><summary>Versions of the software</summary>{_facts(_plain(dict(report.versions)))}</details>"
     )
 

@@ -77,10 +77,16 @@ def head(report: Report, parts: list[Section]) -> str:
     links = "".join(f'<li><a href="#{one.anchor}">{one.title}</a></li>' for one in parts)
     return (
         f"<h1>{name(report.model)}</h1>\n"
-        f'<p class="lead">{escaped(report.clf)} on features of {escaped(report.backbone)}, '
-        f"scored {places.preposition(report)} {name(places.scored_on(report))}</p>\n"
+        f'<p class="lead">{_what(report)}, scored '
+        f"{places.preposition(report)} {name(places.scored_on(report))}</p>\n"
         f'<nav aria-label="Parts of this page"><ul>{links}</ul></nav>'
     )
+
+
+def _what(report: Report) -> str:
+    """Name the classifier with what it works on; a network of one's own has no backbone, and works on pixels."""
+    on = f"features of {escaped(report.backbone)}" if report.backbone else "the pixels, trained from scratch"
+    return f"{escaped(report.clf)} on {on}"
 
 
 def _figures(report: Report, _: Mapping[str, Any]) -> str:

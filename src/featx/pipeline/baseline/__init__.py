@@ -1,0 +1,1 @@
+"""Parts of `baseline`: the images, their pixels, the training, and the report."""
