@@ -331,6 +331,8 @@ def test_no_cross_validated_figure_on_tuned_features_is_unmarked(on_tuned, capsy
         assert mark in report.page.read_text()
         plain = json.loads(report.file.read_text())
         assert (mark in plain["scored_on"], plain["tuned_on"]) == (True, 28)
+    ranking = featx.fit(store, clf="all", folds=3, save=False, progress=False).ranking
+    assert repr(ranking).count(mark) == len(ranking)
     found = featx.compare(reports)
     assert mark in found.scored_on
     assert sum("is no test" in note for note in found.notes) == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx import notebook
+from featx.leakage.tuned import NO_TEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,8 @@ class RankedModel:
         without cross-validation.
     file : Path or None
         File of the model, absolute; None where it wasn't saved.
+    tuned : bool
+        The network was tuned on images of the cross-validation: `accuracy` is no test.
     """
 
     name: str
@@ -36,6 +39,7 @@ class RankedModel:
     accuracy: float | None
     std: float | None
     file: Path | None
+    tuned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -57,12 +61,12 @@ class Ranking:
         return len(self.models)
 
     def __repr__(self) -> str:
-        ranked = ", ".join(f"{one.clf} {_share(one.accuracy)}" for one in self.models)
+        ranked = ", ".join(f"{one.clf} {_share(one)}" for one in self.models)
         return f"<Ranking of {len(self)} classifiers on {Path(self.store).stem}: {ranked}>"
 
     def _repr_html_(self) -> str:
         rows = [
-            (one.clf, _share(one.accuracy), "" if one.std is None else f"± {100 * one.std:.1f} points", one.name)
+            (one.clf, _share(one), "" if one.std is None else f"± {100 * one.std:.1f} points", one.name)
             for one in self.models
         ]
         header = ("classifier", "accuracy", "varies between test parts by", "model")
@@ -96,5 +100,7 @@ class Ranking:
         )
 
 
-def _share(accuracy: float | None) -> str:
-    return "not cross-validated" if accuracy is None else f"{accuracy:.1%}"
+def _share(one: RankedModel) -> str:
+    if one.accuracy is None:
+        return "not cross-validated"
+    return f"{one.accuracy:.1%}" + (f" ({NO_TEST})" if one.tuned else "")

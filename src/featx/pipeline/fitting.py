@@ -263,6 +263,7 @@ def _with_rankings(models: dict[Path, Model], *, saved: bool) -> dict[Path, Mode
             accuracy=model.accuracy,
             std=None if chosen is None else chosen.std,
             file=target.absolute() if saved else None,
+            tuned=bool(model.tuned.any()),
         )
         rows.setdefault(model.origin.path, []).append(row)
     rankings = {store: Ranking(store=store, models=tuple(ranked)) for store, ranked in rows.items()}
