@@ -195,6 +195,15 @@ def test_a_model_remembers_its_views() -> None:
     assert versions == {"with": 2, "without": 1}  # an older featx reads a model without views, and says why not others
 
 
+def test_images_without_a_label_take_their_views_with_them() -> None:
+    given = data()
+    labelled = np.arange(60) % 5 > 0
+    part = {name: getattr(given, name)[labelled] for name in ("features", "labels", "views", "digests")}
+    labels, views = np.where(labelled, given.labels, -1), np.where(labelled[:, None, None], given.views, np.nan)
+    one, other = fitted(replace(given, labels=labels, views=views)), fitted(replace(given, **part))
+    assert np.array_equal(one.pipeline.steps[-1][1].coef_, other.pipeline.steps[-1][1].coef_)
+
+
 def test_classifiers_that_cant_take_views_say_why() -> None:
     with pytest.raises(errors.UsageError, match="nearest neighbours would be views of one image"):
         fitted(data(), "knn")
@@ -234,6 +243,10 @@ def test_score_and_predict_average(store: FeatureStore, paint: Painter) -> None:
     assert model.said_of_views in report.remarks
     page = report.page.read_text()
     assert "also fitted on 2 views" in page
+    more = extracted(other, views=3, flip=False, seed=9)  # others of the same recipe do as well, and are kept
+    kept = featx.score(model, other, views=True, workers=1, progress=False)
+    assert "the probabilities of each image are averages over the image and 3 views of it" in kept.remarks
+    assert featx.open(more.path).views_spec == more.views_spec
     alone = featx.score(model, other, workers=1, progress=False)
     assert alone.page != report.page
     assert model.said_of_views in alone.remarks

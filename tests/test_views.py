@@ -302,8 +302,8 @@ def test_a_store_that_contradicts_itself_about_its_views_is_refused(source: Path
     [
         ({"views": 65}, "1 to 64 views"),
         ({"views": -1}, "1 to 64 views"),
-        ({"flip": False}, "say with `views`"),
-        ({"flip": False, "views": 0}, "say with `views`"),
+        ({"flip": False}, "give their number with `views`"),
+        ({"flip": False, "views": 0}, "give their number with `views`"),
     ],
 )
 def test_what_cant_be_meant_is_refused(source: Path, options: dict[str, object], words: str) -> None:

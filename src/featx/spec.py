@@ -215,6 +215,10 @@ class ViewsSpec:
         """SHA-256 of the canonical JSON, 64 hexadecimal digits."""
         return _digest(self)
 
+    def alike(self, other: "ViewsSpec") -> bool:
+        """Tell whether other views are made by the same recipe; their number and seed may differ."""
+        return (self.flip, self.version) == (other.flip, other.version)
+
     @property
     def said(self) -> str:
         """Number and kind of the views, for people."""

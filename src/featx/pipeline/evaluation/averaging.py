@@ -7,9 +7,6 @@ from featx.model import Model
 from featx.spec import ViewsSpec
 from featx.store import FeatureStore
 
-RECIPE = ("flip", "version")
-"""Fields that views must share with those that a model was fitted on; their number and seed may differ."""
-
 
 def views_of(model: Model) -> ViewsSpec:
     """Find the views that a model was fitted on.
@@ -51,10 +48,9 @@ def check_views(model: Model, store: FeatureStore) -> None:
             f"{store.path} has no views to average over: run `featx extract` on its images with "
             f"`views={wanted.count}`{flip}, or score without `views`"
         )
-    differences = {name: pair for name, pair in wanted.differences(store.views_spec).items() if name in RECIPE}
-    if differences:
+    if not wanted.alike(store.views_spec):
         raise SpecMismatch(
             f"the views in {store.path} are made otherwise than those that the model {model.name} was fitted on: make "
             "them alike",
-            differences,
+            wanted.differences(store.views_spec),
         )

@@ -157,8 +157,13 @@ def _targets(job: Job, images: Manifest, runners: Sequence[BackboneRunner], *, s
 
 
 def _views(job: Job, target: Path) -> ViewsSpec | None:
-    """Find the views that a store is to have: those asked for, or else those that it has already."""
-    return views_there(target) if job.views is None and not job.overwrite else job.views_spec
+    """Find the views that a store is to have: those asked for, or else those that it has already.
+
+    To score on, others of the same recipe do as well, and are kept.
+    """
+    wanted, there = job.views_spec, None if job.overwrite else views_there(target)
+    keep = job.views is None or (job.for_scoring and there is not None and wanted is not None and wanted.alike(there))
+    return there if keep else wanted
 
 
 def _pixels(filler: StoreFiller) -> str:

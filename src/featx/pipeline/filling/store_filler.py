@@ -250,7 +250,8 @@ class StoreFiller:
         shape = self.runner.feature_shape
         if len(shape) > 1:
             width, sides = math.prod(shape), " x ".join(map(str, shape))
-            size = 4e-6 * width * len(self.images)
+            views = 0 if self.earlier.views is None else self.earlier.views.count
+            size = 4e-6 * width * len(self.images) * (1 + views)
             logger.warning(
                 "features of shape %s become one row: %d numbers for each image, %.1f MB in total", sides, width, size
             )
