@@ -21,15 +21,30 @@ def compare(
         bool,
         typer.Option("--common", help="Compare only on the images that all models were scored on."),
     ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write a page (HTML) with the models, their intervals and their differences.",
+            metavar="FILE",
+            show_default="no page, or artifacts/reports/comparison.html with --open",
+        ),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Write the page and show it in the browser.")] = False,
     json: shared.Json = False,
 ) -> None:
     """Rank models that were scored on the same images, and show which differences are more than chance."""
     from featx.cli import show
-    from featx.cli.show.comparing import comparisons
+    from featx.cli.show.comparing import comparisons, show_page
     from featx.pipeline.comparing import compare_all
+    from featx.pipeline.naming import REPORTS
 
-    found = compare_all(reports, common=common)
+    page = REPORTS / "comparison.html" if out is None and open_page else out
+    found = compare_all(reports, common=common, page=page)
     if json:
         show.as_json([one.to_dict() for one in found])
     else:
         comparisons(found)
+    if page is not None:
+        show_page(page, open_page=open_page)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import DataError, FeatxError, UsageError
+from featx.files import write_whole
 from featx.pipeline.naming import MODEL_SUFFIX, REPORTS, report_path
-from featx.reports import Report
+from featx.reports import Report, comparison_page
 from featx.reports.images import Images
 from featx.statistics.comparison import Comparisons, rank
 from featx.words import counted, some
@@ -26,7 +27,9 @@ Key = tuple[str, int]
 """Key of an image: its digest (its path if there is none), and its number among images of that digest."""
 
 
-def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> Comparisons:
+def compare(
+    reports: Sequence[Report | Path | str], *, common: bool = False, page: Path | str | None = None
+) -> Comparisons:
     """Rank models that were scored on the same images, and test which differences are real.
 
     Parameters
@@ -37,6 +40,8 @@ def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> 
         set, else cross-validation.
     common : bool
         Compare on the images that all were scored on, where they were not scored on the same.
+    page : path, optional
+        HTML file to write: a table of the models, with intervals and differences.
 
     Returns
     -------
@@ -53,7 +58,10 @@ def compare(reports: Sequence[Report | Path | str], *, common: bool = False) -> 
     FeatxError
         A file that is no report.
     """
-    return _compared(_sets(reports)[0], common=common)
+    chosen = _sets(reports)[0]
+    found = _compared(chosen, common=common)
+    _write_page(page, [(found, chosen)])
+    return found
 
 
 def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
@@ -100,7 +108,9 @@ def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
     )
 
 
-def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = False) -> list[Comparisons]:
+def compare_all(
+    reports: Sequence[Path | str] | None = None, *, common: bool = False, page: Path | str | None = None
+) -> list[Comparisons]:
     """Compare the given reports or, without any, all reports, grouped by the images they were scored on.
 
     Parameters
@@ -111,6 +121,8 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
         are left out, which is logged in one line.
     common : bool
         As in `compare`.
+    page : path, optional
+        As in `compare`, with a table for each set of images.
 
     Returns
     -------
@@ -124,11 +136,17 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
     UsageError, FeatxError
         As in `compare`.
     """
-    if reports:
-        return [_compared(one, common=common) for one in _sets(reports)]
+    chosen = _sets(reports) if reports else _default_sets(common=common)
+    found = [_compared(one, common=common) for one in chosen]
+    _write_page(page, list(zip(found, chosen, strict=True)))
+    return found
+
+
+def _default_sets(*, common: bool) -> list[list[Report]]:
+    """Group the reports in their default place by the images that they are on."""
     found = _default_reports()
     if common and len(found) > 1:
-        return [compare(found, common=True)]
+        return [found]
 
     def images(report: Report) -> list[Key]:
         assert report.images is not None
@@ -147,7 +165,20 @@ def compare_all(reports: Sequence[Path | str] | None = None, *, common: bool = F
             "not compared, because no other model was scored on the same images: %s",
             some([f"{one.model} ({one.scored_on})" for one in lone], most=NAMED),
         )
-    return [compare(group) for group in groups if len(group) > 1]
+    return [group for group in groups if len(group) > 1]
+
+
+def _write_page(page: Path | str | None, sets: Sequence[tuple[Comparisons, Sequence[Report]]]) -> None:
+    """Write the page of comparisons, whole or not at all; without a path nothing is written."""
+    if page is None:
+        return
+    text = comparison_page.render(
+        [
+            comparison_page.OneSet(comparisons=found, reports={one.name: one.report for one in _named(reports)})
+            for found, reports in sets
+        ]
+    )
+    write_whole(Path(page), text.encode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True, kw_only=True)

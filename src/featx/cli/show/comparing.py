@@ -1,11 +1,13 @@
 """Tables of compared models."""
 
+import webbrowser
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from featx.cli.flags import in_flags
 from featx.cli.show.tables import Column, print_table
-from featx.cli.show.terminal import console, line, quiet, shown
+from featx.cli.show.terminal import console, line, quiet, shorten, shown
 
 if TYPE_CHECKING:
     from featx.statistics.comparison import Comparisons
@@ -52,6 +54,14 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
             "[dim]p: from McNemar's test (mid-p) on the same images, corrected by Holm's method because several pairs "
             "of models are tested[/]"
         )
+
+
+def show_page(page: Path, *, open_page: bool) -> None:
+    """Name the page of a comparison, or show it in the browser."""
+    path = page.absolute()
+    opened = open_page and webbrowser.open(path.as_uri())
+    if not quiet() or (open_page and not opened):
+        line(f"{'opened' if opened else 'page'}: {shorten(path)}")
 
 
 def _share(difference: float) -> str:
