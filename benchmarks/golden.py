@@ -8,7 +8,6 @@ numpy, features from Keras's `preprocess_input` and `predict`. Only the untraine
 Run it when the rules of decoding or the drawing of untrained weights change, and say why in the changelog.
 """
 
-import dataclasses
 import importlib
 import json
 import sys
@@ -85,7 +84,7 @@ def pixels_known(folder: Path, files: list[str]) -> dict:
 
     spec, _ = resolve(Request(backbone="mean-colour", pooling="none", image_size=PIXEL_SIZE))
     values = {file: stretched(upright(folder / file), PIXEL_SIZE).astype(int).ravel().tolist() for file in files}
-    return {"spec": dataclasses.asdict(spec), "tolerance": 0.01, "features": values}
+    return {"spec": json.loads(spec.to_json()), "tolerance": 0.01, "features": values}
 
 
 def features_known(folder: Path, files: list[str], backbone: str, layer: str | None) -> dict:
@@ -103,7 +102,7 @@ def features_known(folder: Path, files: list[str], backbone: str, layer: str | N
     images = np.stack([decode((folder / file).read_bytes(), spec.pixels) for file in files])
     features = built.cut.predict(preprocess(images.astype(np.float32)), verbose=0)
     return {
-        "spec": dataclasses.asdict(spec),
+        "spec": json.loads(spec.to_json()),
         "tolerance": 1e-4,
         "features": {
             file: [float(f"{value:.7g}") for value in row] for file, row in zip(files, features.tolist(), strict=True)

@@ -13,6 +13,7 @@ from scipy import optimize, stats
 from typer.testing import CliRunner
 
 from featx.cli.compare import compare as command
+from featx.cli.show.comparing import comparisons
 from featx.errors import DataError, FeatxError, UsageError
 from featx.pipeline.comparing import compare as compare_reports
 from featx.pipeline.comparing import compare_all
@@ -376,6 +377,16 @@ def test_the_command_shows_what_the_library_returns(folder, scored):
         assert f" {pair.accuracy.value + 0.0:.1%}" in line
     assert {pair.real for pair in expected.with_best} == {True, False}
     assert scored[0].scored_on in table
+
+
+@pytest.mark.parametrize(("count", "said"), [(2, ""), (6, "with fewer models than 6, smaller differences can be seen")])
+def test_the_price_of_many_models_is_said(capsys, count, said):
+    labels, predicted = models(60, [0.9] * count)
+    comparisons([compare_reports([make_report(f"m{number}", labels, one) for number, one in enumerate(predicted)])])
+    told = " ".join(capsys.readouterr().err.split())
+    assert said in told
+    assert ("with fewer models" in told) == bool(said)
+    assert ("corrected by Holm's method because 15 pairs of models are tested" in told) == (count == 6)
 
 
 # The images of a report

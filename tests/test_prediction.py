@@ -188,22 +188,39 @@ def test_what_is_no_path_is_told_the_way(paint: Painter, tmp_path: Path, monkeyp
     assert list(featx.extract("train/images.csv", backbone="mean-colour").labels) == list(store.labels)
 
 
-@pytest.mark.parametrize("probable", [True, False])
-def test_a_terminal_shows_no_hundred_columns_and_a_file_gets_them(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, probable: bool
-) -> None:
-    each = np.full((1, 102), 1 / 102)
-    found = featx.Predictions(
+def predictions_of(classes: int, *, probable: bool) -> featx.Predictions:
+    each = np.full((1, classes), 1 / classes)
+    return featx.Predictions(
         paths=("new.jpg",),
         labels=np.array(["class 7"]),
         abstained=np.array([False]),
         confidence=np.array([0.9]) if probable else None,
-        classes=tuple(f"class {index}" for index in range(102)),
+        classes=tuple(f"class {index}" for index in range(classes)),
         probabilities=each if probable else None,
         margins=each,
         failures=(),
         seen=np.array([False]),
     )
+
+
+@pytest.mark.parametrize(("columns", "shown"), [("80", False), ("200", True)])
+def test_few_probabilities_are_shown_where_a_line_has_room_for_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str, shown: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show_predictions([predictions_of(5, probable=True)], json=False)
+    told = capsys.readouterr()
+    assert ("probability_class 4" in told.out) == shown
+    assert ("featx predict ... > labels.csv" in " ".join(told.err.split())) != shown
+    assert max(map(len, told.out.splitlines())) <= int(columns)
+
+
+@pytest.mark.parametrize("probable", [True, False])
+def test_a_terminal_shows_no_hundred_columns_and_a_file_gets_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, probable: bool
+) -> None:
+    found = predictions_of(102, probable=probable)
     for terminal in (True, False):
         monkeypatch.setattr(sys.stdout, "isatty", lambda answer=terminal: answer)
         show_predictions([found], json=False)

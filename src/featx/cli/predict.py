@@ -51,8 +51,9 @@ def predict(
     safe_csv: shared.SafeCsv = False,
     json: shared.Json = False,
 ) -> None:
-    """Label images, and write a CSV to stdout with the label, its confidence and a probability for each class.
+    """Label images: a CSV with the label, its confidence and a probability for each class.
 
+    To keep the CSV, write `featx predict ... > labels.csv`. A terminal shows the probabilities only where they fit.
     Images that can't be read are named on stderr and have no line. A model that was fitted without cross-validation may
     have no probabilities; the CSV then has margins instead.
     """

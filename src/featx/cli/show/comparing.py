@@ -21,6 +21,9 @@ COLUMNS = (
     Column(heading="p"),
     Column(heading="", left=True),
 )
+MANY = 4
+"""Models, of which more have so many pairs that the correction hides differences of some points."""
+
 VERDICTS = {True: "[bold]real[/]", False: "no clear difference"}
 
 
@@ -50,10 +53,11 @@ def comparisons(found: "Sequence[Comparisons]") -> None:
         for note in one.notes:
             line(f"[dim]note: {shown(in_flags(note))}[/]")
     if not quiet():
-        line(
-            "[dim]p: from McNemar's test (mid-p) on the same images, corrected by Holm's method because several pairs "
-            "of models are tested[/]"
-        )
+        models = max(len(one.models) for one in found)
+        pairs = models * (models - 1) // 2
+        holm = f", corrected by Holm's method because {pairs:,} pairs of models are tested" if pairs > 1 else ""
+        many = f"; with fewer models than {models}, smaller differences can be seen" if models > MANY else ""
+        line(f"[dim]p: from McNemar's test (mid-p) on the same images{holm}{many}[/]")
 
 
 def show_page(page: Path, *, open_page: bool) -> None:

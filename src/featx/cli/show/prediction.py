@@ -4,7 +4,9 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from featx.cli.show.terminal import as_json, failures, line, quiet
+from rich.cells import cell_len
+
+from featx.cli.show.terminal import as_json, console, failures, line, quiet
 from featx.cli.streams import printable, write_data
 from featx.pipeline.spreadsheets import safe_text, to_csv
 from featx.words import counted
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
     from featx.pipeline.prediction import Predictions
 
 MOST_CLASSES = 5
-"""Classes beyond which a terminal shows no probabilities, which would fill it; a file or pipe gets them all."""
+"""Classes beyond which a terminal shows no probabilities, which would fill it; a file or pipe gets them all.
+
+Fewer are left out too where their titles don't fit into a line.
+"""
 
 
 def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool = False) -> None:
@@ -53,7 +58,10 @@ def predictions(batches: "Iterable[Predictions]", *, json: bool, safe_csv: bool 
 
 def _left_out(found: "Predictions") -> str:
     """Name the columns that a terminal doesn't show; empty where it shows all."""
-    if not sys.stdout.isatty() or len(found.classes) <= MOST_CLASSES:
+    if not sys.stdout.isatty():
+        return ""
+    width = cell_len(",".join(map(printable, _header(found))))
+    if len(found.classes) <= MOST_CLASSES and width <= console(data=True).width:
         return ""
     what = "margins" if found.confidence is None else "probabilities"
     return f"{what} of the {len(found.classes):,} classes"
