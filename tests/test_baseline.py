@@ -70,6 +70,12 @@ def test_groups_stay_together_in_every_division() -> None:
         assert set(labels[held]) == {0, 1}
 
 
+def test_a_class_of_one_group_cannot_be_divided(data: Path) -> None:
+    shutil.rmtree(data / "test")
+    with pytest.raises(DataError, match=r"all images of class 'blue' are of one group, .* `group_by` find smaller"):
+        sets("data/train", group_by=r"(blue|green|red)")
+
+
 def test_a_csv_with_splits_is_divided_by_them(data: Path) -> None:
     rows = [f"{path},{path.parent.name},{path.parent.parent.name}" for path in sorted(data.rglob("*.png"))]
     Path("images.csv").write_text("\n".join(["path,label,split", *rows]))

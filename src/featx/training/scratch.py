@@ -140,12 +140,17 @@ def network(classes: int, *, seed: int) -> Any:
     with fresh_names():
         pixels = values = keras.Input((SIDE, SIDE, 3), name="pixels")
         for place, filters in enumerate(FILTERS):
-            start = initializers.HeNormal(seed=(len(FILTERS) + 1) * seed + place)
+            start = initializers.HeNormal(seed=_seed(seed, place))
             values = layers.Conv2D(filters, 3, padding="same", activation="relu", kernel_initializer=start)(values)
             values = layers.MaxPooling2D()(values)
         values = layers.GlobalAveragePooling2D()(values)
-        start = initializers.GlorotUniform(seed=(len(FILTERS) + 1) * seed + len(FILTERS))
+        start = initializers.GlorotUniform(seed=_seed(seed, len(FILTERS)))
         return keras.Model([pixels], layers.Dense(classes, kernel_initializer=start, name="scores")(values))
+
+
+def _seed(seed: int, layer: int) -> int:
+    """Derive the seed of a layer's first weights, which Keras takes up to 31 bits long."""
+    return ((len(FILTERS) + 1) * seed + layer) % 2**31
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

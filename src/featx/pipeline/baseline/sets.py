@@ -1,6 +1,7 @@
 """The images that a baseline is trained on, and those that it is scored on."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -154,10 +155,23 @@ def labelled(images: Manifest, rows: NDArray[np.int64]) -> Manifest:
 def one_in(
     labels: NDArray[np.int32], classes: Sequence[str], groups: Sequence[str] | None, *, part: int, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide images into most of them and one in `part`, evenly by class, with groups kept together."""
-    codes = labels.astype(np.int64)
-    parts = min(part, int(np.bincount(codes).min()))
-    return split(codes, classes, groups, folds=parts, seed=seed)[0]
+    """Divide images into most of them and one in `part`, evenly by class, with groups kept together.
+
+    Raises
+    ------
+    DataError
+        All images of a class are of one group.
+    """
+    # An image without a group is one of its own.
+    units = {(label, (groups and groups[row]) or row) for row, label in enumerate(labels.tolist())}
+    counts = Counter(label for label, _ in units)
+    rarest = min(range(len(classes)), key=lambda label: counts[label])
+    if counts[rarest] < 2:
+        raise DataError(
+            f"all images of class {classes[rarest]!r} are of one group, so none can be held out: add images of other "
+            "groups, or let `group_by` find smaller ones"
+        )
+    return split(labels.astype(np.int64), classes, groups, folds=min(part, counts[rarest]), seed=seed)[0]
 
 
 def _held_out(training: Manifest, *, seed: int, notes: Sequence[str]) -> Sets:
