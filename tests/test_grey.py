@@ -112,6 +112,8 @@ def test_all_verbs_see_a_photo_as_its_greyscale_copy(
     assert store.views is not None
     assert (store.views == store.views[..., :1]).all()
     np.testing.assert_array_equal(store.pixels(16), plain.pixels(16))
+    rgb = [decode((Path("data") / path).read_bytes(), PixelRules(image_size=(9, 9))) for path in store.paths]
+    np.testing.assert_array_equal(store.pixels(9, colours="rgb"), rgb)
     assert featx.verify(store.path, sample=4).ok
 
     model = featx.fit(store, clf="centroid")

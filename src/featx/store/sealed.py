@@ -13,7 +13,7 @@ from featx import notebook
 from featx.errors import Reason, StoreError
 from featx.files import meant, moved, open_regular
 from featx.manifest import Failure
-from featx.spec import ExtractionSpec, ViewsSpec
+from featx.spec import Colours, ExtractionSpec, ViewsSpec
 from featx.store.consistency import disagreements
 from featx.store.disk import reason
 from featx.store.format import LayoutError
@@ -158,13 +158,21 @@ class FeatureStore:
         """
         return self.features.reshape(len(self), *self.feature_shape)
 
-    def pixels(self, size: int | tuple[int, int] | None = None, *, max_pixels: int | None = None) -> NDArray[np.uint8]:
+    def pixels(
+        self,
+        size: int | tuple[int, int] | None = None,
+        *,
+        colours: Colours | None = None,
+        max_pixels: int | None = None,
+    ) -> NDArray[np.uint8]:
         """Decode the images again, as they were decoded for the backbone.
 
         Parameters
         ----------
         size : int or (int, int), optional
             Side, or height and width, in pixels; by default the size that the backbone saw.
+        colours : {"rgb", "grey"}, optional
+            The images' own colours, or grey; by default what the backbone saw.
         max_pixels : int, optional
             As in `featx.extract`.
 
@@ -183,6 +191,7 @@ class FeatureStore:
         from featx.store.images import read_pixels, sides
 
         rules = self.spec.pixels if size is None else replace(self.spec.pixels, image_size=sides(size))
+        rules = rules if colours is None else replace(rules, colours=colours)
         return read_pixels(self.folder, self.paths, self.digests, rules, max_pixels=max_pixels)
 
     def to_pandas(self) -> "pd.DataFrame":
