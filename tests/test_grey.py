@@ -13,7 +13,7 @@ from featx.cli import main
 from featx.errors import SpecMismatch, UsageError
 from featx.images import decode
 from featx.images.augment import decode_with_views_into
-from featx.images.colours import in_colours
+from featx.images.geometry import in_colours
 from featx.spec import ExtractionSpec, PixelRules, ViewsSpec
 
 SPEC = ExtractionSpec(backbone="mean-colour", weights="sha256:0", image_size=(8, 8), preprocessing="none")

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import UsageError
-from featx.images.colours import in_colours
 from featx.images.decoding import DEFAULT_MAX_PIXELS, decode_whole
-from featx.images.geometry import upright
+from featx.images.geometry import in_colours, upright
 from featx.images.resizing import Pixels, crop_window, padded_window, resize_into
 from featx.spec import DECODER_VERSION, VIEWS_VERSION, Interpolation, PixelRules, ViewsSpec
 

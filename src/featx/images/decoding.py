@@ -6,9 +6,8 @@ from numpy.typing import NDArray
 
 from featx.errors import ImageError, UsageError
 from featx.images import jpeg
-from featx.images.colours import in_colours
 from featx.images.formats import sniff
-from featx.images.geometry import check_size, upright_into
+from featx.images.geometry import check_size, in_colours, upright_into
 from featx.images.resizing import Pixels
 from featx.spec import DECODER_VERSION, PixelRules
 

@@ -1,11 +1,11 @@
-"""Limits on the size of pictures, and turning them upright."""
+"""Limits on the size of pictures; turning them grey and upright."""
 
 import cv2
 import numpy as np
 
 from featx.errors import ImageError
 from featx.images.resizing import INDIFFERENT, Pixels, resize_into
-from featx.spec import PixelRules
+from featx.spec import Colours, PixelRules
 
 ORIENTATIONS: dict[int, tuple[int | None, bool]] = {
     1: (None, False),
@@ -19,6 +19,11 @@ ORIENTATIONS: dict[int, tuple[int | None, bool]] = {
 }
 """EXIF orientation -> (flip by this code of `cv2.flip`, then transpose)."""
 
+_RED, _GREEN, _BLUE = 19_595, 38_470, 7_471
+"""Weights of ITU-R BT.601, 0.299, 0.587 and 0.114, in 1/65,536: those of Pillow's ``convert("L")``."""
+
+_STRIP_PIXELS = 1 << 18
+
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
     """Refuse pictures that would take too much memory, with an `ImageError` of reason ``too-large``."""
@@ -28,6 +33,23 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
             f"the image has {width} x {height} pixels, but the limit is {max_pixels:,}; make it smaller or raise the "
             "limit (`max_pixels`)",
         )
+
+
+def in_colours(pixels: Pixels, colours: Colours) -> Pixels:
+    """Return pixels ``(h, w, 3)`` as they are, or each as its grey three times; the array may be written over."""
+    if colours == "rgb":
+        return pixels
+    out = pixels if pixels.flags.writeable else np.empty_like(pixels)
+    # In strips, since the sums of a whole photo would take more memory than the photo.
+    rows = max(1, _STRIP_PIXELS // max(1, pixels.shape[1]))
+    for top in range(0, len(pixels), rows):
+        strip = pixels[top : top + rows]
+        sums = strip[..., 0] * np.uint32(_RED)
+        sums += strip[..., 1] * np.uint32(_GREEN)
+        sums += strip[..., 2] * np.uint32(_BLUE)
+        sums += np.uint32(1 << 15)
+        out[top : top + rows] = (sums >> 16)[..., None]
+    return out
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

@@ -14,11 +14,11 @@ from featx.errors import Reason, StoreError
 from featx.files import meant, moved, open_regular
 from featx.manifest import Failure
 from featx.spec import Colours, ExtractionSpec, ViewsSpec
-from featx.store.consistency import disagreements
 from featx.store.disk import reason
 from featx.store.format import LayoutError
 from featx.store.layout import Layout, scan
 from featx.store.text import decode, decode_attribute
+from featx.store.verifying import disagreements
 from featx.words import counted, some
 
 if TYPE_CHECKING:
