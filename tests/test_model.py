@@ -350,7 +350,7 @@ def folder(path):
         (lambda path: rewrite(path, lambda name, data: None if name.endswith(".npy") else data), "was changed"),
         (planted, r"not safe to load, because it contains .*Stranger"),
         (lambda path: write(path, {"record": "{}"}), "contradict each other"),
-        (lambda path: write(path, {"pipeline": 3, "record": "{}"}), "steps of type int"),
+        (lambda path: write(path, {"pipeline": 3, "record": "{}"}), "steps of the unknown type int"),
     ],
 )
 def test_what_is_no_model_is_refused_in_one_line(saved, spoil, said):
@@ -417,9 +417,9 @@ def test_a_flipped_bit_is_noticed_or_harmless(saved, model):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"pipeline": make_pipeline(DummyClassifier()).fit([[0]], [0])}, "steps of type DummyClassifier"),
-        ({"classes": ("ant",)}, "classes, oof of another shape"),
-        ({"digests": np.zeros((80, 20), np.uint8)}, "digests of another shape"),
+        ({"pipeline": make_pipeline(DummyClassifier()).fit([[0]], [0])}, "steps of the unknown type DummyClassifier"),
+        ({"classes": ("ant",)}, "the shape of classes, oof doesn.t fit"),
+        ({"digests": np.zeros((80, 20), np.uint8)}, "the shape of digests doesn.t fit"),
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(model, tmp_path, changes, said):
