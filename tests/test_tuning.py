@@ -131,6 +131,7 @@ def test_the_record_says_what_was_done_on_which_images(tuned):
     assert not set(record["training"]) & set(record["validation"])
     assert (record["cut"], record["taken"], len(record["epochs"])) == ("conv_pw_11_relu", tuned.taken, 5)
     assert record["digest"] == tuned.model.spec.weights
+    assert tuned.model.params["seconds"] == pytest.approx(sum(record["seconds"].values()), abs=0.1)
     page = tuned.page.read_text()
     assert page.count("<path") == 4  # loss and accuracy, of training and of validation
     assert f"{tuned.taken} (taken)" in page

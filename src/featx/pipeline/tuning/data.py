@@ -105,6 +105,11 @@ class Clock:
 
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def total(self) -> float:
+        """Seconds of all parts, as a page of approaches compares them."""
+        return round(sum(self.seconds.values()), 1)
+
     def timed(self, part: str, function: Callable[[], Any]) -> Any:
         """Call a function and note its time."""
         start = time.perf_counter()

@@ -65,7 +65,13 @@ def tune_head(store: FeatureStore, other: FeatureStore | None, job: TuningJob, *
     model = Model(
         name=places.model.stem,
         clf=type(classifier[-1]).__name__,
-        params={"hidden": job.head, "dropout": DROPOUT, "epochs": state.taken.number, "rate": recipe.rate},
+        params={
+            "hidden": job.head,
+            "dropout": DROPOUT,
+            "epochs": state.taken.number,
+            "rate": recipe.rate,
+            "seconds": clock.total,
+        },
         pipeline=classifier,
         classes=classes,
         selection=Selection(params={}, folds=0, seed=recipe.seed, rows=(), oof=None),

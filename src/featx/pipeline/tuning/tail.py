@@ -121,6 +121,7 @@ def tune_tail(
             "epochs": state.taken.number,
             "rate": recipe.rate,
             "tune_seed": recipe.seed,
+            "seconds": clock.total,
         },
         pipeline=classifier,
         classes=model.classes,
