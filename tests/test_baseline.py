@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from featx.pipeline.baseline.verb import recipe_of
 from featx.pipeline.filling.job import Job
 from featx.progress import Silent
 from featx.reports import Report
+from featx.training.recipe import Recipe
+from featx.training.scratch import Pixels, train_from_scratch
 
 EACH = 7
 
@@ -172,8 +175,15 @@ class Watcher(Silent):
         self.ended += 1
 
 
+def one_epoch(training: Pixels, validation: Pixels, recipe: Recipe, **options: object):
+    """Stop a training early."""
+    return train_from_scratch(training, validation, replace(recipe, epochs=1), **options)
+
+
 @pytest.mark.keras
-def test_a_network_learns_repeatably_and_its_report_is_compared_with_models(data: Path) -> None:
+def test_a_network_learns_repeatably_and_its_report_is_compared_with_models(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One training after the other in one process, since loading TensorFlow takes longer than all of them."""
     shutil.copyfile("data/train/red/red 03.png", "data/test/red/again.png")
     Path("data/train/red/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
@@ -216,7 +226,10 @@ def test_a_network_learns_repeatably_and_its_report_is_compared_with_models(data
     # Another folder of that name has a report of its own.
     for name in ("train", "test"):
         shutil.copytree(Path("data", name), Path("more", name))
-    second = featx.baseline("more", epochs=1, progress=False)
+    watcher = Watcher()
+    monkeypatch.setattr("featx.pipeline.baseline.verb.train_from_scratch", one_epoch)
+    second = featx.baseline("more", epochs=9, progress=watcher)
+    assert (second.params["epochs_trained"], watcher.done) == (1, watcher.total)
     assert second.file != report.file
     assert Report.load(report.file).training_root == report.training_root
 

@@ -45,7 +45,7 @@ class Progress(Protocol):
         """So many more parts are done, so many more failed."""
 
     def end(self, task: Path, result: Any) -> None:
-        """The task is finished; `result` is what it made: an `Extraction`, a `Model` or a `Curve`."""
+        """The task is finished; `result` is what it made: an `Extraction`, a `Model`, a `Report`, a `Curve`."""
 
 
 class Silent(Progress):

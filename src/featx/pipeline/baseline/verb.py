@@ -162,6 +162,8 @@ def _trained(
         flip=flip,
         observe=observe,
     )
+    # Epochs that were not needed: the bar is whole.
+    progress.advance(task, done=(recipe.epochs - len(trained.history)) * len(sets.training), failed=0)
     every = np.arange(len(test.rows))
     scores = trained.predict(Pixels(images=test.images, rows=every, labels=sets.test.labels[test.rows]))
     return Baseline(
