@@ -120,6 +120,8 @@ def test_all_verbs_see_a_photo_as_its_greyscale_copy(
     of_photos = featx.predict(model, [Path("data") / path for path in store.paths])
     of_copies = featx.predict(model, copies)
     np.testing.assert_array_equal(of_photos.probabilities, of_copies.probabilities)
+    with pytest.raises(UsageError, match=r"featx.ImageLoader\(colours=\"grey\"\) makes"):
+        featx.predict(model, [np.zeros((16, 16, 3))])  # type: ignore[list-item]
     monkeypatch.setattr("sys.argv", ["featx", "info", str(store.path)])
     capsys.readouterr()
     with pytest.raises(SystemExit):

@@ -23,10 +23,11 @@ def check_paths(given: Sequence[Any], model: Model) -> None:
         raise UsageError("there are no images to predict: give image files, folders or CSV files")
     if (strange := next((one for one in given if not isinstance(one, Path | str)), None)) is not None:
         height, width = model.spec.image_size
+        grey = '(colours="grey")' if model.spec.colours == "grey" else ""
         raise UsageError(
             f"images must be given as paths, found {type(strange).__name__}: for pixels X, (n, {height}, {width}, 3) "
             f'uint8, model.predict(featx.Backbone("{model.spec.backbone}").transform(X)) gives the labels; '
-            f"featx.ImageLoader makes such pixels from files"
+            f"featx.ImageLoader{grey} makes such pixels from files"
         )
 
 
