@@ -12,7 +12,7 @@ import pytest
 import featx
 from conftest import Painter
 from featx.cli import main
-from featx.progress import Silent, Step, bars
+from featx.progress import Silent, Step, observed
 
 MEANS = {"backbone": "mean-colour"}
 HOSTILE = "<b>\x1b[2J"
@@ -95,7 +95,7 @@ def test_a_notebook_shows_bars_unless_they_are_not_wanted(images: Path, notebook
 
 
 def test_a_step_that_takes_long_is_shown_and_a_short_one_is_not(notebook: list[dict[str, str]]) -> None:
-    with bars.observed(None) as observer:
+    with observed(None) as observer:
         for seconds in (3.0, 200.0, None):
             observer.step(Step(text=f"a <fit> of {seconds} s", seconds=seconds))
     assert [one["text/html"] for one in notebook] == [
@@ -106,7 +106,7 @@ def test_a_step_that_takes_long_is_shown_and_a_short_one_is_not(notebook: list[d
 
 def test_a_run_that_fails_leaves_the_bar_where_it_was(images: Path, notebook: list[dict[str, str]]) -> None:
     def fail() -> None:
-        with bars.observed(True) as observer:
+        with observed(True) as observer:
             observer.begin(Path("one.h5"), total=10, done=2)
             observer.advance(Path("one.h5"), done=3, failed=1)
             raise ZeroDivisionError
