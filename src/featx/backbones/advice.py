@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featx.files import parse_json
 
-START = "mobilenetv2"
+START = "efficientnet-lite0"
 """Backbone to start with."""
 
 USES = {
@@ -15,18 +15,18 @@ USES = {
     "efficientnetv2b0": "more accuracy, still fast",
     "resnet50": "comparing with other studies",
     "convnexttiny": "most accurate, but slow",
-    "scattering": "works without a download",
+    "scattering": "works without any weights",
 }
 """The backbones that people use: each with what it is for, in one phrase."""
 
 ADVICE = (
-    f"Start with {START}: it is fast without a GPU, and its download is small; for more accuracy, try "
-    "efficientnetv2b0 next."
+    f"Start with {START}: it is fast without a GPU, and its weights are installed with featx[offline]; for more "
+    "accuracy, try efficientnetv2b0 next."
 )
 """Which backbone to start with and why, in the words of the pages too."""
 
-COMMAND = f"featx extract data/train `backbone={START}`"
-"""The command that follows the advice, its parameter marked as messages mark it."""
+COMMAND = f"featx extract data/train --backbone {START}"
+"""The command that follows the advice."""
 
 _SPEEDS = Path(__file__).with_name("speeds.json")
 
