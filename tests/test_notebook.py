@@ -19,6 +19,7 @@ from conftest import Painter
 from featx.notebook import html_table
 from featx.statistics.metrics import Metrics
 from featx.statistics.table import METRICS
+from featx.training.checkpoints import Epoch
 from featx.words import some
 
 HOSTILE = ("<script>alert(1)</script>", "a\"b'c & <b>", "`out`", os.fsdecode(b"caf\xe9"))
@@ -62,7 +63,23 @@ def more(results: SimpleNamespace, all_models: dict[Path, featx.Model]) -> Simpl
         views=featx.ViewsSpec(count=4),
         metrics=results.report.metrics,
         ranking=next(iter(all_models.values())).ranking,
+        tuned=featx.Tuned(
+            name="train-mean-colour",
+            model=results.model,
+            weights=None,
+            record=Path("artifacts/weights/<b>.json"),
+            epochs=tuple(epoch(number) for number in range(3)),
+            taken=1,
+            training=27,
+            validation=5,
+            notes=("a note about <i>",),
+        ),
     )
+
+
+def epoch(number: int) -> Epoch:
+    figures = dict.fromkeys(("rate", "loss", "accuracy", "validation_loss", "validation_accuracy", "seconds"), 0.5)
+    return Epoch(number=number, **figures)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +143,7 @@ def test_all_classifiers_give_the_best_with_its_ranking(
     frame = ranking.to_pandas()
     assert frame["accuracy"].tolist() == [model.accuracy for model in models.values()]
     assert frame["accuracy"].is_monotonic_decreasing
-    assert repr(ranking).startswith(f"<Ranking of 6 classifiers on train-mean-colour: {ranking.models[0].clf} ")
+    assert repr(ranking).startswith(f"<Ranking of 7 classifiers on train-mean-colour: {ranking.models[0].clf} ")
     assert featx.Model.load(ranking.models[0].file).ranking is None
 
 
