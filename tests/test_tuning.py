@@ -418,3 +418,19 @@ def test_a_small_run_of_the_benchmark_of_a_step(run_benchmark):
     assert (found["cut"], found["turns"]) == ("conv_pw_11_relu", 2)
     median, low, high = found["wall"]["from pixels / cached"]
     assert 0 < low <= median <= high
+
+
+COLOURS = {"backbone": "mean-colour", "progress": False}
+
+
+def test_a_head_learns_the_same_whether_or_not_the_store_has_views(tmp_path, monkeypatch):
+    """It is trained on the images alone, so views beside them change nothing."""
+    draw(tmp_path / "d/train", each=6, seed=3)
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for views in (0, 2):
+        store = featx.extract("d/train", backbone="mean-colour", views=views, out=f"{views}.h5", progress=False)
+        assert (store.views is None) == (views == 0)
+        head = tune(store.path, last=0, head=4, epochs=3, out=f"out-{views}", progress=False)
+        found.append([(one.loss, one.validation_loss) for one in head.epochs])
+    assert found[0] == found[1]

@@ -51,7 +51,10 @@ def tune_head(store: FeatureStore, other: FeatureStore | None, job: TuningJob, *
 
     def scaled(examples: Examples) -> Examples:
         rows = examples.values.reshape(len(examples.values), -1)[examples.rows]
-        return replace(examples, values=scaler.transform(rows).astype(np.float32), rows=np.arange(len(rows)))
+        # A head learns from the images alone: views in the store are of other rows, and not scaled.
+        return replace(
+            examples, values=scaler.transform(rows).astype(np.float32), rows=np.arange(len(rows)), views=None
+        )
 
     scaled_data = replace(data, training=scaled(data.training), validation=scaled(data.validation))
     network = head_alone(drawn(values.shape[1], job.head, len(classes), dropout=DROPOUT, seed=recipe.seed))
