@@ -233,6 +233,40 @@ def test_data_is_exact_in_a_pipe_and_printable_on_a_terminal(
         assert all(printable(name) in output for name in (*names, *store.classes))
 
 
+def test_what_the_parser_writes_is_text(run: Run) -> None:
+    """The parser tries bytes on stdout, and writes bytes where they are taken: they must not be shown as Python's."""
+    code, output = run("--version")
+    assert (code, output.replace("\r\n", "\n")) == (0, f"featx {featx.__version__}\n")
+    for words in (["--help"], ["extract", "--help"], ["--show-completion", "bash"]):
+        code, output = run(*words)
+        assert code == 0
+        assert "featx" in output
+        assert "b'" not in output
+        assert r"\n" not in output
+    assert output.replace("\r\n", "\n").endswith("complete -o default -F _featx_completion featx\n")
+
+
+def test_the_version_is_exact_in_a_pipe_of_another_encoding() -> None:
+    code = 'import sys; from featx.cli import main; sys.argv = ["featx", "--version"]; main()'
+    for encoding in ("ascii", "latin-1"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        assert done.stdout == f"featx {featx.__version__}{os.linesep}".encode()
+
+
+def test_bytes_on_their_way_to_a_terminal_are_decoded_and_made_printable() -> None:
+    for encoding in ("utf-8", "latin-1"):
+        raw = io.BytesIO()
+        stream = io.TextIOWrapper(raw, encoding=encoding)
+        assert PrintableStream(stream).write("é\x1b[5m\n".encode(encoding)) == len("é\x1b[5m\n".encode(encoding))
+        stream.flush()
+        assert raw.getvalue().decode(encoding) == "é\\x1b[5m\n"
+
+
 def test_json_is_ascii_without_controls(run: Run, folder: Path) -> None:
     for words in (
         ("extract", folder, "--backbone", "mean-colour"),

@@ -63,10 +63,17 @@ class PrintableStream:
     def __init__(self, stream: TextIO) -> None:
         self.rich_proxied_file = stream  # rich's name for the stream to which its consoles write instead
 
-    def write(self, text: str) -> int:
-        """Write a text."""
-        self.rich_proxied_file.write(printable(text, keep="\n\t"))
+    def write(self, text: str | bytes) -> int:
+        """Write a text; bytes are decoded first."""
+        # A program that tries bytes on a stream (click) and sees no error goes on writing bytes.
+        told = text if isinstance(text, str) else bytes(text).decode(self._encoding(), "replace")
+        self.rich_proxied_file.write(printable(told, keep="\n\t"))
         return len(text)
+
+    def _encoding(self) -> str:
+        """Choose the encoding of bytes as click does: UTF-8 where the stream has ASCII only."""
+        name = getattr(self.rich_proxied_file, "encoding", None) or "utf-8"
+        return "utf-8" if codecs.lookup(name).name == "ascii" else name
 
     def writelines(self, lines: Any) -> None:
         """Write several texts."""
