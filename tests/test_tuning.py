@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 import featx
 from featx import tune
 from featx.errors import DataError, FeatxError, Interrupted, SpecMismatch, UsageError, WeightsError
+from featx.pipeline.tuning.results import Places, finished
 from featx.progress import Silent
 
 pytestmark = [
@@ -151,6 +153,41 @@ def test_nothing_stays_in_the_cache_and_the_same_tuning_is_not_done_twice(tuned,
     other = tune("train", model=LOGREG, rate=2e-3, **OPTIONS | {"epochs": 1})
     assert list((tmp_path / "tuning").iterdir()) == []
     assert other.weights.name == "train-mobilenet-0.25-2.weights.h5"  # a default name destroys no work
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".features.h5", ".html", ".json"])
+@pytest.mark.parametrize("kind", ["tuned", "head"])
+def test_files_of_others_keep_their_names(ending, kind, tmp_path):
+    stem = "photos" if kind == "tuned" else "photos-head"
+    (tmp_path / f"{stem}{ending}").write_bytes(b"years of work")
+    found = Places.free("photos", kind=kind, out=tmp_path, key="k" * 64)
+    # A head has neither weights nor features of its own.
+    taken = kind == "tuned" or ending in (".html", ".json")
+    assert found == Places.named("photos-2" if taken else "photos", kind=kind, out=tmp_path)
+
+
+def test_an_interrupted_tuning_goes_on_under_its_name_and_no_other_takes_it(tmp_path):
+    first = Places.named("photos", kind="tuned", out=tmp_path)
+    with h5py.File(first.weights, "w") as file:
+        file.create_group("featx").attrs["key"] = "k" * 64
+    first.features.touch()
+    assert Places.free("photos", kind="tuned", out=tmp_path, key="k" * 64) == first
+    assert Places.free("photos", kind="tuned", out=tmp_path, key="o" * 64) != first
+
+
+def test_without_its_weights_a_tuning_is_not_done(tuned, tmp_path):
+    folder = tmp_path / "copied"
+    shutil.copytree(tuned.weights.parent, folder)
+    shutil.copy("artifacts/models/train-mobilenet-0.25-tuned.skops", folder)
+    places = Places.named("train-mobilenet-0.25", kind="tuned", out=folder)
+    key = json.loads(places.record.read_text())["key"]
+    assert finished(places, key=key).weights == places.weights
+    with h5py.File(places.weights, "r+") as file:
+        file["featx"].attrs["key"] = "o" * 64
+    assert finished(places, key=key) is None
+    places.weights.unlink()
+    assert finished(places, key=key) is None
+    assert Places.free("train-mobilenet-0.25", kind="tuned", out=folder, key=key) == places
 
 
 def test_what_lies_before_the_cut_and_all_statistics_are_as_they_were(tuned):

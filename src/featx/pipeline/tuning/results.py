@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from featx import notebook
+from featx.backbones.tuned import key_of
 from featx.errors import FeatxError
 from featx.files import parse_json, write_whole
 from featx.model import Model
@@ -62,10 +64,30 @@ class Places:
         number = 1
         while True:
             found = cls.named(name if number == 1 else f"{name}-{number}", kind=kind, out=out)
-            recorded = _key(found.record)
-            if recorded == key or (recorded is None and not found.record.exists() and not found.model.exists()):
+            if found._may_be_written(kind=kind, key=key):
                 return found
             number += 1
+
+    @property
+    def page(self) -> Path:
+        """Path of the page of the curves."""
+        return self.record.with_suffix(".html")
+
+    def holds_weights(self, key: str) -> bool:
+        """Return True if the weights are there, and those of this tuning."""
+        # A pipe of that name would be waited for.
+        return self.weights.is_file() and key_of(self.weights) == key
+
+    def _may_be_written(self, *, kind: str, key: str) -> bool:
+        # A dangling link is something of the user's as well.
+        there = kind == "tuned" and os.path.lexists(self.weights)
+        if there and not self.holds_weights(key):
+            return False
+        if _key(self.record) == key:
+            return True
+        # An interrupted tuning leaves its weights, and perhaps features under them.
+        others = [self.record, self.page, self.model, *([self.features] if kind == "tuned" and not there else [])]
+        return not any(os.path.lexists(one) for one in others)
 
 
 def _key(record: Path) -> str | None:
@@ -221,6 +243,8 @@ def finished(places: Places, *, key: str) -> Tuned | None:
         return None
     try:
         plain = parse_json(places.record.read_bytes())
+        if plain["kind"] == "tail" and not places.holds_weights(key):
+            return None
         model = Model.load(places.model)
         return Tuned(
             name=places.name,
