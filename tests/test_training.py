@@ -112,6 +112,8 @@ def opened():
         ("mobilenetv3small-0.75", 64, "expanded_conv_7_add", "expanded_conv_9_add"),
         ("vgg16", 64, "block4_pool", "block4_pool"),
         ("densenet121", 64, "pool4_pool", "conv5_block15_concat"),
+        # Its last block ends in a sum, and no layer inside it has all paths.
+        ("resnet50", 64, "conv4_block6_out", "conv5_block2_out"),
     ],
 )
 def test_a_network_is_split_where_everything_passes(name, side, usual, last, opened):

@@ -78,7 +78,7 @@ def points(cut: Any) -> list[Any]:
 
 
 def blocks(cut: Any) -> list[Block]:
-    """List the blocks of a network, each with the point at its end; the last one ends with the features."""
+    """List the blocks of a network that have a point at their end or, as the last one may, inside, in order."""
     found: dict[str, Block] = {}
     name = ""
     for layer in points(cut):
@@ -86,6 +86,18 @@ def blocks(cut: Any) -> list[Block]:
         name = match.group() if match else name
         found[name] = Block(name=name, end=layer.name, side=int(layer.output.shape[1]))
     return list(found.values())
+
+
+def _ends(cut: Any) -> list[Block]:
+    """List the blocks that something to train follows: all but the final one."""
+    found = blocks(cut)
+    place = max(
+        (place for place, one in enumerate(cut.operations) if getattr(one, "trainable_variables", None)), default=0
+    )
+    # A block that ends by adding its input has no point inside, so that the last block found is the one before it.
+    # Its name is that of the last operations; where those have none (a convolution on top), it is the last one found.
+    named = [match.group() for one in cut.operations[place:] if (match := _BLOCK.search(one.name))]
+    return found if named and found and named[-1] != found[-1].name else found[:-1]
 
 
 def choose(cut: Any, *, family: str, backbone: str, last: int | None = None, layer: str | None = None) -> str:
@@ -109,7 +121,7 @@ def choose(cut: Any, *, family: str, backbone: str, last: int | None = None, lay
     """
     if layer is not None:
         return _named(cut, layer, backbone=backbone)
-    ends = blocks(cut)[:-1]
+    ends = _ends(cut)
     if last is not None:
         if not 1 <= last <= len(ends):
             raise UsageError(
