@@ -188,3 +188,19 @@ def test_a_pillow_without_avif_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert not heif.readable_now(str(caught.value))
     monkeypatch.undo()
     assert heif.readable_now(str(caught.value))
+
+
+def test_a_failure_that_an_earlier_featx_recorded_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = (
+        "{} images are not decoded; convert it to one of bmp, gif",
+        "featx can't read {} images; convert it to one of",
+    )
+    for way in ways:
+        for kind in ("AVIF", "HEIF"):
+            assert heif.readable_now(way.format(kind))
+        # Other formats are read by no featx, and would be opened in every run.
+        assert not heif.readable_now(way.format("JPEG XL"))
+    assert not heif.readable_now("avif: the decoder said: AVIF images; convert it to another")
+    monkeypatch.setattr(AvifImagePlugin, "SUPPORTED", False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
+    assert not any(heif.readable_now(way.format(kind)) for way in ways for kind in ("AVIF", "HEIF"))

@@ -6,6 +6,7 @@ featx's extra ``heif``. Both turn a picture as its container says, by which the 
 
 import importlib.util
 import io
+import re
 from collections.abc import Callable
 
 from PIL import ImageFile
@@ -18,6 +19,9 @@ DECODER_BYTES = 16
 HEIF_EXTRA = "`pip install 'featx[heif]'`"
 AVIF_EXTRA = "a newer Pillow (`pip install --upgrade pillow`)"
 """Things to install where a reader is missing; the messages of failures name them."""
+
+_EARLIER = re.compile(r"(?:featx can't read )?(AVIF|HEIF) images(?: are not decoded)?; convert it to ")
+"""Messages of failures in stores that were written before there was any reader."""
 
 
 def open_avif(file: io.BytesIO) -> ImageFile.ImageFile:
@@ -50,9 +54,10 @@ def open_heif(file: io.BytesIO) -> ImageFile.ImageFile:
 
 def readable_now(message: str) -> bool:
     """Tell whether a picture that failed for want of a reader, by its message, has one now."""
-    if HEIF_EXTRA in message:
+    earlier = _EARLIER.match(message)
+    if HEIF_EXTRA in message or (earlier and earlier[1] == "HEIF"):
         return importlib.util.find_spec("pillow_heif") is not None
-    return AVIF_EXTRA in message and _avif_opener() is not None
+    return (AVIF_EXTRA in message or earlier is not None) and _avif_opener() is not None
 
 
 def _avif_opener() -> Callable[[io.BytesIO], ImageFile.ImageFile] | None:
