@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from featx.cli.compare import compare as command
 from featx.cli.show.comparing import comparisons
 from featx.errors import DataError, FeatxError, UsageError
+from featx.leakage import Leak
 from featx.pipeline.comparing import compare as compare_reports
 from featx.pipeline.comparing import compare_all
 from featx.reports import Report
@@ -288,6 +289,39 @@ def test_other_images_are_named_and_the_common_ones_compared_on_request(scored):
     apart = make_report("other", labels, labels, paths=tuple(f"x{index}" for index in range(5)))
     with pytest.raises(DataError, match="they share none"):
         compare_reports([scored[0], apart], common=True)
+
+
+def leaks_of(report, rows, *, kind="exact", where="train-test"):
+    paths = [report.images.paths[row] for row in rows]
+    return tuple(Leak(path=path, other="a.jpg", kind=kind, where=where, labels=("", "")) for path in paths)
+
+
+def test_images_that_any_model_was_trained_on_are_left_out(scored, tmp_path):
+    """What one model has learnt by heart would count for it, and tell nothing of new images."""
+    a, b, c = scored
+    a = replace(a, leaks=leaks_of(a, range(20)) + leaks_of(a, [50], where="train-train"))
+    moved = shuffled(b, seed=3, folder="elsewhere/")
+    place = {digest: row for row, digest in enumerate(moved.images.digests)}
+    b = replace(moved, leaks=leaks_of(moved, [place[digest] for digest in b.images.digests[15:30]], kind="near"))
+    b = replace(b, tuned_on=15)
+    found = compare_reports([a, b, c], page=tmp_path / "page.html")
+    kept = {one.model: one.images.predicted[30:] for one in scored}
+    expected = rank(c.images.labels[30:], kept, scored_on=c.scored_on)
+    assert replace(found, notes=()) == expected
+    (note,) = found.notes
+    assert note.startswith("compared on the 170 images that no model was trained on; left out: 30 images")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "170 images that no model was trained on" in page
+    assert f">{100 * expected.models[0].accuracy:.1f}" in page
+    everything = replace(a, leaks=leaks_of(a, range(200)))
+    found = compare_reports([everything, c])
+    assert found.n == 200
+    assert any("no test" in note for note in found.notes)
+    copies = replace(c.images, digests=(c.images.digests[0],) * 2 + c.images.digests[2:])
+    both = [replace(one, images=replace(copies, predicted=one.images.predicted)) for one in scored[::2]]
+    found = compare_reports([replace(both[0], leaks=leaks_of(both[0], [1])), both[1]])
+    assert found.n == 198
+    assert "that is a copy" not in found.notes[0]
 
 
 def test_what_cannot_be_compared_is_refused(scored):

@@ -47,7 +47,8 @@ def compare(
     -------
     Comparisons
         Best first; see `featx.statistics.comparison.rank`. Images are known by their digests, so that a folder may have
-        moved in between.
+        moved in between. Images that any of the models was trained on, or copies of these, are left out where there are
+        others; a note tells how many.
 
     Raises
     ------
@@ -94,11 +95,23 @@ def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
                 f"{counted(len(shared), 'image')} {'has' if differ == 1 else 'have'} a different label; score the "
                 "models again on the same labels"
             )
+    new = _new(shared, scored)
+    if (left_out := len(shared) - int(np.count_nonzero(new))) and new.any():
+        shared, labels = [key for key, one in zip(shared, new, strict=True) if one], labels[new]
+        notes.append(
+            f"compared on the {counted(len(shared), 'image')} that no model was trained on; left out: "
+            f"{counted(left_out, 'image')} that a model was trained on, or that {_copies(left_out)}"
+        )
+    elif left_out:
+        notes.append(
+            "at least one model was trained on each of these images, or on a copy of it: these figures are no test"
+        )
     notes += [f"{one.name}: the backbone is untrained" for one in scored if one.report.untrained]
     notes += [
         f"{one.name}: the network was tuned on {one.report.tuned_on:,} of the images, so that its figure is no test"
         for one in scored
-        if one.report.tuned_on
+        # Of a test set, all images that the network was tuned on are among those left out.
+        if one.report.tuned_on and not (new.any() and one.learnt)
     ]
     return rank(
         labels,
@@ -106,6 +119,16 @@ def _compared(reports: Sequence[Report], *, common: bool) -> Comparisons:
         scored_on=scored[0].report.scored_on,
         notes=notes,
     )
+
+
+def _new(keys: Sequence[Key], scored: Sequence["_Scored"]) -> NDArray[np.bool_]:
+    """Mark the images that no model was trained on, (n,) bool; what one has learnt would be unfair to the others."""
+    learnt = {known for one in scored for known in one.learnt}
+    return np.array([known not in learnt for known, _ in keys], dtype=np.bool_)
+
+
+def _copies(count: int) -> str:
+    return "is a copy of such an image" if count == 1 else "are copies of such images"
 
 
 def compare_all(
@@ -187,6 +210,12 @@ class _Scored:
     report: Report
     images: Images
     rows: dict[Key, int]
+
+    @property
+    def learnt(self) -> set[str]:
+        """Images that the model was trained on, or whose copies it was, by digest (by path if there is none)."""
+        paths = {leak.path for leak in self.report.leaks if leak.where == "train-test"}
+        return {known for (known, _), row in self.rows.items() if self.images.paths[row] in paths}
 
     def column(self, name: str, keys: Sequence[Key], classes: Sequence[str]) -> NDArray[np.int64]:
         """Return a column of the given images, as indices into the given classes instead of the report's own."""
