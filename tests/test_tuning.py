@@ -471,3 +471,35 @@ def test_a_head_learns_the_same_whether_or_not_the_store_has_views(tmp_path, mon
         head = tune(store.path, last=0, head=4, epochs=3, out=f"out-{views}", progress=False)
         found.append([(one.loss, one.validation_loss) for one in head.epochs])
     assert found[0] == found[1]
+
+
+def test_images_without_a_label_stay_in_the_store_of_a_head(tmp_path, monkeypatch):
+    """The default store is the user's, with all images; the head learns from those that have a label."""
+    draw(tmp_path / "d/train", each=6, seed=3)
+    for number in range(3):
+        shutil.copy(tmp_path / f"d/train/red/0{number}.png", tmp_path / f"d/train/later{number}.png")
+    monkeypatch.chdir(tmp_path)
+    before = featx.extract("d/train", **COLOURS)
+    found = tune("d/train", **COLOURS, last=0, head=4, epochs=1)
+    after = featx.open(before.path)
+    assert after.paths == before.paths
+    assert (after.labels < 0).sum() == 3
+    assert (after.reused, found.training + found.validation) == (before.reused, 12)  # nothing was extracted again
+    assert len(found.model.digests) == len(found.model.labels) == 12
+    assert min(found.model.labels) == 0
+    from_store = tune(before.path, last=0, head=4, epochs=1, out="from-store", progress=False)
+    assert (from_store.training, from_store.epochs[1].loss) == (found.training, found.epochs[1].loss)
+
+
+def test_validation_images_may_lack_a_class_and_have_none_that_is_new(project, tmp_path):
+    """For a head as for the network."""
+    shutil.copytree("test/red", tmp_path / "one/red")
+    shutil.copytree("test", tmp_path / "new")
+    (tmp_path / "new/blue").rename(tmp_path / "new/green")
+    head = COLOURS | {"last": 0, "head": 4, "epochs": 1, "out": tmp_path / "out"}
+    tail = OPTIONS | {"model": LOGREG, "epochs": 1, "out": tmp_path / "out"}
+    for options in (head, tail):
+        found = tune("train", **options | {"validation": tmp_path / "one"})
+        assert (found.training, found.validation) == (28, 6)
+        with pytest.raises(DataError, match="validation images of 'green', a class that .*train doesn't have"):
+            tune("train", **options | {"validation": tmp_path / "new"})

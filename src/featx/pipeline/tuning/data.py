@@ -26,6 +26,8 @@ class Data:
         The images to train on, and those held out of them.
     values : (n, ...) float32
         Their values, in the shape that is wanted.
+    labels : (n,) int32
+        Their classes, -1 for none.
     training, validation : Examples
         Rows of them, or of another store.
     validation_store : FeatureStore
@@ -34,6 +36,7 @@ class Data:
 
     store: FeatureStore
     values: NDArray[np.float32]
+    labels: NDArray[np.int32]
     training: Examples
     validation: Examples
     validation_store: FeatureStore
@@ -45,18 +48,24 @@ class Data:
         labels = labels_by_model(store, classes)
         if other is None:
             assert not isinstance(job.validation, str)
-            rows, held = divide(store, share=job.validation, seed=job.seed)
+            rows, held = divide(store, labels, share=job.validation, seed=job.seed)
             other, other_values, other_labels = store, values, labels
         else:
-            rows, held = np.arange(len(store)), np.arange(len(other))
             other_values, other_labels = _shaped(other), labels_by_model(other, classes)
+            rows, held = np.flatnonzero(labels >= 0), np.flatnonzero(other_labels >= 0)
         return cls(
             store=store,
             values=values,
+            labels=labels,
             training=Examples(values=values, rows=rows, labels=labels[rows], views=_views(store)),
             validation=Examples(values=other_values, rows=held, labels=other_labels[held]),
             validation_store=other,
         )
+
+    @property
+    def labelled(self) -> NDArray[np.int64]:
+        """Rows of the training store that have a label."""
+        return np.flatnonzero(self.labels >= 0)
 
     @property
     def everyone(self) -> Examples:

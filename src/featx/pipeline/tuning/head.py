@@ -25,9 +25,9 @@ def tune_head(store: FeatureStore, other: FeatureStore | None, job: TuningJob, *
 
     assert job.head is not None
     clock = Clock()
-    classes = store.classes
-    recipe = job.recipe(len(store))
+    classes = tuple(name for name, count in store.class_counts.items() if count)
     data = Data.of(store, other, classes, job)
+    recipe = job.recipe(len(data.labelled))
     about = {
         "kind": "head",
         "backbone": store.spec.backbone,
@@ -78,8 +78,8 @@ def tune_head(store: FeatureStore, other: FeatureStore | None, job: TuningJob, *
         pipeline=classifier,
         classes=classes,
         selection=Selection(params={}, folds=0, seed=recipe.seed, rows=(), oof=None),
-        labels=np.array(store.labels),
-        digests=np.array(store.digests),
+        labels=data.labels[data.labelled],
+        digests=store.digests[data.labelled],
         origin=origin_of(store),
         calibration=calibration_of(classifier, features, compared.labels),
         tuned_on=np.array(store.tuned_on),

@@ -22,12 +22,12 @@ FEWEST = 5
 
 
 def find_images(job: TuningJob) -> tuple[Manifest, Manifest | None]:
-    """List the labelled images to train on, and those to compare the epochs on where they are named.
+    """List the images to train on, and those to compare the epochs on where they are named; some may have no label.
 
     Raises
     ------
     DataError
-        They have no labels, or too few images of a class.
+        They have no labels, too few images of a class, or validation images of a class that is not trained.
     UsageError
         The source has several splits and none called train.
     """
@@ -36,10 +36,10 @@ def find_images(job: TuningJob) -> tuple[Manifest, Manifest | None]:
     if training is None:
         names = ", ".join(str(one.split) for one in found)
         raise UsageError(f"{job.source} has the splits {names} and none called train: name the folder of the images")
-    training = _labelled(training)
-    few = {name: count for name, count in training.counts.items() if count < FEWEST}
-    if len(training.counts) < 2 or few:
-        name, count = next(iter((few or training.counts).items()))
+    counts = labelled(training).counts
+    few = {name: count for name, count in counts.items() if count < FEWEST}
+    if len(counts) < 2 or few:
+        name, count = next(iter((few or counts).items()))
         what = f"class {name!r} has {count}" if few else f"there is one class, {name!r}"
         raise DataError(
             f"{job.source}: tuning needs two classes or more, of {FEWEST} images each: {what}; add images, or stay "
@@ -51,7 +51,12 @@ def find_images(job: TuningJob) -> tuple[Manifest, Manifest | None]:
     others = named or _manifests(source_path(job.validation), TableOptions())
     if len(others) > 1:
         raise UsageError(f"`validation={job.validation}` has several splits: name the folder of one")
-    return training, _labelled(others[0])
+    if new := [name for name in labelled(others[0]).classes if name not in counts]:
+        raise DataError(
+            f"{others[0].source} has validation images of {new[0]!r}, a class that {training.source} doesn't have: "
+            "leave them out, or add images of the class to those that are trained on"
+        )
+    return training, others[0]
 
 
 def _manifests(source: Path, table: TableOptions) -> list[Manifest]:
@@ -75,7 +80,7 @@ def _manifests(source: Path, table: TableOptions) -> list[Manifest]:
     ]
 
 
-def _labelled(images: Manifest) -> Manifest:
+def labelled(images: Manifest) -> Manifest:
     """Leave out images without a label, and classes without an image."""
     rows = np.flatnonzero(images.labels >= 0)
     if not len(rows):
@@ -115,9 +120,10 @@ def check_classes(images: Manifest, classes: Sequence[str]) -> None:
 
 
 def labels_by_model(store: FeatureStore, classes: Sequence[str]) -> NDArray[np.int32]:
-    """Return the labels (n,) of a store's rows as indices into other classes."""
+    """Return the labels (n,) of a store's rows as indices into other classes; -1 for none, and for an unknown class."""
     number = {name: index for index, name in enumerate(classes)}
-    return np.array([number[name] for name in store.classes], np.int32)[store.labels]
+    # The label -1 finds the last of these.
+    return np.array([*(number.get(name, -1) for name in store.classes), -1], np.int32)[store.labels]
 
 
 def check_labels(store: FeatureStore, model: Model) -> None:
@@ -149,8 +155,12 @@ def check_labels(store: FeatureStore, model: Model) -> None:
         )
 
 
-def divide(store: FeatureStore, *, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide a store's rows into those to train on and those to compare the epochs on, by group, evenly by class."""
-    codes = store.labels.astype(np.int64)
-    parts = split(codes, store.classes, store.groups, folds=max(2, round(1 / share)), seed=seed)
-    return parts[0]
+def divide(
+    store: FeatureStore, labels: NDArray[np.int32], *, share: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide the labelled rows into those to train on and those to compare the epochs on, by group, evenly by class."""
+    rows = np.flatnonzero(labels >= 0)
+    groups = None if store.groups is None else [store.groups[row] for row in rows]
+    codes = labels[rows].astype(np.int64)
+    parts = split(codes, store.classes, groups, folds=max(2, round(1 / share)), seed=seed)
+    return rows[parts[0][0]], rows[parts[0][1]]

@@ -13,7 +13,7 @@ from featx.pipeline.naming import STORE_SUFFIXES
 from featx.pipeline.prediction import runner_of
 from featx.pipeline.tuning.activations import WithoutEnd
 from featx.pipeline.tuning.head import tune_head
-from featx.pipeline.tuning.images import check_classes, find_images
+from featx.pipeline.tuning.images import check_classes, find_images, labelled
 from featx.pipeline.tuning.job import VALIDATION, TuningJob
 from featx.pipeline.tuning.results import Tuned
 from featx.pipeline.tuning.tail import tune_tail
@@ -181,10 +181,9 @@ def tune(
             )
         start = Model.load(model) if isinstance(model, Path | str) else model
         _check_start(start)
-        images = find_images(job)
-        for one in images:
-            if one is not None:
-                check_classes(one, start.classes)
+        training, other = find_images(job)
+        images = labelled(training), None if other is None else labelled(other)
+        check_classes(images[0], start.classes)
         found = tune_tail(start, runner_of(start, weights=weights, options=run), images, job, observer)
         observer.end(found.record, found)
         return found
@@ -216,7 +215,7 @@ def _head(job: TuningJob, request: Request, run: RunOptions, progress: Progress,
     if job.source.suffix.lower() in STORE_SUFFIXES and not job.source.is_dir():
         if given:
             raise UsageError("a feature store says which backbone it has: leave out `backbone`")
-        stores = [_only_labelled(open_store(job.source))]
+        stores = [open_store(job.source)]
         if images[1] is not None:
             from featx.pipeline.filling.runner import runner_again
 
@@ -232,15 +231,9 @@ def _head(job: TuningJob, request: Request, run: RunOptions, progress: Progress,
 
 
 def _extracted(runner: BackboneRunner, images: Manifest, progress: Progress) -> FeatureStore:
-    """Extract images into their usual store."""
+    """Extract images into their usual store, also those without a label, which may be there already."""
     (extraction,) = extract_with(
         Job(source=images.source, for_scoring=True), [runner], [images], progress=WithoutEnd(progress)
     )
     assert extraction.store is not None
-    return _only_labelled(extraction.store)
-
-
-def _only_labelled(store: FeatureStore) -> FeatureStore:
-    if (store.labels < 0).any():
-        raise UsageError(f"{store.path} has images without a label: give the folder or CSV of the labelled ones")
-    return store
+    return extraction.store
