@@ -1,5 +1,6 @@
 """`featx.tune`: from images and a fitted model to weights, a model and a record."""
 
+import errno
 import json
 import os
 import shutil
@@ -300,6 +301,38 @@ def test_bad_input_is_refused_with_a_reason(make, options, error, words, project
         )
     with pytest.raises(error, match=words):
         tune(source, **{"model": LOGREG, **OPTIONS} | options)
+
+
+def test_activations_stay_only_where_the_same_command_goes_on_with_them(project, tmp_path, monkeypatch):
+    from featx.pipeline.tuning import tail
+
+    monkeypatch.setenv("FEATX_CACHE", str(tmp_path / "cache"))
+
+    def kept():
+        return len(list((tmp_path / "cache/tuning").iterdir()))
+
+    def full(*_, **__):
+        raise FeatxError("no space is left") from OSError(errno.ENOSPC, "No space left on device")
+
+    def changed(*_, **__):
+        raise FeatxError("the images changed meanwhile")
+
+    _relabelled(tmp_path / "images")
+    with pytest.raises(DataError, match="have another one"):
+        tune(tmp_path / "images", model=LOGREG, **OPTIONS)
+    assert kept() == 0
+    with pytest.raises(DataError, match="have another one"):
+        tune(tmp_path / "images", model=LOGREG, keep_cache=True, **OPTIONS)
+    assert kept() == 1
+    shutil.rmtree(tmp_path / "cache")
+    monkeypatch.setattr(tail, "run", full)
+    with pytest.raises(FeatxError, match="no space"):
+        tune("train", model=LOGREG, **OPTIONS | {"validation": "test", "seed": 12})
+    assert kept() == 2
+    monkeypatch.setattr(tail, "run", changed)
+    with pytest.raises(FeatxError, match="meanwhile"):
+        tune("train", model=LOGREG, **OPTIONS | {"validation": "test", "seed": 12})
+    assert kept() == 0
 
 
 def test_a_store_without_labels_is_refused(project, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from featx.backbones import Request
 from featx.cache import cache_home
-from featx.errors import StoreError
+from featx.errors import FeatxError, Interrupted, StoreError
 from featx.manifest import Manifest
 from featx.ownership import make_private
 from featx.pipeline.filling.job import Job
@@ -114,9 +114,31 @@ def cached(runner: BackboneRunner, images: Manifest, job: TuningJob, *, views: i
             return _extract(runner, images, replace(wanted, overwrite=True), progress=progress)
 
 
-def remove(store: FeatureStore) -> None:
-    """Remove cached activations."""
-    store.path.unlink(missing_ok=True)
+@contextlib.contextmanager
+def held(job: TuningJob) -> Iterator[list[FeatureStore]]:
+    """Give a list for cached activations, and remove these at the end, unless they are to be kept.
+
+    They stay where the same command goes on with them: after an interruption, or for want of space.
+    """
+    stores: list[FeatureStore] = []
+    try:
+        yield stores
+    except FeatxError as error:
+        if not _goes_on(error):
+            _remove(stores, job)
+        raise
+    _remove(stores, job)
+
+
+def _goes_on(error: FeatxError) -> bool:
+    # h5py says RuntimeError where a disk is full.
+    return isinstance(error, Interrupted | StoreError) or isinstance(error.__cause__, OSError | RuntimeError)
+
+
+def _remove(stores: list[FeatureStore], job: TuningJob) -> None:
+    if not job.keep_cache:
+        for one in stores:
+            one.path.unlink(missing_ok=True)
 
 
 def _extract(runner: BackboneRunner, images: Manifest, job: Job, *, progress: Progress) -> FeatureStore:

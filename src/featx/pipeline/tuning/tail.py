@@ -44,20 +44,34 @@ def tune_tail(
     FeatxError
         A file can't be written.
     """
+    with activations.held(job) as stores:
+        return _tuned(model, runner, images, job, progress, stores=stores)
+
+
+def _tuned(
+    model: Model,
+    runner: BackboneRunner,
+    images: tuple[Manifest, Manifest | None],
+    job: TuningJob,
+    progress: Progress,
+    *,
+    stores: list[FeatureStore],
+) -> Tuned:
+    """Tune; the stores of activations are put into a list for the caller."""
     training, other = images
     clock = Clock()
     backbone: Backbone = clock.timed("network", lambda: Backbone.load(runner.spec, runner.source))
     cut = backbone.choose_cut(last=job.blocks(len(training)), layer=job.from_layer)
     at = activations.runner_at(runner, cut)
-    stores = clock.timed(
-        "activations",
-        lambda: [
-            activations.cached(at, one, job, views=views, progress=progress)
-            for one, views in ((training, job.views), *([] if other is None else [(other, 0)]))
-        ],
-    )
+
+    def cache() -> None:
+        stores.append(activations.cached(at, training, job, views=job.views, progress=progress))
+        check_labels(stores[0], model)
+        if other is not None:
+            stores.append(activations.cached(at, other, job, views=0, progress=progress))
+
+    clock.timed("activations", cache)
     store = stores[0]
-    check_labels(store, model)
     data = Data.of(store, stores[1] if len(stores) > 1 else None, model.classes, job)
     recipe = job.recipe(len(store))
     notes = _notes(len(store))
@@ -81,7 +95,6 @@ def tune_tail(
     places = Places.free(model.origin.name, kind="tuned", out=job.out, key=key)
     if (done := finished(places, key=key)) is not None:
         progress.step(Step(text=f"{places.record} is of the same tuning: nothing is trained again"))
-        _remove(stores, job)
         return done
 
     tail = backbone.split(cut)
@@ -140,16 +153,7 @@ def tune_tail(
         seconds=clock.seconds,
         notes=notes,
     )
-    found = write_model(places, tuned, facts, state, data, weights=places.weights)
-    _remove(stores, job)
-    return found
-
-
-def _remove(stores: list[FeatureStore], job: TuningJob) -> None:
-    """Remove the activations, unless they are to be kept."""
-    if not job.keep_cache:
-        for one in stores:
-            activations.remove(one)
+    return write_model(places, tuned, facts, state, data, weights=places.weights)
 
 
 def _notes(images: int) -> list[str]:
