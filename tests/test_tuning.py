@@ -534,5 +534,5 @@ def test_validation_images_may_lack_a_class_and_have_none_that_is_new(project, t
     for options in (head, tail):
         found = tune("train", **options | {"validation": tmp_path / "one"})
         assert (found.training, found.validation) == (28, 6)
-        with pytest.raises(DataError, match="validation images of 'green', a class that .*train doesn't have"):
+        with pytest.raises(DataError, match=r"validation images of 'green', a class that .*train doesn't have"):
             tune("train", **options | {"validation": tmp_path / "new"})
