@@ -1,13 +1,23 @@
 """Links, pipes and second names that stand where featx writes or reads files of its own."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import h5py
+import numpy as np
 import pytest
 
 import featx
 from conftest import Painter
+from featx.backbones.tuned import key_of, tuned_on
+from featx.errors import WeightsError
+from featx.pipeline.tuning.keeping import save_weights
+from featx.training.tail import Backbone
+from featx.weights import locate
 
 VICTIM = b"a letter to a friend"
 
@@ -116,3 +126,48 @@ def test_a_folder_is_listed_where_it_stands_and_not_where_a_link_to_it_does(tmp_
 
     (found,) = manifest.find(tmp_path / "data")
     assert found.paths == ("cat/2.png", "zebra/1.png")
+
+
+LISTS: dict[str, Callable[[h5py.File, Path], object]] = {
+    "group as list": lambda file, pipe: file.create_group("featx/tuned_on"),
+    "list of no shape": lambda file, pipe: file.create_dataset("featx/tuned_on", data=h5py.Empty("u1")),
+    "list of other numbers": lambda file, pipe: file.create_dataset("featx/tuned_on", data=[1.5]),
+    "list of text": lambda file, pipe: file.create_dataset("featx/tuned_on", data="all of them"),
+    "no list": lambda file, pipe: file.create_group("featx"),
+    "list in the group's place": lambda file, pipe: file.create_dataset("featx", data=[1]),
+    "link to nothing": lambda file, pipe: file.__setitem__("featx", h5py.SoftLink("/nothing")),
+    "link to a pipe": lambda file, pipe: file.__setitem__("featx", h5py.ExternalLink(str(pipe), "/featx")),
+    "list in a pipe": lambda file, pipe: file.__setitem__("featx/tuned_on", h5py.ExternalLink(str(pipe), "/x")),
+}
+
+
+@pytest.mark.parametrize("make", LISTS.values(), ids=LISTS)
+def test_weights_whose_list_of_images_is_no_list_are_not_taken_for_untuned(
+    make: Callable[[h5py.File, Path], object], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(tmp_path / "own.weights.h5", "w") as file:
+        make(file, tmp_path / "pipe")
+    with pytest.raises(WeightsError, match=r"list of the images that it was tuned on is damaged"):
+        tuned_on(locate(str(tmp_path / "own.weights.h5"), filename="x"))
+    assert key_of(tmp_path / "own.weights.h5") is None
+
+
+def test_weights_are_written_through_no_link(tmp_path: Path, victim: Path) -> None:
+    class Whole:
+        """A network that writes as Keras does: under the name that it is given, whatever is there."""
+
+        def save_weights(self, path: Path) -> None:
+            with h5py.File(path, "w") as file:
+                file["layers"] = np.arange(3)
+
+    key = hashlib.sha256(b"a tuning that others can foresee").hexdigest()
+    target = tmp_path / "out" / "own.weights.h5"
+    target.parent.mkdir()
+    (target.parent / f".{key[:16]}.partial.weights.h5").symlink_to(victim)
+    backbone = cast(Backbone, SimpleNamespace(network=SimpleNamespace(whole=Whole())))
+    save_weights(target, backbone, np.zeros((2, 32), np.uint8), key=key)
+    assert victim.read_bytes() == VICTIM
+    assert key_of(target) == key
+    assert len(tuned_on(locate(str(target), filename="x"))) == 2
+    assert {path.name for path in target.parent.iterdir() if not path.is_symlink()} == {target.name}

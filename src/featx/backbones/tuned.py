@@ -4,6 +4,7 @@ They lie in a group of their own beside Keras's, which Keras doesn't look into: 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +56,21 @@ def tuned_on(source: WeightsSource) -> NDArray[np.uint8]:
     nothing = np.empty((0, 32), np.uint8)
     if source.kind != "file" or source.path is None:
         return nothing
-    found = _read(source.path, IMAGES)
+    found = _read(source.path)
     if found is None:
         return nothing
-    if isinstance(found, str) or found.dtype != np.uint8 or found.shape[1:] != (32,):
+    images = found.images
+    if images is None or images.dtype != np.uint8 or images.shape[1:] != (32,):
         raise WeightsError(
             f"weights file {source.path}: its list of the images that it was tuned on is damaged; tune again"
         )
-    return found
+    return images
 
 
 def key_of(path: Path) -> str | None:
     """Read what tells the tuning that made a weights file from any other; None where none did."""
-    found = _read(path, KEY)
-    return None if found is None else str(found)
+    found = _read(path)
+    return None if found is None else found.key
 
 
 def union(digests: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
@@ -77,22 +79,56 @@ def union(digests: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.unique(every, axis=0)
 
 
-def _read(path: Path, name: str) -> NDArray[np.uint8] | str | None:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Found:
+    """The group that `save` wrote into a weights file; None stands for a part that is not as it was written."""
+
+    key: str | None = None
+    images: NDArray[np.uint8] | None = None
+
+
+def _read(path: Path) -> _Found | None:
+    """Read the group; None where the file has none, or can't be read at all."""
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
-            # A link could lead to another file, or to a pipe that would be waited for.
-            if GROUP not in file or not isinstance(file.get(GROUP, getlink=True), h5py.HardLink):
+            if file.get(GROUP, getlink=True) is None:
                 return None
-            group = file[GROUP]
-            if name == KEY:
-                return str(group.attrs[KEY]) if KEY in group.attrs else None
-            if name not in group or not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                return None
-            dataset = group[name]
-            if dataset.external or dataset.is_virtual or dataset.chunks is not None or dataset.size > 32 * _MOST:
-                return np.empty((0, 0), np.uint8)
-            return np.asarray(dataset)
-    except (OSError, KeyError, ValueError, RuntimeError):
+            group = _own(file, GROUP)
+            if not isinstance(group, h5py.Group):
+                return _Found()
+            return _Found(key=_key(group), images=_images(_own(group, IMAGES)))
+    except (OSError, ValueError, RuntimeError):
         return None  # a .keras is an archive; and what can't be read is said when the weights are
+
+
+def _own(group: Any, name: str) -> Any:
+    """Return what a file itself has under a name; None for a link, which could lead to a pipe that is waited for."""
+    import h5py
+
+    try:
+        return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+    except (KeyError, OSError, RuntimeError):
+        return None
+
+
+def _key(group: Any) -> str | None:
+    try:
+        return str(group.attrs[KEY])
+    except (KeyError, OSError, RuntimeError, TypeError, ValueError):
+        return None
+
+
+def _images(dataset: Any) -> NDArray[np.uint8] | None:
+    import h5py
+
+    # One of no shape at all (a null dataspace) has no size; what `save` writes is contiguous and in the file itself.
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.size > 32 * _MOST:
+        return None
+    if dataset.external or dataset.is_virtual or dataset.chunks is not None:
+        return None
+    try:
+        return np.asarray(dataset)
+    except (OSError, RuntimeError, TypeError, ValueError):
+        return None

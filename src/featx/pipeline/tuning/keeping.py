@@ -1,5 +1,7 @@
 """The steps after a training: weights written and tried by stage one, a model calibrated and written, the record."""
 
+import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,21 +58,20 @@ def write_model(
 
 
 def save_weights(path: Path, backbone: Backbone, images: NDArray[np.uint8], *, key: str) -> None:
-    """Write the weights under another name beside, and rename them once they are whole."""
-    partial = path.with_name(f".{key[:16]}.partial.weights.h5")
+    """Write the weights in a folder of their own beside, and copy them to their name once they are whole."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save(backbone.network.whole, partial, images, key=key)
-        with partial.open("rb") as source, whole(path) as target:
-            while block := source.read(1 << 20):
-                target.write(block)
+        # Keras writes through a link that it finds. In a new folder that this user alone may enter there is none.
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=path.parent) as private:
+            partial = Path(private, "partial.weights.h5")
+            save(backbone.network.whole, partial, images, key=key)
+            with partial.open("rb") as source, whole(path) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
     except (OSError, RuntimeError) as error:
         raise FeatxError(
             f"the weights can't be written to {path} ({error}); what was trained is kept: give another folder with "
             "`out`, or free some space, and the same command goes on"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def features_of(
