@@ -25,8 +25,8 @@ ADVICE = (
 )
 """Which backbone to start with and why, in the words of the pages too."""
 
-COMMAND = f"featx extract data/train --backbone {START}"
-"""The command that follows the advice."""
+COMMAND = f"featx extract data/train `backbone={START}`"
+"""The command that follows the advice, its parameter marked as messages mark it."""
 
 _SPEEDS = Path(__file__).with_name("speeds.json")
 
