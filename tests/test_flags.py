@@ -15,6 +15,7 @@ import featx
 from conftest import Painter
 from featx.cli import app, main
 from featx.cli.flags import PARAMETERS, FlagFormatter, in_flags
+from featx.words import as_flag
 
 SOURCE = Path(featx.__file__).parent
 STORE = "artifacts/features/train-mean-colour.h5"
@@ -55,6 +56,12 @@ CASES: dict[str, tuple[Callable[[], object], str, list[str], str]] = {
         "`device=abacus`",
         ["extract", "data/train", "--backbone", "mean-colour", "--device", "abacus", "--overwrite"],
         "--device abacus",
+    ),
+    "settings that differ": (
+        lambda: featx.extract("data/train", **MEANS, image_size=20, colours="grey"),
+        "`image_size`: expected (20, 20), found (32, 32); `colours`: expected 'grey', found 'rgb'",
+        ["extract", "data/train", "--backbone", "mean-colour", "--image-size", "20", "--as", "grey"],
+        "--image-size: expected (20, 20), found (32, 32); --as: expected 'grey', found 'rgb'",
     ),
     "a share": (
         lambda: featx.extract("data/train", **MEANS, max_errors="many"),
@@ -164,4 +171,4 @@ def test_the_parameters_that_messages_mark_are_flags_of_commands() -> None:
     commands = typer.main.get_command(app).commands.values()  # type: ignore[attr-defined]
     flags = {flag for command in commands for option in command.params for flag in option.opts}
     assert marked <= PARAMETERS
-    assert {f"--{name.replace('_', '-')}" for name in PARAMETERS} <= flags
+    assert {as_flag(name) for name in PARAMETERS} <= flags

@@ -100,7 +100,7 @@ class SpecMismatch(StoreError):
 
     def __init__(self, message: str, differences: Mapping[str, tuple[Any, Any]]) -> None:
         fields = "; ".join(
-            f"{name}: expected {wanted!r}, found {found!r}" for name, (wanted, found) in differences.items()
+            f"`{name}`: expected {wanted!r}, found {found!r}" for name, (wanted, found) in differences.items()
         )
         super().__init__(f"{message} ({fields})")
         self.differences = dict(differences)

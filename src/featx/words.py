@@ -6,6 +6,10 @@ NAMED = 10
 """Names that a list has room for."""
 
 
+_FLAGS = {"colours": "as"}
+"""Parameters whose flag has another name."""
+
+
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Write a number with its noun, in the singular or the plural.
 
@@ -27,6 +31,6 @@ def as_flag(name: str, value: str | None = None) -> str:
     >>> as_flag("batch_size", "8"), as_flag("overwrite", "True"), as_flag("flip", "False"), as_flag("clf", '"svm"')
     ('--batch-size 8', '--overwrite', '--no-flip', '--clf svm')
     """
-    flag = f"--{'no-' * (value == 'False')}{name.replace('_', '-')}"
+    flag = f"--{'no-' * (value == 'False')}{_FLAGS.get(name, name).replace('_', '-')}"
     # A text is quoted in Python only.
     return flag if value in (None, "True", "False") else f"{flag} {value.strip(chr(34))}"

@@ -19,6 +19,7 @@ PARAMETERS = frozenset(
         "check",
         "class_weight",
         "clf",
+        "colours",
         "common",
         "device",
         "epochs",
