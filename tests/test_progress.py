@@ -8,11 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import featx
 from conftest import Painter
-from featx.cli import main
-from featx.progress import Silent, Step, observed
+from featx.cli import app, main
+from featx.progress import Progress, Silent, Step, observed
 
 MEANS = {"backbone": "mean-colour"}
 HOSTILE = "<b>\x1b[2J"
@@ -164,3 +165,26 @@ def test_what_a_command_names_it_does_not_warn_of(
     with pytest.raises(SystemExit, match="0"):
         main()
     assert capfd.readouterr().err.count("red 00.png") == 1  # and a warning would be an error
+
+
+def test_a_note_that_tune_has_told_is_not_told_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before the training it warns, and after it, it would be read as news."""
+
+    def tune(*_: object, progress: Progress, **__: object) -> SimpleNamespace:
+        progress.step(Step(text="12 images are few"))
+        return SimpleNamespace(
+            name="tuned",
+            answer="nothing is gained",
+            training=10,
+            validation=2,
+            notes=("12 images are few", "another note"),
+            weights=None,
+            model=SimpleNamespace(file=tmp_path / "m.skops"),
+            record=tmp_path / "r.json",
+            page=None,
+        )
+
+    monkeypatch.setattr("featx.pipeline.tuning.verb.tune", tune)
+    done = CliRunner().invoke(app, ["tune", "data/train"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("12 images are few") == done.output.count("another note") == 1

@@ -204,7 +204,7 @@ def tune(
     if json:
         show.as_json(tuned_record(found))
         return
-    tuned(found)
+    tuned(found, told=progress.told)
     show.next_step("featx score on images that the network has not seen; featx compare tells if the gain is real")
 
 

@@ -1,5 +1,6 @@
 """Tuned networks: a bar that tells how the epochs go, and what came of them."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ class TuningProgress(TerminalProgress):
     def __init__(self) -> None:
         super().__init__(label="activations", unit=None)
         self.epochs: Path | None = None
+        self.told: set[str] = set()
 
     def begin(self, task: Path, *, total: int, done: int) -> None:
         """Start a bar."""
@@ -31,6 +33,7 @@ class TuningProgress(TerminalProgress):
         epoch = getattr(step, "epoch", None)
         if epoch is None or self.bars is None or self.epochs not in self.tasks:
             super().step(step)
+            self.told.add(step.text)
             return
         text = (
             f"loss {epoch.loss:.3f}, {epoch.accuracy:.1%} right; validation {epoch.validation_loss:.3f}, "
@@ -39,14 +42,14 @@ class TuningProgress(TerminalProgress):
         self.bars.update(self.tasks[self.epochs], description=text)
 
 
-def tuned(found: "Tuned") -> None:
-    """A tuned network: what its best epoch is worth, and its files."""
+def tuned(found: "Tuned", *, told: Collection[str] = ()) -> None:
+    """A tuned network: what its best epoch is worth, and its files; notes that were told before are not told again."""
     if quiet():
         return
     line(f"[bold]{shown(found.name)}[/]")
     line(f"  {shown(found.answer)}")
     line(f"  {found.training:,} images to train on, {found.validation:,} to compare the epochs on")
-    for note in found.notes:
+    for note in (one for one in found.notes if one not in told):
         line(f"  [yellow]{shown(in_flags(note))}[/]")
     if found.weights is not None:
         line(f"  weights: {shorten(found.weights.absolute())}")
