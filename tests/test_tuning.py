@@ -455,12 +455,18 @@ def test_tuning_again_remembers_the_first_images(tuned, tmp_path):
     assert found == {*first["training"], *first["validation"], *second["training"], *second["validation"]}
 
 
-def test_where_no_epoch_is_better_the_model_is_as_it_was(project):
+def test_where_no_epoch_is_better_the_model_is_as_it_was(project, tuned):
     found = tune("train", model=LOGREG, out="as-it-was", **OPTIONS | {"epochs": 1, "rate": 1e-9})
     assert found.taken == 0
     first = featx.Model.load(LOGREG)
     X = featx.open("artifacts/features/train-mobilenet-0.25.h5").features
     np.testing.assert_allclose(found.model.probabilities(X), first.probabilities(X), rtol=0, atol=1e-5)
+    # The file of weights holds what was drawn, so that figures are those of an untrained network still.
+    report = featx.score(found.model, "test", out="as-it-was/report.json", progress=False)
+    assert report.untrained
+    assert any("untrained" in note for note in report.notes)
+    assert featx.Model.load(found.model.file).untrained
+    assert not tuned.model.untrained
 
 
 def test_views_and_validation_images_of_ones_own(project, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """Training of the last blocks of a network, beginning with a fitted logistic regression as its head."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,10 @@ def _tuned(
         "features", lambda: features_of(places, runner, backbone, training, progress)
     )
     check_agreement(outputs(tail, data.everyone), tuned_store)
+    origin = origin_of(tuned_store)
+    if model.untrained and not state.taken.number:
+        # The file holds what was drawn for the start: figures of this model are those of an untrained network too.
+        origin = replace(origin, weights_source=model.weights_source)
     tuned = Model(
         name=places.model.stem,
         clf="logreg",
@@ -141,7 +145,7 @@ def _tuned(
         selection=Selection(params={}, folds=0, seed=recipe.seed, rows=(), oof=None),
         labels=labels_by_model(store, model.classes),
         digests=np.array(store.digests),
-        origin=origin_of(tuned_store),
+        origin=origin,
         calibration=calibration,
         tuned_on=tuned_on,
     )
