@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -236,6 +237,17 @@ def test_a_head_is_trained_on_features_as_they_are(project):
     from_store = tune(store.path, last=0, head=16, epochs=3, out="from-store", progress=False)
     for one, other in zip(found.model.pipeline[-1].coefs_, from_store.model.pipeline[-1].coefs_, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_a_start_behind_another_pca_is_another_tuning(project):
+    """The probe has the start's own, and with it other figures."""
+    store = featx.open("artifacts/features/train-mobilenet-0.25.h5")
+    said = Epochs()
+    for pca in (None, 5):
+        model = featx.fit(store, clf="logreg", C=0.01, pca=pca, save=False, progress=False)
+        model = replace(model, calibration=None, origin=replace(model.origin, name="start"))
+        tune("train", model=model, **OPTIONS | {"epochs": 1, "progress": said})
+    assert not any("nothing is trained again" in text for text in said.texts)
 
 
 def _few(folder):

@@ -91,7 +91,7 @@ def _tuned(
         "C": model.params.get("C"),
         "versions": versions(),
     }
-    key = digest_of({**about, **data.parts(), "temperature": _temperature(model)})
+    key = digest_of({**about, **data.parts(), "temperature": _temperature(model), **_reduced(model)})
     places = Places.free(model.origin.name, kind="tuned", out=job.out, key=key)
     if (done := finished(places, key=key)) is not None:
         progress.step(Step(text=f"{places.record} is of the same tuning: nothing is trained again"))
@@ -167,6 +167,12 @@ def _notes(images: int) -> list[str]:
         f"{images:,} images are few for fine-tuning: on sets of this size no gain over frozen features was measured; "
         "compare the two on images that neither has seen"
     ]
+
+
+def _reduced(model: Model) -> dict[str, Any]:
+    """Give the start's `pca`, if it has one: a probe is fitted behind the same."""
+    pca = model.params.get("pca")
+    return {} if pca is None else {"pca": pca}
 
 
 def _temperature(model: Model) -> float | None:
