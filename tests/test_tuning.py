@@ -26,7 +26,7 @@ pytestmark = [
 
 SIDE = 32
 FROZEN = {"backbone": "mobilenet-0.25", "weights": "none", "image_size": SIDE, "progress": False}
-OPTIONS = {"epochs": 2, "last": 2, "validation": 0.25, "runtime": "keras", "progress": False}
+OPTIONS = {"epochs": 2, "last": 2, "validation": 0.25, "seed": 1, "runtime": "keras", "progress": False}
 
 
 class Epochs(Silent):
@@ -554,3 +554,74 @@ def test_validation_images_may_lack_a_class_and_have_none_that_is_new(project, t
         assert (found.training, found.validation) == (28, 6)
         with pytest.raises(DataError, match=r"validation images of 'green', a class that .*train doesn't have"):
             tune("train", **options | {"validation": tmp_path / "new"})
+
+
+HEAD = COLOURS | {"last": 0, "head": 4, "epochs": 1}
+
+
+def test_no_validation_image_is_a_training_image(tmp_path, monkeypatch):
+    """By content: copies inside the source stay on one side, and those elsewhere are left out, with a note."""
+    draw(tmp_path / "train", each=6, seed=3)
+    for name in ("blue", "red"):
+        for path in sorted((tmp_path / "train" / name).iterdir()):
+            shutil.copy(path, path.with_name(f"again-{path.name}"))
+    draw(tmp_path / "other", each=4, seed=4)
+    shutil.copy(tmp_path / "train/red/01.png", tmp_path / "other/red/new-name.png")
+    monkeypatch.chdir(tmp_path)
+    for seed in range(3):
+        record = json.loads(tune("train", **HEAD, validation=0.4, seed=seed).record.read_text())
+        assert not set(record["training"]) & set(record["validation"])
+        assert len(record["training"]) + len(record["validation"]) == 24
+    watch = Epochs()
+    found = tune("train", **HEAD | {"progress": watch}, validation="other")
+    assert (found.training, found.validation) == (24, 8)
+    note = "1 validation image is a copy of a training image and is left out"
+    assert note in watch.texts
+    assert found.notes == (note,)
+    shutil.copytree("train/red", "copies/red")
+    with pytest.raises(DataError, match="no validation image that is not a training image too"):
+        tune("train", **HEAD, validation="copies")
+
+
+def test_as_large_a_share_is_held_out_as_was_asked_for(tmp_path, monkeypatch, caplog):
+    """Of every class, by images and by groups; none is so rare that somebody is told of folds."""
+    draw(tmp_path / "train", each=20, seed=3)
+    for number in range(15):
+        (tmp_path / f"train/red/{number:02}.png").unlink()
+    monkeypatch.chdir(tmp_path)
+    shutil.move("train/red/19.png", "train/red/29.png")
+    store = featx.extract("train", **COLOURS)
+    for share, blue, red in ((0.4, 8, 2), (0.15, 3, 1), (np.float32(0.3), 6, 2)):
+        record = json.loads(tune("train", **HEAD, validation=share).record.read_text())
+        name = {bytes(digest).hex(): path for digest, path in zip(store.digests, store.paths, strict=True)}
+        held = [name[one].partition("/")[0] for one in record["validation"]]
+        assert (held.count("blue"), held.count("red")) == (blue, red)
+    assert not [one for one in caplog.records if "folds" in one.getMessage()]
+    # Numbers with the same tens are a group: two of each class.
+    record = json.loads(tune("train", **HEAD, validation=0.4, group_by=r"\w+/\d").record.read_text())
+    held, trained = ({name[one][:-5] for one in record[part]} for part in ("validation", "training"))
+    assert held
+    assert not held & trained
+    assert {one.partition("/")[0] for one in trained} == {"blue", "red"}
+    with pytest.raises(UsageError, match="must be a regular expression"):
+        tune("train", **HEAD, group_by="(")
+    with pytest.raises(DataError, match="class 'blue' can't be divided"):
+        tune("train", **HEAD, group_by=r"\w+/")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"validation": 1}, "number above 0 and at most 0.5"),
+        ({"validation": float("nan")}, "number above 0"),
+        ({"validation": "0.2"}, "is text: give a share as a number"),
+        ({"validation": "test", "group_by": "."}, "leave one of them out"),
+        ({"seed": -1}, "`seed=-1`: a whole number of at least 0"),
+        ({"rate": "a"}, "`rate=a`: a learning rate is a number between 0 and 1"),
+        ({"epochs": 1.5}, "`epochs=1.5`: a whole number of at least 1"),
+        ({"last": -1}, "`last=-1`: a whole number of at least 0"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_named(options, words, project):
+    with pytest.raises(UsageError, match=words):
+        tune("train", **OPTIONS | {"model": LOGREG} | options)

@@ -126,6 +126,16 @@ def tune(
             rich_help_panel=TRAINING,
         ),
     ] = str(VALIDATION),
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that is searched in each path; images where it finds the same text stay together "
+            "when a share is held out.",
+            metavar="REGEX",
+            show_default="the groups of the CSV, if it has any",
+            rich_help_panel=TRAINING,
+        ),
+    ] = TuningJob.group_by,
     views: Annotated[
         int,
         typer.Option(
@@ -190,6 +200,7 @@ def tune(
             views=views,
             flip=flip,
             validation=_share(validation),
+            group_by=group_by,
             keep_cache=keep_cache,
             path_column=path_column,
             label_column=label_column,

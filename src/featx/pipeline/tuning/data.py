@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.model import Origin
-from featx.pipeline.tuning.images import divide, labels_by_model
+from featx.pipeline.labels import groups_by
+from featx.pipeline.tuning.images import divide, labels_by_model, without_copies
 from featx.pipeline.tuning.job import TuningJob
 from featx.store import FeatureStore
 from featx.training.loop import Examples
+from featx.words import counted
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +34,8 @@ class Data:
         Rows of them, or of another store.
     validation_store : FeatureStore
         The store of the validation images; `store` itself where they are held out of it.
+    notes : tuple of str
+        What a reader should know of them.
     """
 
     store: FeatureStore
@@ -40,19 +44,32 @@ class Data:
     training: Examples
     validation: Examples
     validation_store: FeatureStore
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, store: FeatureStore, other: FeatureStore | None, classes: tuple[str, ...], job: TuningJob) -> "Data":
         """Divide a store, or take another for validation."""
         values = _shaped(store)
         labels = labels_by_model(store, classes)
+        notes: tuple[str, ...] = ()
         if other is None:
             assert not isinstance(job.validation, str)
-            rows, held = divide(store, labels, share=job.validation, seed=job.seed)
+            groups = store.groups if job.group_by is None else groups_by(job.group_by, store.paths)
+            rows, held = divide(store, labels, classes, groups=groups, share=job.validation, seed=job.seed)
             other, other_values, other_labels = store, values, labels
         else:
             other_values, other_labels = _shaped(other), labels_by_model(other, classes)
             rows, held = np.flatnonzero(labels >= 0), np.flatnonzero(other_labels >= 0)
+            found = without_copies(other, held, of=store.digests[rows])
+            if copies := len(held) - len(found):
+                notes = (
+                    counted(
+                        copies,
+                        "validation image is a copy of a training image and is left out",
+                        "validation images are copies of training images and are left out",
+                    ),
+                )
+            held = found
         return cls(
             store=store,
             values=values,
@@ -60,6 +77,7 @@ class Data:
             training=Examples(values=values, rows=rows, labels=labels[rows], views=_views(store)),
             validation=Examples(values=other_values, rows=held, labels=other_labels[held]),
             validation_store=other,
+            notes=notes,
         )
 
     @property

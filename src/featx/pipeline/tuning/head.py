@@ -28,6 +28,8 @@ def tune_head(store: FeatureStore, other: FeatureStore | None, job: TuningJob, *
     classes = tuple(name for name, count in store.class_counts.items() if count)
     data = Data.of(store, other, classes, job)
     recipe = job.recipe(len(data.labelled))
+    for note in data.notes:
+        progress.step(Step(text=note))
     about = {
         "kind": "head",
         "backbone": store.spec.backbone,
@@ -91,5 +93,6 @@ def tune_head(store: FeatureStore, other: FeatureStore | None, job: TuningJob, *
         training=[bytes(one).hex() for one in trained],
         validation=[bytes(one).hex() for one in held],
         seconds=clock.seconds,
+        notes=data.notes,
     )
     return write_model(places, model, facts, state, data, weights=None)

@@ -12,9 +12,9 @@ from featx.manifest import Manifest, TableOptions, source_path
 from featx.model import Model
 from featx.pipeline.filling.job import Job
 from featx.pipeline.filling.loop import listed
+from featx.pipeline.labels import groups_by
 from featx.pipeline.naming import STORE_SUFFIXES, TRAINING_SPLITS
 from featx.pipeline.tuning.job import TuningJob
-from featx.selection.folds import split
 from featx.store import FeatureStore, open_store
 
 FEWEST = 5
@@ -45,6 +45,8 @@ def find_images(job: TuningJob) -> tuple[Manifest, Manifest | None]:
             f"{job.source}: tuning needs two classes or more, of {FEWEST} images each: {what}; add images, or stay "
             "with frozen features"
         )
+    if job.group_by is not None:
+        groups_by(job.group_by, labelled(training).paths)  # refused before anything is extracted
     if not isinstance(job.validation, str):
         return training, None
     named = [one for one in found if one.split == job.validation and one is not training]
@@ -155,12 +157,98 @@ def check_labels(store: FeatureStore, model: Model) -> None:
         )
 
 
+def without_copies(store: FeatureStore, rows: NDArray[np.int64], *, of: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Leave out the rows whose file is among those with some digests.
+
+    Raises
+    ------
+    DataError
+        No row is left.
+    """
+    known = {bytes(digest) for digest in of}
+    left = np.array([row for row in rows if bytes(store.digests[row]) not in known], np.int64)
+    if not len(left):
+        raise DataError(
+            f"{store.source} has no validation image that is not a training image too: name other images with "
+            "`validation`, or a share such as `validation=0.15`"
+        )
+    return left
+
+
 def divide(
-    store: FeatureStore, labels: NDArray[np.int32], *, share: float, seed: int
+    store: FeatureStore,
+    labels: NDArray[np.int32],
+    classes: Sequence[str],
+    *,
+    groups: Sequence[str] | None,
+    share: float,
+    seed: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide the labelled rows into those to train on and those to compare the epochs on, by group, evenly by class."""
+    """Divide the labelled rows into those to train on and those to compare the epochs on, evenly by class.
+
+    Copies of a file, and images of one group, stay together.
+
+    Raises
+    ------
+    DataError
+        The images of a class can't be divided.
+    """
     rows = np.flatnonzero(labels >= 0)
-    groups = None if store.groups is None else [store.groups[row] for row in rows]
-    codes = labels[rows].astype(np.int64)
-    parts = split(codes, store.classes, groups, folds=max(2, round(1 / share)), seed=seed)
-    return rows[parts[0][0]], rows[parts[0][1]]
+    codes = labels[rows]
+    total = np.bincount(codes, minlength=len(classes))
+    wanted = np.maximum(1, share * total)
+    held = np.zeros(len(classes), np.int64)
+    units = _units(store, rows, groups)
+    order = np.random.default_rng(seed).permutation(len(units))
+    # Number of images of each class that the unit has: most have one class, so the others are not counted.
+    tallies = [np.unique(codes[units[number]], return_counts=True) for number in order]
+    chosen = set()
+    for place, (kinds, counts) in enumerate(tallies):
+        after = held[kinds] + counts
+        nearer = ((after - wanted[kinds]) ** 2).sum() <= ((held[kinds] - wanted[kinds]) ** 2).sum()
+        if nearer and (after < total[kinds]).all():
+            held[kinds] = after
+            chosen.add(place)
+    # A class whose groups are all large has none yet: it gets the smallest that leaves something to train on.
+    for number in np.flatnonzero(held == 0).tolist():
+        possible = [
+            place
+            for place, (kinds, counts) in enumerate(tallies)
+            if number in kinds and (held[kinds] + counts < total[kinds]).all()
+        ]
+        if not possible:
+            raise DataError(
+                f"{store.source}: the images of class {classes[number]!r} can't be divided into some to train on and "
+                "some to compare the epochs on, because it has fewer than two different images or groups: add images, "
+                "or name validation images with `validation`"
+            )
+        place = min(possible, key=lambda place: len(units[order[place]]))
+        kinds, counts = tallies[place]
+        held[kinds] += counts
+        chosen.add(place)
+    out = np.zeros(len(rows), bool)
+    for place in chosen:
+        out[units[order[place]]] = True
+    return rows[~out], rows[out]
+
+
+def _units(store: FeatureStore, rows: NDArray[np.int64], groups: Sequence[str] | None) -> list[list[int]]:
+    """Join copies of a file and images of one group; return the places in `rows` of each set, in their order."""
+    parents = list(range(len(rows)))
+
+    def top(place: int) -> int:
+        while parents[place] != place:
+            parents[place] = place = parents[parents[place]]
+        return place
+
+    first: dict[bytes | str, int] = {}
+    for place, row in enumerate(rows):
+        group = "" if groups is None else groups[row]
+        keys: list[bytes | str] = [bytes(store.digests[row]), *([group] if group else [])]
+        for key in keys:
+            one, other = top(first.setdefault(key, place)), top(place)
+            parents[max(one, other)] = min(one, other)
+    found: dict[int, list[int]] = {}
+    for place in range(len(rows)):
+        found.setdefault(top(place), []).append(place)
+    return list(found.values())

@@ -1,6 +1,7 @@
 """The job of a tuning: what is trained, how, and where the results go."""
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 
 from featx.errors import UsageError
@@ -47,6 +48,8 @@ class TuningJob:
         Half of the views are mirrored.
     validation : float or str
         Share of the images to compare the epochs on; or the name of a split of the source, or a folder, CSV or store.
+    group_by : str or None
+        Regular expression; images in whose paths it finds the same text stay together when a share is held out.
     keep_cache : bool
         Keep the activations for the next tuning of the same network on these images.
     out : Path or None
@@ -65,6 +68,7 @@ class TuningJob:
     views: int = 0
     flip: bool = True
     validation: float | str = VALIDATION
+    group_by: str | None = None
     keep_cache: bool = False
     out: Path | None = None
 
@@ -72,8 +76,12 @@ class TuningJob:
         """Refuse what can't be meant."""
         if self.last is not None and self.from_layer is not None:
             raise UsageError("`last` and `from_layer` both say what is trained: give one of them")
-        if self.last is not None and self.last < 0:
-            raise UsageError(f"`last={self.last}`: a number of blocks is 0 or more")
+        for name, least in (("last", 0), ("epochs", 1), ("patience", 1), ("seed", 0), ("head", 1), ("views", 0)):
+            value = getattr(self, name)
+            if value is not None:
+                if not isinstance(value, Integral) or value < least:
+                    raise UsageError(f"`{name}={value}`: a whole number of at least {least} is needed")
+                object.__setattr__(self, name, int(value))  # NumPy's own can't be written to the record
         if (self.head is None) == (self.last == 0):
             raise UsageError(
                 "`last=0` trains a head on features that stay as they are: give the width of its hidden layer with "
@@ -81,23 +89,32 @@ class TuningJob:
                 if self.head is None
                 else f"`head={self.head}`: a head with a hidden layer is trained with `last=0` only"
             )
-        if self.head is not None and self.head < 1:
-            raise UsageError(f"`head={self.head}`: a width is 1 or more")
-        for name, least in (("epochs", 1), ("patience", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"`{name}={value}`: at least {least} is needed")
         if self.views and self.head is not None:
             raise UsageError("`views` are for tuning the network: leave them out with `last=0`")
         if not self.flip and not self.views:
             raise UsageError("`flip=False` is for views: say with `views` how many of each image are wanted")
-        if self.rate is not None and not 0 < self.rate < 1:
-            raise UsageError(f"`rate={self.rate}`: a learning rate lies between 0 and 1")
-        if not isinstance(self.validation, str) and not 0 < self.validation <= 0.5:
-            raise UsageError(
-                f"`validation={self.validation}`: a share of the images lies above 0 and is at most 0.5; a split or a "
-                "folder is named"
-            )
+        if self.rate is not None:
+            if not isinstance(self.rate, Real) or not 0 < self.rate < 1:
+                raise UsageError(f"`rate={self.rate}`: a learning rate is a number between 0 and 1")
+            object.__setattr__(self, "rate", float(self.rate))
+        if isinstance(self.validation, str):
+            if self.group_by is not None:
+                raise UsageError(
+                    "`group_by` is for a share of the images that is held out, and `validation` names images: leave "
+                    "one of them out"
+                )
+            if _is_number(self.validation):
+                raise UsageError(
+                    f"`validation={self.validation!r}` is text: give a share as a number, and a folder that is called "
+                    f"so as './{self.validation}'"
+                )
+        else:
+            if not isinstance(self.validation, Real) or not 0 < self.validation <= 0.5:
+                raise UsageError(
+                    f"`validation={self.validation}`: a share of the images is a number above 0 and at most 0.5; a "
+                    "split or a folder is named"
+                )
+            object.__setattr__(self, "validation", float(self.validation))
 
     def blocks(self, images: int) -> int | None:
         """Return the number of blocks to train on so many images; None for the usual place of the network."""
@@ -113,3 +130,11 @@ class TuningJob:
             patience=self.patience,
             seed=self.seed,
         )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

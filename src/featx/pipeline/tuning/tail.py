@@ -74,7 +74,7 @@ def _tuned(
     store = stores[0]
     data = Data.of(store, stores[1] if len(stores) > 1 else None, model.classes, job)
     recipe = job.recipe(len(store))
-    notes = _notes(len(store))
+    notes = [*_notes(len(store)), *data.notes]
     for note in notes:
         progress.step(Step(text=note))
     about = {

@@ -39,6 +39,7 @@ def tune(
     views: int = TuningJob.views,
     flip: bool = TuningJob.flip,
     validation: float | Path | str = VALIDATION,
+    group_by: str | None = None,
     keep_cache: bool = False,
     path_column: str | None = None,
     label_column: str | None = None,
@@ -94,8 +95,11 @@ def tune(
     flip : bool
         Mirror half of the views; not for signs, digits or text.
     validation : float, str or path
-        Share of the images that the epochs are compared on (groups stay together); or the name of a split of the
-        source; or a folder, CSV or store.
+        Share of the images that the epochs are compared on (copies of a file and groups stay together); or the name of
+        a split of the source; or a folder, CSV or store, of which copies of training images are left out.
+    group_by : str, optional
+        Regular expression that is searched in each path; images where it finds the same text stay together when a
+        share is held out.
     keep_cache : bool
         Keep the activations in the cache folder, for the next tuning of the same network on the same images.
     path_column, label_column, root
@@ -154,7 +158,8 @@ def tune(
         seed=seed,
         views=views,
         flip=flip,
-        validation=validation if isinstance(validation, float) else str(validation),
+        validation=str(validation) if isinstance(validation, Path | str) else validation,
+        group_by=group_by,
         keep_cache=keep_cache,
         out=None if out is None else Path(out),
     )
