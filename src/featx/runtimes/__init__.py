@@ -3,21 +3,23 @@
 import importlib
 import importlib.util
 import logging
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones import ExportError, Pending, configured_backend, find_device
+from featx.backbones import configured_backend, find_device
 from featx.errors import UsageError
 from featx.runtimes.choosing import RUNTIMES, batch_size, choose, gpu_for_keras, gpu_wanted
 from featx.runtimes.options import RuntimeOptions
 from featx.spec import ExtractionSpec
 from featx.weights import WeightsSource
 
+if TYPE_CHECKING:
+    from featx.backbones import Pending
+
 __all__ = [
     "Overlapping",
-    "Pending",
     "Runtime",
     "RuntimeOptions",
     "batch_size",
@@ -89,7 +91,7 @@ class Overlapping(Runtime, Protocol):
 
     in_flight: int
 
-    def submit(self, images: NDArray[np.uint8]) -> Pending:
+    def submit(self, images: NDArray[np.uint8]) -> "Pending":
         """Begin to compute the features of any number of images.
 
         Parameters
@@ -149,6 +151,8 @@ def runtime(spec: ExtractionSpec, source: WeightsSource, options: RuntimeOptions
                 "many times slower"
             )
     if chosen == "openvino":
+        from featx.backbones import ExportError
+
         try:
             return _said(_open(chosen, spec, source, options), fallback)
         except (ExportError, ImportError) as error:

@@ -14,13 +14,21 @@
 `featx.store.repairing` write damaged rows anew, into a copy that takes the store's place
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from featx.store.contents import Provenance
 from featx.store.partial import Partial, partial_path
 from featx.store.planning import plan, remove_leftovers
-from featx.store.repairing import Repair
 from featx.store.rows import StoredRows, Unfinished, files_of, fingerprint_of, rows_of, unfinished, views_spec_of
 from featx.store.sealed import FeatureStore, open_store
-from featx.store.verifying import Findings, check
+
+if TYPE_CHECKING:
+    from featx.store.repairing import Repair
+    from featx.store.verifying import Findings, check
+
+_LATER = {"Repair": "repairing", "Findings": "verifying", "check": "verifying"}
+"""Modules of what is loaded when it is first used."""
 
 __all__ = [
     "FeatureStore",
@@ -41,3 +49,11 @@ __all__ = [
     "unfinished",
     "views_spec_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

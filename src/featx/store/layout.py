@@ -4,14 +4,21 @@ h5py makes the structure and tells where the bytes lie; the bytes themselves go 
 waits in a buffer that a kill would lose, and a full disk is an error before the first row.
 """
 
+# ruff: noqa: E402  (see below)
+
 import functools
 import itertools
 import math
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+# As it is imported, h5py looks at all of `platform.uname()`, and for one part of it, the processor, Python runs the
+# program `uname`: 7 ms, for what the system said already.
+vars(platform.uname()).setdefault("processor", platform.machine())
 
 import h5py
 import numpy as np

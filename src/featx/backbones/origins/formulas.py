@@ -1,12 +1,8 @@
-"""Networks that are given by a formula: their tensors are computed, and there is nothing to find or to check."""
+"""Networks that are given by a formula: their tensors are computed, and there is nothing to find or to check.
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+Each is loaded where it is asked for: the means of colours need nothing of the wavelets.
+"""
 
-from numpy.typing import NDArray
-
-from featx.backbones import scattering
 from featx.backbones.table import Entry
 from featx.weights import digest_tensors
 
@@ -19,7 +15,11 @@ def digest(entry: Entry, image_size: tuple[int, int]) -> str:
     UsageError
         It can't take the image size.
     """
-    return digest_tensors(_FORMULAS[entry.family].tensors(image_size, **entry.arguments))
+    if entry.family == "mean-colour":
+        return digest_tensors(())
+    from featx.backbones.scattering import tensors
+
+    return digest_tensors(tensors(image_size, **entry.arguments))
 
 
 def feature_map(entry: Entry, image_size: tuple[int, int]) -> tuple[int, ...]:
@@ -30,18 +30,8 @@ def feature_map(entry: Entry, image_size: tuple[int, int]) -> tuple[int, ...]:
     UsageError
         It can't take the image size.
     """
-    return _FORMULAS[entry.family].map(image_size, **entry.arguments)
+    if entry.family == "mean-colour":
+        return *image_size, 3
+    from featx.backbones.scattering import feature_map as cells
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Formula:
-    """Functions of the image size for a formula: its tensors, and the shape of a feature that isn't pooled."""
-
-    tensors: Callable[..., Iterable[NDArray[Any]]]
-    map: Callable[..., tuple[int, ...]]
-
-
-_FORMULAS = {
-    "mean-colour": _Formula(tensors=lambda _: (), map=lambda image_size: (*image_size, 3)),
-    "scattering": _Formula(tensors=scattering.tensors, map=scattering.feature_map),
-}
+    return cells(image_size, **entry.arguments)

@@ -76,6 +76,8 @@ class BackboneRunner:
     @cached_property
     def tuned_on(self) -> NDArray[np.uint8] | None:
         """Digests (t, 32) of the images that the weights were tuned on; None where they weren't."""
+        if self.source.kind != "file":
+            return None
         found = backbones.tuned_on(self.source)
         return found if len(found) else None
 
@@ -126,7 +128,7 @@ class BackboneRunner:
         runtime = self.runtime
         return runtime.in_flight if isinstance(runtime, runtimes.Overlapping) else 0
 
-    def submit(self, images: NDArray[np.uint8]) -> runtimes.Pending:
+    def submit(self, images: NDArray[np.uint8]) -> "backbones.Pending":
         """Begin to compute images (b, H, W, 3) uint8, which may be overwritten as soon as this returns.
 
         A runtime that can't compute in the background does so now; its features are valid until the next call.

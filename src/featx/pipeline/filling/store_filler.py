@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,10 @@ from featx.manifest import Failure, Manifest
 from featx.pipeline.filling.earlier import Earlier, KnownRows
 from featx.pipeline.filling.job import Extraction
 from featx.pipeline.filling.runner import BackboneRunner
-from featx.runtimes import Pending
 from featx.store import Provenance, plan, remove_leftovers
+
+if TYPE_CHECKING:
+    from featx.backbones import Pending
 
 logger = logging.getLogger(__name__)
 
