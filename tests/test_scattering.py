@@ -170,7 +170,7 @@ def test_scales_and_orientations_are_part_of_the_name(spelling, name, width):
         ({"backbone": "scattering-j9"}, ["scattering-j9", "j1 to j6"]),
         ({"backbone": "scattering-l3"}, ["scattering-l3", "l4 to l16"]),
         ({"image_size": 100}, ["`image_size=100x100`", "multiples of 16"]),
-        ({"image_size": (128, 16)}, ["`image_size=128x16`", "from 32 on"]),
+        ({"image_size": (128, 16)}, ["`image_size=128x16`", "at least 32"]),
         ({"layer": "scattering"}, ["`layer=scattering`", "formula"]),
         ({"weights": "mine.h5"}, ["`weights=mine.h5`", "formula"]),
     ],
