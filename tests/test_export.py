@@ -269,7 +269,7 @@ def test_what_is_not_installed_is_named_with_what_to_do(store: FeatureStore, mon
         featx.export(store, to="parquet")
     with pytest.raises(UsageError, match=r"pip install 'featx\[pandas\]'"):
         store.to_pandas()
-    with pytest.raises(UsageError, match="`to=xlsx`: not one of parquet, npz, csv"):
+    with pytest.raises(UsageError, match="`to=xlsx` is unknown; choose one of parquet, npz, csv"):
         featx.export(store, to="xlsx")
     assert featx.export(store, to="csv").is_file()
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from featx.cli import show
+from featx.cli.show.scoring import reports as show_reports
 from featx.leakage import Leak
 from featx.reports import Report, rows
 from featx.reports.page.rendering import render
@@ -65,7 +65,7 @@ def test_a_new_row_is_in_tables_on_the_terminal_and_on_the_page(
     assert value is not None
     (row,) = rows([report])
     assert (row[NEW.name], row[f"{NEW.name}_low"], row[f"{NEW.name}_high"]) == (value, interval.low, interval.high)
-    show.reports([report])
+    show_reports([report])
     shown = capsys.readouterr().out
     assert NEW.heading in shown.splitlines()[1]
     assert f"{value:.1%}" in shown
