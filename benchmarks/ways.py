@@ -5,7 +5,8 @@
 FOLDER has a folder or CSV of each set. A fifth of each class is drawn with the seed and tested on; everything is chosen
 on the other images. The ways are logistic regression on frozen features, the same with views, a head of one hidden
 layer on them, fine-tuning of the last blocks, and a small network from scratch. Differences from the first have 95 %
-intervals over the same images (`featx.statistics.comparison`). Seconds are of a way by itself, with all that it needs.
+intervals over the same images (`featx.statistics.comparison`). Seconds are from files to report; features that an
+earlier way computed are copied.
 """
 
 import argparse
@@ -32,16 +33,20 @@ WITHOUT_MIRRORS = {"sign_digits"}
 
 
 def divided(source: Path, *, seed: int) -> None:
-    """Write data/train.csv and data/test.csv with a fifth of each class in the latter."""
+    """Write data/train.csv, data/test.csv with a fifth of each class, and both as data/both.csv with a split."""
     (images,) = find(source)
     labels = images.labels.astype(np.int64)
     train, test = next(iter(split(labels, images.classes, images.groups, folds=5, seed=seed)))
     Path("data").mkdir()
-    for name, rows in (("train", train), ("test", test)):
+    rows = {
+        name: [[images.root / images.paths[row], images.classes[images.labels[row]], name] for row in chosen]
+        for name, chosen in (("train", train), ("test", test))
+    }
+    for name, lines in (rows | {"both": [*rows["train"], *rows["test"]]}).items():
         with Path("data", f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             written = csv.writer(file)
-            written.writerow(["path", "label"])
-            written.writerows([images.root / images.paths[row], images.classes[images.labels[row]]] for row in rows)
+            written.writerow(["path", "label", "split"] if name == "both" else ["path", "label"])
+            written.writerows(lines if name == "both" else [line[:2] for line in lines])
 
 
 def ways(name: str, *, backbone: str, weights: str, seed: int) -> dict[str, Callable[[], Any]]:
@@ -67,7 +72,7 @@ def ways(name: str, *, backbone: str, weights: str, seed: int) -> dict[str, Call
         "the same, 4 views averaged": lambda: featx.score(frozen(2, views=4, flip=flip), test, views=True, **quiet),
         "head of 256 on frozen features": lambda: featx.score(head(), test, **quiet),
         "fine-tuned, 4 views": lambda: featx.score(tuned(), test, **quiet),
-        "small network from scratch": lambda: featx.baseline("data/train.csv", flip=flip, seed=seed, **quiet),
+        "small network from scratch": lambda: featx.baseline("data/both.csv", flip=flip, seed=seed, **quiet),
     }
 
 
